@@ -1,0 +1,55 @@
+# Run by ctest: builds and runs the consumer project beside this file, or (WAY=bad-source) checks
+# that a wrong LIBEVENT_SOURCE_DIR is refused with a message that says so.
+cmake_minimum_required(VERSION 3.25)
+
+function(run)
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE out)
+    if(NOT status EQUAL 0)
+        list(JOIN ARGN " " command)
+        message(FATAL_ERROR "${command}\n${out}\nstatus ${status}")
+    endif()
+    set(out "${out}" PARENT_SCOPE)
+endfunction()
+
+function(expect_refusal directory pattern)
+    execute_process(
+        COMMAND ${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR} -G ${GENERATOR}
+            -D LIBEVENT_SOURCE_DIR=${directory}
+        RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE out)
+    # CMake wraps its messages, so spaces may be line ends.
+    string(REGEX REPLACE "[ \n]+" " " out "${out}")
+    if(status EQUAL 0 OR NOT out MATCHES "${pattern}")
+        message(FATAL_ERROR "LIBEVENT_SOURCE_DIR=${directory}: not refused with '${pattern}':\n${out}")
+    endif()
+    file(REMOVE_RECURSE "${WORK_DIR}/CMakeCache.txt" "${WORK_DIR}/CMakeFiles")
+endfunction()
+
+file(REMOVE_RECURSE "${WORK_DIR}")
+file(MAKE_DIRECTORY "${WORK_DIR}")
+
+if(WAY STREQUAL "bad-source")
+    expect_refusal("${WORK_DIR}/nowhere" "is no folder: run tools/setup")
+    expect_refusal("${CMAKE_CURRENT_LIST_DIR}" "holds no libevent sources")
+    foreach(file event.c event-config.h.cmake)
+        file(WRITE "${WORK_DIR}/newer/${file}" "")
+    endforeach()
+    file(WRITE "${WORK_DIR}/newer/CMakeLists.txt" "set(EVENT_NUMERIC_VERSION 0x02020001)\n")
+    expect_refusal("${WORK_DIR}/newer" "is libevent 2.2.0; this project supports 2.1.12")
+    return()
+endif()
+
+set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G ${GENERATOR}
+    -D CMAKE_BUILD_TYPE=Release -D CMAKE_TOOLCHAIN_FILE=${TOOLCHAIN})
+if(WAY STREQUAL "install")
+    run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
+    # By name, since a cross build looks for packages in the compiler's own folders alone.
+    run(${configure} -D libevent_iocp_DIR=${WORK_DIR}/prefix/lib/cmake/libevent_iocp)
+else()
+    run(${configure} -C ${BUILD_DIR}/libevent-checks.cmake
+        -D CONSUMER_SUBDIRECTORY=${SOURCE_DIR} -D LIBEVENT_SOURCE_DIR=${LIBEVENT_SOURCE_DIR})
+endif()
+run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
+foreach(environment NOTHING=1 EVENT_IOCP=1)
+    run(${CMAKE_COMMAND} -E env ${environment} ${EMULATOR} ${WORK_DIR}/build/timer.exe)
+    message("${out}")
+endforeach()

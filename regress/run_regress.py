@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Runs libevent's regress suite, one test a process, and compares our libraries with the stock ones.
+
+Columns: stock (libevent's own build, on select), ours (our libraries, nothing switched on) and iocp
+(our libraries, EVENT_IOCP=1: every base on the completion port). A test that does worse in ours or
+iocp than in stock is a regression, and makes the exit status 1. Where the column stock is not run,
+every failure that expected.txt does not list is one.
+"""
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COLUMNS = {"stock": ("stock", {}), "ours": ("iocp", {}), "iocp": ("iocp", {"EVENT_IOCP": "1"})}
+# From best to worst. A crash and a hang are worse than a failed check.
+OUTCOMES = ["pass", "skip", "fail", "crash", "hang"]
+TIMEOUT = 60
+# Enough to see that a known hang still hangs.
+TIMEOUT_OF_KNOWN_HANG = 10
+STATUS_TIMEOUT = 124
+STATUS_WINE_RUN_FAILED = 125
+
+
+class Result:
+    """What one test did in one column: the worst of its repeats, and how often it was tried."""
+
+    def __init__(self, outcome, status, seconds, output, retried=False):
+        self.outcome = outcome
+        self.status = status
+        self.seconds = seconds
+        self.output = output
+        self.retried = retried
+
+    def worse_than(self, outcome):
+        return OUTCOMES.index(self.outcome) > OUTCOMES.index(outcome)
+
+
+class Progress:
+    """A line that is rewritten on a terminal, and now and then a new one elsewhere."""
+
+    def __init__(self, total):
+        self.total = total
+        self.done = 0
+        self.bad = 0
+        self.lock = threading.Lock()
+
+    def add(self, column, result):
+        with self.lock:
+            self.done += 1
+            self.bad += result.outcome not in ("pass", "skip")
+            text = f"{column}: {self.done}/{self.total} run, {self.bad} not passed"
+            if sys.stdout.isatty():
+                print(f"\r{text}\033[K", end="" if self.done < self.total else "\n", flush=True)
+            elif self.done % 100 == 0 or self.done == self.total:
+                print(text, flush=True)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mingw",
+                        help="build folder (default: build/mingw)")
+    parser.add_argument("--columns", default=",".join(COLUMNS),
+                        help="columns to run, with commas between them (default: all)")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
+                        help="run tests whose name matches, such as 'http/*'; may be repeated")
+    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN",
+                        help="leave out tests whose name matches; may be repeated")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N",
+                        help="run each test N times and take its worst outcome")
+    parser.add_argument("--retries", type=int, default=1, metavar="N",
+                        help="run a test that fails a check up to N times more: many measure time "
+                        "(default 1; a crash or a hang gets no second chance)")
+    parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="S",
+                        help=f"seconds after which a test hangs (default {TIMEOUT})")
+    parser.add_argument("--jobs", type=int, default=2, help="tests at a time (default 2)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
+    arguments = parser.parse_args()
+    arguments.columns = arguments.columns.split(",")
+    unknown = [name for name in arguments.columns if name not in COLUMNS]
+    if unknown:
+        parser.error(f"no column {unknown[0]}: there are {', '.join(COLUMNS)}")
+    return arguments
+
+
+def read_expected():
+    expected = {}
+    for line in (ROOT / "regress/expected.txt").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, outcome, reason = line.split(None, 2)
+            expected[name] = (outcome, reason)
+    return expected
+
+
+def regress_program(build, kind):
+    program = build / "bin" / kind / "regress.exe"
+    if not program.is_file():
+        sys.exit(f"run_regress: {program} is not built: run 'tools/test build' first")
+    return program
+
+
+def wine(program, arguments, timeout, extra):
+    """Runs a program through tools/wine-run: its status and its output."""
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("EVENT_")}
+    environment.update(extra)
+    with tempfile.TemporaryFile() as output:
+        status = subprocess.call(
+            [ROOT / "tools/wine-run", "--timeout", str(timeout), program, *arguments],
+            env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        output.seek(0)
+        return status, output.read().decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def list_tests(program):
+    status, output = wine(program, ["--list-tests"], TIMEOUT, {})
+    names = [line.split()[0] for line in output.splitlines() if line.startswith("    ")]
+    if status != 0 or not names:
+        sys.exit(f"run_regress: {program} --list-tests failed:\n{output}")
+    return names
+
+
+def outcome_of(status, output):
+    if status == STATUS_TIMEOUT:
+        return "hang"
+    if status == STATUS_WINE_RUN_FAILED:
+        sys.exit(f"run_regress: {output.strip()}")
+    if status == 0:
+        # tinytest counts a test that is off by default, and one that skipped itself, alike.
+        return "pass" if "1 tests ok." in output else "skip"
+    return "fail" if status == 1 and "TESTS FAILED" in output else "crash"
+
+
+def run_once(arguments, column, name, timeout):
+    kind, extra = COLUMNS[column]
+    started = time.monotonic()
+    # The process is the fork: no second one, and our time limit instead of tinytest's thread.
+    status, output = wine(regress_program(arguments.build, kind),
+                          ["--no-fork", "--timeout", "0", name], timeout, extra)
+    return Result(outcome_of(status, output), status, time.monotonic() - started, output)
+
+
+def run_test(arguments, expected, column, name):
+    timeout = arguments.timeout
+    if column == "stock" and expected.get(name, ("",))[0] == "hang":
+        timeout = min(timeout, TIMEOUT_OF_KNOWN_HANG)
+    worst = None
+    for _ in range(arguments.repeat):
+        result = run_once(arguments, column, name, timeout)
+        for _ in range(arguments.retries):
+            if result.outcome != "fail":
+                break
+            again = run_once(arguments, column, name, timeout)
+            if again.outcome in ("pass", "skip"):
+                again.output = result.output
+                again.retried = True
+            result = again
+        if worst is None or result.worse_than(worst.outcome):
+            worst = result
+        worst.retried = worst.retried or result.retried
+    return worst
+
+
+def run_column(arguments, expected, column, names):
+    progress = Progress(len(names))
+    results = {}
+
+    def run(name):
+        result = run_test(arguments, expected, column, name)
+        progress.add(column, result)
+        return name, result
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        results.update(pool.map(run, names))
+    return results
+
+
+def allowed_outcome(table, expected, name):
+    """The worst outcome that is no regression for a test."""
+    if "stock" in table:
+        return table["stock"][name].outcome
+    # Without a comparison a skipped test is no news: what is skipped depends on the machine.
+    return expected.get(name, ("skip",))[0]
+
+
+def find_regressions(table, expected):
+    found = []
+    for column, results in table.items():
+        for name, result in results.items():
+            if column == "stock":
+                # Stock itself is checked too: a broken machine must not excuse our failures.
+                allowed = expected.get(name, ("skip",))[0]
+            else:
+                allowed = allowed_outcome(table, expected, name)
+            if result.worse_than(allowed):
+                found.append((column, name, result, allowed))
+    return found
+
+
+def print_table(table, seconds):
+    print(f"\n{'column':8}" + "".join(f"{outcome:>7}" for outcome in OUTCOMES) + f"{'seconds':>10}")
+    for column, results in table.items():
+        counts = [sum(r.outcome == outcome for r in results.values()) for outcome in OUTCOMES]
+        print(f"{column:8}" + "".join(f"{count:7}" for count in counts) + f"{seconds[column]:10.0f}")
+
+
+def excerpt(output):
+    """The last lines of a test's output; of a crash dump only the message and the call chain."""
+    before, found, dump = output.partition("Unhandled exception:")
+    lines = before.strip().splitlines()[-15:]
+    if found:
+        chain = re.search(r"^Backtrace:\n(.*?)^Modules:", dump, re.DOTALL | re.MULTILINE)
+        lines += chain.group(1).splitlines()[:15] if chain else dump.splitlines()[:15]
+    return lines
+
+
+def print_details(table, expected, regressions):
+    for column, name, result, allowed in regressions:
+        print(f"\nREGRESSION {column}: {name}: {result.outcome}, status {result.status} "
+              f"(allowed: {allowed})")
+        print("    " + "\n    ".join(excerpt(result.output)))
+    regressed = {(column, name) for column, name, _, _ in regressions}
+    for column, results in table.items():
+        for name, result in results.items():
+            if result.retried:
+                print(f"note: {column}: {name} passed only when tried again")
+            elif result.outcome not in ("pass", "skip") and (column, name) not in regressed:
+                reason = expected.get(name, ("", "so does stock"))[1]
+                print(f"note: {column}: {name}: {result.outcome} ({reason})")
+
+
+def write_json(path, table, seconds):
+    path.write_text(json.dumps({
+        column: {
+            "seconds": round(seconds[column], 1),
+            "tests": {name: {"outcome": result.outcome, "seconds": round(result.seconds, 2),
+                             "retried": result.retried} for name, result in results.items()},
+        } for column, results in table.items()}, indent=1) + "\n")
+
+
+def closing_line(table, regressions):
+    regressed = {(column, name) for column, name, _, _ in regressions}
+    outcomes = [result.outcome for column, results in table.items()
+                for name, result in results.items() if (column, name) not in regressed]
+    passed, skipped = outcomes.count("pass"), outcomes.count("skip")
+    known = len(outcomes) - passed - skipped
+    return (f"{passed} passed, {len(regressions)} failed, {skipped} skipped"
+            + (f", {known} as bad as on stock" if known else ""))
+
+
+def selected(names, arguments):
+    def matches(name, patterns):
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return [name for name in names
+            if (not arguments.only or matches(name, arguments.only))
+            and not matches(name, arguments.exclude)]
+
+
+def main():
+    arguments = parse_arguments()
+    expected = read_expected()
+    names = selected(list_tests(regress_program(arguments.build, COLUMNS[arguments.columns[0]][0])),
+                     arguments)
+    if not names:
+        sys.exit("run_regress: no test matches")
+    table, seconds = {}, {}
+    for column in arguments.columns:
+        started = time.monotonic()
+        table[column] = run_column(arguments, expected, column, names)
+        seconds[column] = time.monotonic() - started
+    regressions = find_regressions(table, expected)
+    print_details(table, expected, regressions)
+    print_table(table, seconds)
+    if arguments.json:
+        write_json(arguments.json, table, seconds)
+    print(closing_line(table, regressions))
+    return 1 if regressions else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

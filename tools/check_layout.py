@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Checks the shape of the source tree: short files, short functions, no include cycles, and calls
+into the kernel in compat/sys*.cpp alone, so that tests can put a fake kernel in their place."""
+import ast
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FILE_LINES = 400
+FUNCTION_LINES = 70
+SKIPPED = {"build", ".git", "install"}
+SOURCES = {".c", ".cpp", ".h"}
+# Folders whose code runs in a user's program.
+LIBRARY = ("backend", "bufferevent", "compat")
+# Any WSA or Nt function is one, but for the two that only read and write a variable of the thread.
+KERNEL_CALLS = re.compile(
+    r"\b(WSA(?!(?:Get|Set)LastError)[A-Z][a-z]\w*|Nt[A-Z][a-z]\w*|CreateIoCompletionPort|CancelIo(?:Ex)?|closesocket"
+    r"|PostQueuedCompletionStatus|GetQueuedCompletionStatus(?:Ex)?|GetOverlappedResult|CloseHandle"
+    r"|DeviceIoControl|CreateFile[AW]?|DuplicateHandle|getsockopt|setsockopt|ioctlsocket|AcceptEx"
+    r"|ConnectEx|DisconnectEx|TransmitFile|SetFileCompletionNotificationModes"
+    r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?)\s*\(")
+
+
+def tree_files():
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        if not SKIPPED & set(parts) and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def language(path):
+    if path.suffix in SOURCES:
+        return "c"
+    if path.suffix == ".cmake" or path.name == "CMakeLists.txt":
+        return "cmake"
+    if path.suffix in (".py", ".sh"):
+        return path.suffix[1:]
+    # Scripts without a suffix name their language in the first line.
+    with path.open("rb") as file:
+        first = file.readline(80)
+    if first.startswith(b"#!"):
+        return "py" if b"python" in first else "sh"
+    return None
+
+
+def strip_c(text):
+    """Blanks comments and literals and keeps every line end, so that line numbers stay."""
+    pattern = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
+    return pattern.sub(lambda match: " " + "\n" * match.group().count("\n"), text)
+
+
+def c_functions(text):
+    """Yields (name, first line, lines): a body is a brace after a parenthesis, outside others."""
+    text = re.sub(r"^[ \t]*#(?:[^\n\\]|\\.)*", lambda m: "\n" * m.group().count("\n"),
+                  strip_c(text), flags=re.MULTILINE | re.DOTALL)
+    transparent, depth, start, head_from, line = 0, 0, None, 0, 1
+    for index, char in enumerate(text):
+        line += char == "\n"
+        if char == "{":
+            head = text[head_from:index]
+            if start is None and depth == transparent:
+                if ")" in head and "=" not in head.split("(")[0]:
+                    name = re.search(r"([\w:~]+|operator[^(]*)\s*\(", head)
+                    start = line - head.lstrip().count("\n")
+                    found = name.group(1) if name else "?"
+                elif re.search(r"\b(namespace|class|struct|union|extern)\b", head):
+                    transparent += 1
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            if start is not None and depth == transparent:
+                yield found, start, line - start + 1
+                start = None
+            transparent = min(transparent, depth)
+        if char in "{};" and start is None:
+            head_from = index + 1
+
+
+def py_functions(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, node.lineno, node.end_lineno - node.lineno + 1
+
+
+def block_functions(text, begin, end):
+    """Functions that begin and end with lines of a known form: shell and CMake."""
+    start = None
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.match(begin, line)
+        if match:
+            start, name = number, match.group(1)
+        elif start is not None and re.match(end, line):
+            yield name, start, number - start + 1
+            start = None
+
+
+FUNCTIONS = {
+    "c": c_functions,
+    "py": py_functions,
+    "sh": lambda text: block_functions(text, r"(\w+)\(\) [{(]$", r"[})]"),
+    "cmake": lambda text: block_functions(text, r"(?:function|macro)\((\w+)", r"end(?:function|macro)"),
+}
+
+
+def check_sizes(path, text, complain):
+    lines = text.count("\n")
+    if lines > FILE_LINES:
+        complain(path, lines, f"{lines} lines, more than {FILE_LINES}")
+    for name, line, length in FUNCTIONS[language(path)](text):
+        if length > FUNCTION_LINES:
+            complain(path, line, f"{name} has {length} lines, more than {FUNCTION_LINES}")
+
+
+def check_kernel_calls(path, text, complain):
+    relative = path.relative_to(ROOT)
+    if relative.parts[0] not in LIBRARY or re.fullmatch(r"compat/sys\w*\.cpp", str(relative)):
+        return
+    for number, line in enumerate(strip_c(text).splitlines(), 1):
+        for match in KERNEL_CALLS.finditer(line):
+            complain(path, number, f"{match.group(1)} is called outside compat/sys*.cpp")
+
+
+def includes_of(path, text):
+    """Our own files among a file's quoted includes, which name them from the root or from beside."""
+    for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
+        for folder in (path.parent, ROOT, ROOT / "bufferevent/include", ROOT / "regress/unit"):
+            target = (folder / name).resolve()
+            if target.is_file():
+                yield target
+                break
+
+
+def find_cycle(graph):
+    """One include cycle as a list of files, or None."""
+    finished, trail = set(), []
+
+    def visit(node):
+        if node in trail:
+            return trail[trail.index(node):] + [node]
+        if node in finished:
+            return None
+        trail.append(node)
+        for target in graph.get(node, ()):
+            cycle = visit(target)
+            if cycle:
+                return cycle
+        finished.add(trail.pop())
+        return None
+
+    for node in graph:
+        cycle = visit(node)
+        if cycle:
+            return cycle
+    return None
+
+
+def main():
+    problems, graph, count = [], {}, 0
+
+    def complain(path, line, text):
+        problems.append(f"{path.relative_to(ROOT)}:{line}: {text}")
+
+    for path in tree_files():
+        if language(path) is None:
+            continue
+        count += 1
+        text = path.read_text()
+        check_sizes(path, text, complain)
+        if language(path) == "c":
+            check_kernel_calls(path, text, complain)
+            graph[path] = list(includes_of(path, text))
+    cycle = find_cycle(graph)
+    if cycle:
+        complain(cycle[0], 1, "include cycle: "
+                 + " -> ".join(str(path.relative_to(ROOT)) for path in cycle))
+    for problem in problems:
+        print(problem)
+    print(f"layout: {count} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+# libevent's own programs, unmodified, each built twice: bin/stock/<name> on libevent's libraries
+# (target stock-<name>) and bin/iocp/<name> on ours (target iocp-<name>).
+
+set(PROGRAM_STOCK_LIBRARIES event_extra_static event_core_static)
+set(PROGRAM_IOCP_LIBRARIES libevent_iocp::extra libevent_iocp::core)
+set(PROGRAM_LIBRARIES ${LIBEVENT_LIB_PLATFORM} iphlpapi)
+if(ZLIB_FOUND)
+    list(APPEND PROGRAM_LIBRARIES ZLIB::ZLIB)
+endif()
+if(LIBEVENT_IOCP_OPENSSL)
+    list(PREPEND PROGRAM_STOCK_LIBRARIES event_openssl_static)
+    list(PREPEND PROGRAM_IOCP_LIBRARIES libevent_iocp::openssl)
+    list(APPEND PROGRAM_LIBRARIES OpenSSL::SSL OpenSSL::Crypto crypt32 ws2_32)
+endif()
+
+# libevent_program(<name> <source>...): compiled once, linked with either set of libraries.
+function(libevent_program name)
+    list(TRANSFORM ARGN PREPEND "${LIBEVENT_SOURCE_DIR}/" OUTPUT_VARIABLE sources)
+    add_library(program-${name} OBJECT ${sources})
+    libevent_flags(program-${name})
+    target_compile_definitions(program-${name} PRIVATE TINYTEST_LOCAL)
+    target_include_directories(program-${name} PRIVATE "${LIBEVENT_SOURCE_DIR}/test")
+    target_link_libraries(program-${name} PRIVATE ${PROGRAM_LIBRARIES})
+    foreach(kind stock iocp)
+        string(TOUPPER ${kind} KIND)
+        set(target ${kind}-${name})
+        add_executable(${target} $<TARGET_OBJECTS:program-${name}>)
+        target_link_libraries(${target} PRIVATE ${PROGRAM_${KIND}_LIBRARIES} ${PROGRAM_LIBRARIES})
+        set_target_properties(${target} PROPERTIES
+            OUTPUT_NAME ${name}
+            LINKER_LANGUAGE C
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/${kind}")
+    endforeach()
+endfunction()
+
+foreach(name event-read-fifo hello-world signal-test http-connect time-test)
+    libevent_program(${name} sample/${name}.c)
+endforeach()
+foreach(name dns-example http-server)
+    libevent_program(${name} sample/${name}.c ${LIBEVENT_WIN32_GETOPT})
+endforeach()
+if(LIBEVENT_IOCP_OPENSSL)
+    libevent_program(https-client
+        sample/https-client.c sample/openssl_hostname_validation.c sample/hostcheck.c)
+    libevent_program(le-proxy sample/le-proxy.c)
+endif()
+
+foreach(name bench_http bench_httpclient)
+    libevent_program(${name} test/${name}.c)
+endforeach()
+foreach(name bench bench_cascade)
+    libevent_program(${name} test/${name}.c ${LIBEVENT_WIN32_GETOPT})
+endforeach()
+
+foreach(name changelist closed dumpevents eof fdleak init ratelim time weof)
+    libevent_program(test-${name} test/test-${name}.c)
+endforeach()
+
+# regress.gen.c is part of libevent's releases; a tree without it (a checkout) would need the
+# generator, which writes beside its input, so there it must be run by hand.
+if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
+    set(names main gen buffer bufferevent dns et finalize http iocp listener minheap rpc testutils
+        thread util)
+    if(ZLIB_FOUND)
+        list(APPEND names zlib)
+    endif()
+    if(LIBEVENT_IOCP_OPENSSL)
+        list(APPEND names ssl)
+    endif()
+    list(TRANSFORM names PREPEND test/regress_)
+    list(TRANSFORM names APPEND .c)
+    list(TRANSFORM names REPLACE regress_gen regress.gen)
+    libevent_program(regress test/regress.c test/tinytest.c ${names})
+else()
+    message(WARNING "${LIBEVENT_SOURCE_DIR}/test has no regress.gen.c: no regress suite. "
+        "Run event_rpcgen.py on regress.rpc there.")
+endif()

@@ -1,0 +1,68 @@
+# Where libevent's code and ours meet. Nothing of libevent is edited or copied: some files are left
+# out because ours take their place, some are compiled with one header forced in front of them.
+
+# libevent's files that are not in our libraries (buffer_iocp.c stays: it is plain evbuffer code).
+set(SEAM_DROP
+    event_iocp.c
+    bufferevent_async.c)
+
+# libevent's files compiled with a header of ours forced in front: "file header".
+set(SEAM_SLOTS
+    "event.c             compat/event_slot.h"
+    "bufferevent_sock.c  compat/bufferevent_slot.h"
+    "listener.c          compat/listener_slot.h"
+    "bufferevent_openssl.c compat/openssl_slot.h")
+
+# libevent's files compiled with a macro: "file macro". Renaming the select backend leaves its name
+# free, so that event.c's table can hold our second entry behind it.
+set(SEAM_DEFINES
+    "win32select.c win32ops=iocp_stock_select_ops"
+    "evutil.c evutil_closesocket=iocp_stock_evutil_closesocket")
+
+# Our own sources, all of which go into event_core.
+file(GLOB SEAM_SOURCES CONFIGURE_DEPENDS
+    ${LIBEVENT_IOCP_DIR}/backend/*.cpp
+    ${LIBEVENT_IOCP_DIR}/bufferevent/*.cpp
+    ${LIBEVENT_IOCP_DIR}/compat/*.cpp)
+file(GLOB SEAM_HEADERS CONFIGURE_DEPENDS ${LIBEVENT_IOCP_DIR}/compat/*_slot.h)
+
+# Public headers that we add to libevent's.
+file(GLOB SEAM_PUBLIC_HEADERS CONFIGURE_DEPENDS
+    ${LIBEVENT_IOCP_DIR}/bufferevent/include/event2/*.h)
+
+# System libraries that our sources need beyond those libevent links.
+set(SEAM_SYSTEM_LIBRARIES ntdll)
+
+# Flags of our own C++: no exceptions and no run-time types, since C programs link this code and
+# may have no C++ runtime at hand.
+if(MSVC)
+    set(SEAM_CXX_OPTIONS /W4 /WX /EHs-c- /GR- /D_HAS_EXCEPTIONS=0)
+else()
+    set(SEAM_CXX_OPTIONS -Wall -Wextra -Werror -fno-exceptions -fno-rtti)
+endif()
+
+# seam_apply(): sets the options of libevent's files for the targets of the calling directory.
+function(seam_apply)
+    foreach(slot IN LISTS SEAM_SLOTS)
+        string(REGEX MATCH "^([^ ]+) +([^ ]+)$" matched "${slot}")
+        set(file "${LIBEVENT_SOURCE_DIR}/${CMAKE_MATCH_1}")
+        set(header "${LIBEVENT_IOCP_DIR}/${CMAKE_MATCH_2}")
+        if(NOT EXISTS "${header}")
+            continue()
+        endif()
+        if(MSVC)
+            set(force "/FI${header}")
+        else()
+            set(force -include "${header}")
+        endif()
+        set_source_files_properties("${file}" PROPERTIES
+            COMPILE_OPTIONS "${force}" OBJECT_DEPENDS "${header}")
+    endforeach()
+    foreach(define IN LISTS SEAM_DEFINES)
+        string(REGEX MATCH "^([^ ]+) +([^ ]+)$" matched "${define}")
+        if(EXISTS "${LIBEVENT_IOCP_DIR}/compat/event_slot.h")
+            set_source_files_properties("${LIBEVENT_SOURCE_DIR}/${CMAKE_MATCH_1}" PROPERTIES
+                COMPILE_DEFINITIONS "${CMAKE_MATCH_2}")
+        endif()
+    endforeach()
+endfunction()

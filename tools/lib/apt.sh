@@ -1,0 +1,146 @@
+# Debian's packages and source packages, without changing how the machine uses apt.
+# Sourced by tools/setup and tools/setup-openssl, which set $deps.
+
+apt_die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# apt_install <package>...: as root at once, as anyone else through sudo and after a question.
+apt_install() {
+    local as_root=() answer
+    command -v apt-get >/dev/null ||
+        apt_die "no apt-get here: install by hand: $*"
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || apt_die "not root and no sudo: have root install: $*"
+        as_root=(sudo)
+        if [[ -z ${CI:-} ]]; then
+            [[ -t 0 ]] || apt_die "not root and nobody to ask: have root install: $*"
+            read -r -p "setup: install with apt: $* [y/N] " answer
+            [[ $answer == [yY]* ]] || apt_die "nothing installed; these are needed: $*"
+        fi
+    fi
+    echo "setup: installing with apt: $*"
+    local log
+    log=$(mktemp)
+    if ! {
+        "${as_root[@]}" apt-get update
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install --yes --no-install-recommends "$@"
+    } </dev/null >"$log" 2>&1; then
+        grep -E '^(E|W|Err)' "$log" | tail -n 5 >&2 || true
+        apt_die "apt could not install $* (no network?); see $log"
+    fi
+    rm -f "$log"
+}
+
+# Prints, as deb-src, those of the machine's apt sources that are Debian's own: signed with Debian's
+# archive key, or with whatever the machine trusts, and having the component main.
+apt_debian_sources() {
+    local file
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [[ -f $file ]] || continue
+        awk 'BEGIN { RS = ""; ORS = "\n\n" }
+            {
+                text = "\n" tolower($0) "\n"
+                if (text ~ /\nenabled:[ \t]*(no|false|0)/) next
+                if (text !~ /\ncomponents:[^\n]*[ \t]main[ \t\n]/) next
+                if (text ~ /\nsigned-by:/ && text !~ /debian-archive/) next
+                sub(/(^|\n)[Tt]ypes:[^\n]*/, "\nTypes: deb-src")
+                sub(/^\n+/, "")
+                print
+            }' "$file"
+    done
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [[ -f $file ]] || continue
+        sed -nE 's/[ \t]*#.*//; /signed-by=/{/debian-archive/!d}
+            /^deb(-src)?[ \t].*[ \t]main([ \t]|$)/s/^deb(-src)?/deb-src/p' "$file" | sort -u |
+            apt_list_to_deb822
+    done
+}
+
+# One-line sources as deb822 stanzas, since one file cannot hold both.
+apt_list_to_deb822() {
+    sed -E 's/\[[ \t]+/[/; s/[ \t]+\]/]/' | awk '{
+        signed = ""
+        first = 2
+        if ($2 ~ /^\[/) {
+            while ($first !~ /\]$/) first++
+            first++
+            if (match($0, /signed-by=[^] \t]+/))
+                signed = "Signed-By: " substr($0, RSTART + 10, RLENGTH - 10) "\n"
+        }
+        components = ""
+        for (i = first + 2; i <= NF; i++) components = components " " $i
+        printf "Types: deb-src\nURIs: %s\nSuites: %s\nComponents:%s\n%s\n", \
+            $first, $(first + 1), components, signed
+    }'
+}
+
+# Points APT_CONFIG at a configuration of our own under $deps/apt and reads the source index once.
+apt_private() {
+    local dir=$deps/apt
+    command -v apt-get >/dev/null ||
+        apt_die "no apt-get here: set LIBEVENT_SOURCE_DIR to a libevent source tree"
+    export APT_CONFIG=$dir/apt.conf
+    if [[ -f $dir/complete ]]; then
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
+    apt_debian_sources >"$dir/sources/debian.sources"
+    [[ -s $dir/sources/debian.sources ]] || apt_die "apt has no Debian sources in /etc/apt here"
+    cat >"$APT_CONFIG" <<TEXT
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$dir/sources";
+Dir::State::lists "$dir/lists";
+Dir::Cache "$dir/cache";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+TEXT
+    if apt-get update -o APT::Update::Error-Mode=any >"$dir/log" 2>&1; then
+        : >"$dir/complete"
+    elif ! apt-cache showsrc --only-source libevent 2>/dev/null | grep -q .; then
+        # One index of several that is out of reach does no harm, as long as ours came through.
+        grep -E '^(E|W|Err)' "$dir/log" | tail -n 3 >&2 || true
+        apt_die "cannot read Debian's source index (no network?); see build/deps/apt/log"
+    fi
+}
+
+# apt_versions <package> <pattern>: versions on offer that match, newest first.
+apt_versions() {
+    local version
+    apt-cache showsrc --only-source "$1" 2>/dev/null | sed -n 's/^Version: //p' | sort -Vru |
+        while read -r version; do
+            # shellcheck disable=SC2053
+            [[ $version != $2 ]] || echo "$version"
+        done
+}
+
+# apt_source <package> <version wanted, may be empty> <pattern of others> <folder>: unpacks a source
+# package, whose files apt has verified. The folder appears only when it is complete.
+apt_source() {
+    local package=$1 wanted=$2 pattern=$3 folder=$4
+    apt_private
+    local versions version work=$folder.unpack found
+    versions=$(apt_versions "$package" "$pattern")
+    [[ -n $versions ]] || apt_die "Debian's index here offers no $package $pattern"
+    if [[ -n $wanted ]] && grep -qxF "$wanted" <<<"$versions"; then
+        versions=$wanted$'\n'$(grep -vxF "$wanted" <<<"$versions" || true)
+    fi
+    for version in $versions; do
+        rm -rf "$work"
+        mkdir -p "$work"
+        # An index may name a version whose files are already gone; then an older one will do.
+        if (cd "$work" && apt-get source "$package=$version") >"$deps/apt/log" 2>&1; then
+            if [[ -n $wanted && $version != "$wanted" ]]; then
+                echo "setup: $package $wanted is not on offer, taking $version"
+            fi
+            found=$(find "$work" -mindepth 1 -maxdepth 1 -type d)
+            mv -T "$found" "$folder"
+            rm -rf "$work"
+            return
+        fi
+    done
+    apt_die "cannot fetch $package (tried:" $versions"); see build/deps/apt/log"
+}
