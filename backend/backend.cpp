@@ -1,0 +1,55 @@
+#include "backend/backend.h"
+#include "backend/afd_device.h"
+#include "backend/fd_record.h"
+#include "backend/port_workers.h"
+#include "backend/socket_registry.h"
+
+extern "C" const struct eventop iocp_stock_select_ops; // libevent's win32ops, renamed
+
+namespace iocp {
+
+port port_refused;
+
+void backend_drain(backend *self)
+{
+    self->draining = true;
+    if (!port_drain(self->on))
+        event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
+                    static_cast<unsigned>(self->on->in_flight_count));
+}
+
+void backend_close(backend *self)
+{
+    socket_forget_all(self);
+    if (self->on->in_flight == nullptr || port_drain(self->on)) {
+        afd_device_close_all(&self->devices);
+        port_close(self->on);
+        mm_free(self);
+    }
+}
+
+bool backend_adopt(struct event_base *base)
+{
+    port *on = port_of_face(base->iocp);
+    // The loop keeps its backend for a whole run. A base that was made with the flag and is on select nevertheless is
+    // there because its program ruled this backend out.
+    if (base->running_loop || base->evsel != &iocp_stock_select_ops ||
+        (base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
+        return false;
+    // libevent's map of descriptors was laid out for select's records; ours must fit in their place.
+    if (iocp_stock_select_ops.fdinfo_len < sizeof(fd_record *) || port_workers_stop(on, -1) != 0)
+        return false;
+    auto *prepared = static_cast<backend *>(mm_calloc(1, sizeof(backend)));
+    if (prepared == nullptr)
+        return false;
+    prepared->base = base;
+    prepared->on = on;
+    on->owner = prepared;
+    base->evsel->dealloc(base);
+    base->evsel = &iocpops;
+    base->evbase = prepared;
+    // Its steps are just what is needed: drop the wake-up and signal sockets, ask the backend anew, add every event.
+    return event_reinit(base) == 0;
+}
+
+} // namespace iocp

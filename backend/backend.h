@@ -1,0 +1,59 @@
+// The state of one base that runs on a port. Lives in base->evbase; its port also in base->iocp.
+#ifndef LIBEVENT_IOCP_BACKEND_BACKEND_H
+#define LIBEVENT_IOCP_BACKEND_BACKEND_H
+
+#include "backend/port.h"
+#include "backend/receive_budget.h"
+#include "backend/source.h"
+
+namespace iocp {
+
+struct afd_device;
+struct fd_record;
+struct send_operation;
+
+struct backend {
+    struct event_base *base;
+    port *on;
+    source *first_queued;
+    source *last_queued;
+    afd_device *devices;
+    fd_record *records;
+    struct event_overlapped wake;        // posted by th_notify_fn
+    struct event_overlapped signal_wake; // posted by the signal handler
+    receive_budget receives;
+    send_operation *stranded_sends; // see bufferevent/stream_send.h
+    uint64_t turn;                  // how many the loop has made
+    int turns_without_dequeue;      // see max_turns_without_dequeue
+    bool retry_soon;                // a start failed for want of memory: do not sleep long
+    bool draining;                  // the base is being freed: start nothing
+    bool precise;                   // holds the system's fine clock
+};
+
+// libevent's table of backends holds both: iocpops first, and last_resort_ops behind select.
+extern "C" const struct eventop iocpops;
+extern "C" const struct eventop iocp_last_resort_ops;
+
+// Stands in base->iocp when the port was asked for and could not be had.
+extern port port_refused;
+
+// The backend of a base that runs on a port, or NULL.
+backend *backend_of(struct event_base *base);
+
+inline port *port_of_face(struct event_iocp_port *face)
+{
+    return reinterpret_cast<port *>(face);
+}
+
+// Cancels every operation and collects its packet. Nothing is started any more.
+void backend_drain(backend *self);
+// Frees it, with its port. What cannot be drained is leaked, never freed under the kernel.
+void backend_close(backend *self);
+
+// Moves a base from select to the port that libevent launched for it (event_base_start_iocp_). Only between runs of
+// the loop; false if it cannot be moved now, and then nothing has changed.
+bool backend_adopt(struct event_base *base);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,50 @@
+// One overlapped operation, from the call that starts it to the packet that ends it.
+//
+// The kernel writes into the OVERLAPPED, and into the buffers named in the call, until the packet has been dequeued.
+// So an operation is allocated apart from whatever started it, its starter may let go of it at any time (disown), and
+// only its packet frees it. Cancelling asks for an early packet; it frees nothing.
+//
+// Threads: every function here is called with the base's lock held, where the base has one.
+#ifndef LIBEVENT_IOCP_BACKEND_COMPLETION_H
+#define LIBEVENT_IOCP_BACKEND_COMPLETION_H
+
+#include "compat/libevent.h"
+#include "compat/sys.h"
+
+namespace iocp {
+
+struct port;
+struct completion;
+
+// Called when the packet has been dequeued. `error` is a Winsock code, 0 on success; `bytes` counts what was moved.
+// The operation is idle again: it may be started anew or freed.
+using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
+
+struct completion {
+    struct event_overlapped record; // first: a packet is told apart by its address and dispatched by its callback
+    completion_ended ended;
+    completion_ended disowned; // ended, with nobody waiting: frees the operation
+    HANDLE file;               // what it was started on, to cancel it there
+    completion *next;          // the port's list of operations in flight
+    completion *previous;
+    bool pending;
+    bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
+    bool orphan;    // its starter has let go
+};
+
+void completion_init(completion *operation, completion_ended ended, completion_ended disowned);
+
+// Bracket a sys:: call: begin puts the operation in flight, and settle_start takes it out again if the call left no
+// packet to come (done at once, or failed). Returns its argument.
+OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file);
+sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
+
+// Asks the kernel to end it early. Nothing if it is idle or was asked before.
+void completion_cancel(completion *operation);
+
+// The starter lets go: an operation in flight is cancelled and frees itself by its packet; an idle one is freed now.
+void completion_disown(completion *operation);
+
+} // namespace iocp
+
+#endif

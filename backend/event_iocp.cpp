@@ -1,0 +1,90 @@
+// libevent's internal completion-port functions (iocp-internal.h), in place of its event_iocp.c.
+#include "backend/backend.h"
+#include "backend/port_workers.h"
+
+#include <atomic>
+
+using namespace iocp;
+
+extern "C" {
+
+void event_overlapped_init_(struct event_overlapped *record, iocp_callback callback)
+{
+    memset(record, 0, sizeof(*record));
+    record->cb = callback;
+}
+
+const struct win32_extension_fns *event_get_win32_extension_fns_(void)
+{
+    // We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing
+    // to the record, and expect a plain connect then.
+    static struct win32_extension_fns found;
+    static std::atomic<bool> known; // two threads may both find out
+    if (!known) {
+        LPFN_ACCEPTEX accept_ex;
+        LPFN_CONNECTEX connect_ex;
+        LPFN_GETACCEPTEXSOCKADDRS addresses;
+        sys::find_extensions(&accept_ex, &connect_ex, &addresses);
+        found = {accept_ex, connect_ex, addresses};
+        known = true;
+    }
+    return &found;
+}
+
+// A port without a base, as libevent's own tests use it, or one for a base on select (event_base_start_iocp_). The
+// first runs its packets on worker threads; the second is handed to the base by event_base_get_iocp_.
+struct event_iocp_port *event_iocp_port_launch_(int)
+{
+    port *launched = port_open();
+    return launched != nullptr ? &launched->face : nullptr;
+}
+
+int event_iocp_port_associate_(struct event_iocp_port *face, evutil_socket_t fd, ev_uintptr_t key)
+{
+    port *on = port_of_face(face);
+    if (on->owner == nullptr && port_workers_start(on) != 0)
+        return -1;
+    int error = sys::port_associate(on->face.port, reinterpret_cast<HANDLE>(fd), key);
+    if (error != 0) {
+        event_warnx("iocp: a socket could not be associated with the port (error %d)", error);
+        return -1;
+    }
+    on->foreign_packets = true;
+    return 0;
+}
+
+int event_iocp_activate_overlapped_(struct event_iocp_port *face, struct event_overlapped *record, ev_uintptr_t key,
+                                    ev_uint32_t bytes)
+{
+    port *on = port_of_face(face);
+    if (on->owner == nullptr && port_workers_start(on) != 0)
+        return -1;
+    on->foreign_packets = true;
+    return port_post(on, record, key, bytes);
+}
+
+// Called by event_base_free before it takes the events away, so that finalizers still find their base.
+int event_iocp_shutdown_(struct event_iocp_port *face, long wait_ms)
+{
+    port *stopping = port_of_face(face);
+    if (stopping == &port_refused)
+        return 0;
+    if (stopping->owner != nullptr) {
+        backend_drain(stopping->owner);
+        return 0;
+    }
+    if (port_workers_stop(stopping, wait_ms) != 0)
+        return -1;
+    port_close(stopping);
+    return 0;
+}
+
+struct event_iocp_port *event_base_get_iocp_(struct event_base *base)
+{
+    if (base->iocp == nullptr || base->iocp == &port_refused.face)
+        return nullptr;
+    if (backend_of(base) == nullptr && !backend_adopt(base))
+        return nullptr;
+    return base->iocp;
+}
+}

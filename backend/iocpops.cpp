@@ -1,0 +1,226 @@
+// libevent's backend interface (struct eventop): where a base enters and where its loop waits.
+#include "backend/backend.h"
+#include "backend/fd_record.h"
+#include "backend/signals.h"
+
+namespace iocp {
+
+namespace {
+
+// How often a turn may hand over what was ready at once without looking at the port: the look would cost a call, and
+// what has arrived there waits no longer than this many turns.
+constexpr int max_turns_without_dequeue = 8;
+
+// Batches dequeued in one turn, before callbacks and timers get theirs.
+constexpr int max_batches = 8;
+
+// The longest sleep while a start waits for the kernel to have memory again.
+constexpr int64_t retry_wait_us = 10 * 1000;
+
+void wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
+{
+    // Cleared when the packet is taken, not when it is posted: wake-ups in between need no packet of their own.
+    EVUTIL_UPCAST(record, backend, wake)->base->is_notify_pending = 0;
+}
+
+int wake_base(struct event_base *base)
+{
+    backend *self = backend_of(base);
+    return port_post(self->on, &self->wake, 0, 0);
+}
+
+bool asked_for(const struct event_base *base)
+{
+    if ((base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
+        return true;
+    if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)
+        return false;
+    const char *value = evutil_getenv_("EVENT_IOCP");
+    return value != nullptr && value[0] != '\0' && !(value[0] == '0' && value[1] == '\0');
+}
+
+void hold_precise_clock(backend *self, bool hold)
+{
+    if (self->precise != hold)
+        sys::precise_clock(hold);
+    self->precise = hold;
+}
+
+void make_wakeable(backend *self)
+{
+    event_overlapped_init_(&self->wake, wake_packet);
+    self->base->th_notify_fn = wake_base;
+    hold_precise_clock(self, (self->base->flags & EVENT_BASE_FLAG_PRECISE_TIMER) != 0);
+    signals_init(self);
+}
+
+backend *start(struct event_base *base)
+{
+    // Its port is there already after event_reinit, and when a base moves over from select.
+    port *on = port_of_face(base->iocp);
+    if (on != nullptr) {
+        EVUTIL_ASSERT(on->owner != nullptr && on->owner->base == base);
+        make_wakeable(on->owner);
+        return on->owner;
+    }
+    on = port_open();
+    if (on == nullptr)
+        return nullptr;
+    auto *self = static_cast<backend *>(mm_calloc(1, sizeof(backend)));
+    if (self == nullptr) {
+        event_warn("%s: calloc", __func__);
+        port_close(on);
+        return nullptr;
+    }
+    self->base = base;
+    self->on = on;
+    on->owner = self;
+    base->iocp = &on->face;
+    make_wakeable(self);
+    evutil_weakrand_seed_(&base->weakrand_seed, 0);
+    return self;
+}
+
+void *iocp_init(struct event_base *base)
+{
+    if (base->iocp == nullptr && !asked_for(base))
+        return nullptr;
+    backend *self = start(base);
+    if (self == nullptr && (base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
+        base->iocp = &port_refused.face; // the warning has been given: libevent need not try again
+    return self;
+}
+
+void *last_resort_init(struct event_base *base)
+{
+    // Reached when the configuration or the environment rules select out. The base is told that its backend is the
+    // first entry, so that nothing has to know of two.
+    if (base->iocp == &port_refused.face)
+        return nullptr;
+    base->evsel = &iocpops;
+    return start(base);
+}
+
+int iocp_add(struct event_base *base, evutil_socket_t fd, short old, short events, void *fdinfo)
+{
+    return fd_record_add(backend_of(base), fd, old, events, static_cast<fd_record **>(fdinfo));
+}
+
+int iocp_del(struct event_base *, evutil_socket_t, short, short events, void *fdinfo)
+{
+    return fd_record_del(events, static_cast<fd_record **>(fdinfo));
+}
+
+// Submits every source that was queued when the turn began. True if any is ready already.
+bool submit(backend *self)
+{
+    bool any_ready = false;
+    self->retry_soon = false;
+    source *last = self->last_queued;
+    while (self->first_queued != nullptr) {
+        source *next = self->first_queued;
+        source_unqueue(next);
+        short ready = next->ops->submit(next);
+        if (ready != 0) {
+            any_ready = true;
+            source_ready(next, ready);
+        }
+        if (next == last)
+            break;
+    }
+    return any_ready;
+}
+
+int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
+{
+    if (any_ready)
+        return 0;
+    int64_t wait = -1;
+    if (tv != nullptr) {
+        constexpr int64_t max_seconds = INT32_MAX;
+        int64_t seconds = tv->tv_sec < max_seconds ? static_cast<int64_t>(tv->tv_sec) : max_seconds;
+        wait = seconds * 1000000 + tv->tv_usec;
+    }
+    if (self->retry_soon && (wait < 0 || wait > retry_wait_us))
+        wait = retry_wait_us;
+    return wait;
+}
+
+// Takes batches from the port until one is not full; the base's lock is free only during the wait.
+int collect(backend *self, int64_t timeout_us)
+{
+    struct event_base *base = self->base;
+    for (int batch = 0; batch < max_batches; ++batch) {
+        OVERLAPPED_ENTRY entries[max_packets];
+        ULONG count = 0;
+        ULONG wanted = port_packets_wanted(self->on);
+        EVBASE_RELEASE_LOCK(base, th_base_lock);
+        int error = sys::port_dequeue(self->on->face.port, entries, wanted, timeout_us, &count);
+        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+        if (error != 0) {
+            event_warnx("iocp: the completion port failed (error %d)", error);
+            return -1;
+        }
+        port_deliver(self->on, entries, count);
+        if (count < max_packets)
+            break;
+        timeout_us = 0;
+    }
+    return 0;
+}
+
+int iocp_dispatch(struct event_base *base, struct timeval *tv)
+{
+    backend *self = backend_of(base);
+    ++self->turn;
+    bool any_ready = submit(self);
+    if (any_ready && self->turns_without_dequeue < max_turns_without_dequeue) {
+        ++self->turns_without_dequeue;
+        return 0;
+    }
+    self->turns_without_dequeue = 0;
+    return collect(self, wait_us(self, tv, any_ready));
+}
+
+void iocp_dealloc(struct event_base *base)
+{
+    backend *self = backend_of(base);
+    if (self == nullptr)
+        return;
+    signals_dealloc(self);
+    fd_records_free(self);
+    base->th_notify_fn = nullptr;
+    base->is_notify_pending = 0;
+    hold_precise_clock(self, false);
+    if (base->iocp != nullptr)
+        return; // event_reinit: init comes next, and finds its port, with the sockets that are bound to it
+    backend_close(self);
+    base->evbase = nullptr;
+}
+
+constexpr auto iocp_features = static_cast<event_method_feature>(EV_FEATURE_O1 | EV_FEATURE_EARLY_CLOSE);
+
+} // namespace
+
+backend *backend_of(struct event_base *base)
+{
+    return base->evsel == &iocpops ? static_cast<backend *>(base->evbase) : nullptr;
+}
+
+const struct eventop iocpops = {
+    "iocp",
+    iocp_init,
+    iocp_add,
+    iocp_del,
+    iocp_dispatch,
+    iocp_dealloc,
+    1, // need_reinit: wake-ups and signals are set up by init
+    iocp_features,
+    sizeof(fd_record *),
+};
+
+const struct eventop iocp_last_resort_ops = {
+    "iocp", last_resort_init, iocp_add, iocp_del, iocp_dispatch, iocp_dealloc, 1, iocp_features, sizeof(fd_record *),
+};
+
+} // namespace iocp

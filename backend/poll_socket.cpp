@@ -1,0 +1,232 @@
+#include "backend/poll_socket.h"
+#include "backend/backend.h"
+
+namespace iocp {
+
+namespace {
+
+// What ends any poll, whatever was asked.
+constexpr ULONG always = sys::afd_abort | sys::afd_local_close | sys::afd_connect_failed;
+
+poll_socket *from_source(source *face)
+{
+    return reinterpret_cast<poll_socket *>(face);
+}
+
+afd_poll *from_completion(completion *operation)
+{
+    return reinterpret_cast<afd_poll *>(operation);
+}
+
+ULONG mask_for(poll_side side, short wanted)
+{
+    ULONG mask = 0;
+    if (side == side_write)
+        return (wanted & EV_WRITE) != 0 ? sys::afd_send | always : 0;
+    // Urgent data is left out: select reports it as writability, which helps nobody.
+    if ((wanted & EV_READ) != 0)
+        mask |= sys::afd_receive | sys::afd_accept | sys::afd_disconnect | always;
+    if ((wanted & EV_CLOSED) != 0)
+        mask |= sys::afd_disconnect | always;
+    return mask;
+}
+
+short ready_from(ULONG events)
+{
+    short ready = 0;
+    if ((events &
+         (sys::afd_receive | sys::afd_accept | sys::afd_disconnect | sys::afd_abort | sys::afd_connect_failed)) != 0)
+        ready |= EV_READ;
+    if ((events & (sys::afd_send | sys::afd_abort | sys::afd_connect_failed)) != 0)
+        ready |= EV_WRITE;
+    if ((events & (sys::afd_disconnect | sys::afd_abort)) != 0)
+        ready |= EV_CLOSED;
+    return ready;
+}
+
+// The socket can be polled no more. Everybody who waits is told once.
+short give_up(poll_socket *self)
+{
+    self->dead = true;
+    return source_events;
+}
+
+short ready_after(poll_socket *self, const afd_poll *poll)
+{
+    if (poll->info.count == 0)
+        return 0;
+    if ((poll->info.events & sys::afd_local_close) != 0)
+        return give_up(self);
+    return ready_from(poll->info.events);
+}
+
+void poll_ended(completion *operation, int error, DWORD)
+{
+    afd_poll *poll = from_completion(operation);
+    poll_socket *self = poll->owner;
+    short ready;
+    if (error == 0)
+        ready = ready_after(self, poll);
+    else if (error == WSA_OPERATION_ABORTED)
+        ready = 0; // not by us: the thread that started it has ended. The next submit starts it again.
+    else
+        ready = give_up(self);
+    source_ready(&self->face, ready);
+}
+
+void poll_free(completion *operation, int, DWORD)
+{
+    afd_poll *poll = from_completion(operation);
+    afd_device_release(poll->device);
+    mm_free(poll);
+}
+
+int poll_new(poll_socket *self, afd_poll **created)
+{
+    auto *poll = static_cast<afd_poll *>(mm_calloc(1, sizeof(afd_poll)));
+    if (poll == nullptr)
+        return WSAENOBUFS;
+    backend *owner = self->face.owner;
+    int error = afd_device_acquire(&owner->devices, owner->on, &poll->device);
+    if (error != 0) {
+        mm_free(poll);
+        return error;
+    }
+    completion_init(&poll->operation, poll_ended, poll_free);
+    poll->owner = self;
+    *created = poll;
+    return 0;
+}
+
+void drop_poll(poll_socket *self, poll_side side)
+{
+    if (self->polls[side] == nullptr)
+        return;
+    completion_disown(&self->polls[side]->operation);
+    self->polls[side] = nullptr;
+}
+
+sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
+{
+    poll->info.timeout.QuadPart = INT64_MAX;
+    poll->info.count = 1;
+    poll->info.exclusive = FALSE;
+    poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
+    poll->info.events = poll->asked = mask;
+    poll->info.status = 0;
+    port *on = self->face.owner->on;
+    OVERLAPPED *overlapped = completion_begin(on, &poll->operation, poll->device->handle);
+    return completion_settle_start(on, &poll->operation, sys::afd_poll(poll->device->handle, &poll->info, overlapped));
+}
+
+// Through a layered provider the socket is no handle that AFD knows; underneath there is one.
+bool find_base_socket(poll_socket *self)
+{
+    SOCKET base;
+    if (sys::base_socket(static_cast<SOCKET>(self->face.fd), &base) != 0 || base == self->base_socket)
+        return false;
+    self->base_socket = base;
+    return true;
+}
+
+bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
+           error == ERROR_NO_SYSTEM_RESOURCES;
+}
+
+short submit_failed(poll_socket *self, int error)
+{
+    if (is_shortage(error)) {
+        self->face.owner->retry_soon = true;
+        source_queue(&self->face);
+        return 0;
+    }
+    return give_up(self);
+}
+
+short submit_side(poll_socket *self, poll_side side)
+{
+    ULONG mask = mask_for(side, self->face.wanted);
+    afd_poll *poll = self->polls[side];
+    if (mask == 0 || (poll != nullptr && poll->operation.pending && (mask & ~poll->asked) == 0))
+        return 0;
+    if (poll != nullptr && poll->operation.pending) {
+        drop_poll(self, side); // interest has grown beyond what this poll asks for
+        poll = nullptr;
+    }
+    if (poll == nullptr) {
+        int error = poll_new(self, &poll);
+        if (error != 0)
+            return submit_failed(self, error);
+        self->polls[side] = poll;
+    }
+    sys::start_result result = start_poll(self, poll, mask);
+    if (result.how == sys::started::failed && !is_shortage(result.error) && find_base_socket(self))
+        result = start_poll(self, poll, mask);
+    if (result.how == sys::started::failed)
+        return submit_failed(self, result.error);
+    return result.how == sys::started::done ? ready_after(self, poll) : static_cast<short>(0);
+}
+
+int poll_widened(source *face, bool first)
+{
+    poll_socket *self = from_source(face);
+    self->dead = false;
+    if (!first)
+        return 0;
+    int type = 0;
+    int error = sys::socket_type(static_cast<SOCKET>(face->fd), &type);
+    if (error != 0)
+        return error;
+    if (type == SOCK_DGRAM)
+        sys::ignore_datagram_resets(static_cast<SOCKET>(face->fd));
+    self->base_socket = static_cast<SOCKET>(face->fd);
+    return 0;
+}
+
+// A poll nobody waits for any more is let go at once: the program may close the socket next, and its descriptor may
+// come back as another socket, whose events must not come from this poll.
+void poll_narrowed(source *face)
+{
+    poll_socket *self = from_source(face);
+    for (int side = 0; side < side_count; ++side)
+        if (mask_for(static_cast<poll_side>(side), face->wanted) == 0 && self->polls[side] != nullptr &&
+            self->polls[side]->operation.pending)
+            drop_poll(self, static_cast<poll_side>(side));
+    if (face->wanted == 0)
+        source_unqueue(face);
+}
+
+short poll_submit(source *face)
+{
+    poll_socket *self = from_source(face);
+    if (self->dead)
+        return 0;
+    short ready = submit_side(self, side_read);
+    if (!self->dead)
+        ready |= submit_side(self, side_write);
+    return static_cast<short>(ready & face->wanted);
+}
+
+const source_ops poll_ops = {poll_widened, poll_narrowed, poll_submit};
+
+} // namespace
+
+void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
+{
+    source_init(&self->face, &poll_ops, owner, fd);
+    self->polls[side_read] = self->polls[side_write] = nullptr;
+    self->base_socket = static_cast<SOCKET>(fd);
+    self->dead = false;
+}
+
+void poll_socket_destroy(poll_socket *self)
+{
+    source_unqueue(&self->face);
+    self->face.wanted = 0;
+    drop_poll(self, side_read);
+    drop_poll(self, side_write);
+}
+
+} // namespace iocp

@@ -1,0 +1,200 @@
+#include "backend/port.h"
+
+namespace iocp {
+
+namespace {
+
+void link(port *on, completion *operation)
+{
+    operation->next = on->in_flight;
+    operation->previous = nullptr;
+    if (on->in_flight != nullptr)
+        on->in_flight->previous = operation;
+    on->in_flight = operation;
+    ++on->in_flight_count;
+}
+
+void unlink(port *on, completion *operation)
+{
+    if (operation->previous != nullptr)
+        operation->previous->next = operation->next;
+    else
+        on->in_flight = operation->next;
+    if (operation->next != nullptr)
+        operation->next->previous = operation->previous;
+    operation->next = operation->previous = nullptr;
+    EVUTIL_ASSERT(on->in_flight_count > 0);
+    --on->in_flight_count;
+}
+
+// The key of every handle that we associate: the packet's own record says all there is to know.
+constexpr ULONG_PTR no_key = 0;
+
+void take_packet(port *on, completion *operation)
+{
+    EVUTIL_ASSERT(operation->pending);
+    unlink(on, operation);
+    operation->pending = false;
+    int error = sys::status_to_error(static_cast<nt_status>(operation->record.overlapped.Internal));
+    DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
+    if (operation->orphan)
+        operation->disowned(operation, error, bytes);
+    else
+        operation->ended(operation, error, bytes);
+}
+
+// Marks a record as one of ours; port_deliver, which knows the port, does the work.
+void completion_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
+{
+}
+
+} // namespace
+
+void completion_init(completion *operation, completion_ended ended, completion_ended disowned)
+{
+    event_overlapped_init_(&operation->record, completion_packet);
+    operation->ended = ended;
+    operation->disowned = disowned;
+    operation->file = nullptr;
+    operation->next = operation->previous = nullptr;
+    operation->pending = operation->cancelled = operation->orphan = false;
+}
+
+OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file)
+{
+    EVUTIL_ASSERT(!operation->pending && !operation->orphan);
+    event_overlapped_init_(&operation->record, completion_packet);
+    operation->file = file;
+    operation->cancelled = false;
+    operation->pending = true;
+    link(on, operation);
+    return &operation->record.overlapped;
+}
+
+sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
+{
+    EVUTIL_ASSERT(operation->pending);
+    if (result.how != sys::started::pending) {
+        unlink(on, operation);
+        operation->pending = false;
+    }
+    return result;
+}
+
+void completion_cancel(completion *operation)
+{
+    if (!operation->pending || operation->cancelled)
+        return;
+    operation->cancelled = true;
+    // ERROR_NOT_FOUND means that the packet is already on its way, and other errors that the socket was closed, which
+    // ends its operations too: in each case the packet comes.
+    sys::cancel(operation->file, &operation->record.overlapped);
+}
+
+void completion_disown(completion *operation)
+{
+    EVUTIL_ASSERT(!operation->orphan);
+    operation->orphan = true;
+    if (operation->pending)
+        completion_cancel(operation);
+    else
+        operation->disowned(operation, 0, 0);
+}
+
+port *port_open()
+{
+    int error = sys::startup();
+    if (error != 0) {
+        event_warnx("iocp: Winsock could not be started (error %d)", error);
+        return nullptr;
+    }
+    auto *opened = static_cast<port *>(mm_calloc(1, sizeof(port)));
+    if (opened == nullptr) {
+        event_warn("%s: calloc", __func__);
+        sys::cleanup();
+        return nullptr;
+    }
+    error = sys::port_create(&opened->face.port);
+    if (error != 0) {
+        event_warnx("iocp: no completion port could be created (error %d)", error);
+        mm_free(opened);
+        sys::cleanup();
+        return nullptr;
+    }
+    return opened;
+}
+
+void port_close(port *closing)
+{
+    EVUTIL_ASSERT(closing->in_flight == nullptr && closing->in_flight_count == 0);
+    EVUTIL_ASSERT(closing->workers == nullptr);
+    sys::close_handle(closing->face.port);
+    mm_free(closing);
+    sys::cleanup();
+}
+
+int port_associate(port *on, HANDLE file)
+{
+    return sys::port_associate(on->face.port, file, no_key);
+}
+
+int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes)
+{
+    int error = sys::port_post(on->face.port, key, bytes, &record->overlapped);
+    if (error != 0) {
+        event_warnx("iocp: a packet could not be posted to the port (error %d)", error);
+        return -1;
+    }
+    ++on->posted;
+    return 0;
+}
+
+ULONG port_packets_wanted(const port *on)
+{
+    if (on->foreign_packets)
+        return max_packets;
+    size_t owed = on->in_flight_count + on->posted;
+    if (owed == 0)
+        return 1; // another thread may post a wake-up while we wait
+    return owed < max_packets ? static_cast<ULONG>(owed) : max_packets;
+}
+
+void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
+{
+    for (ULONG i = 0; i < count; ++i) {
+        auto *record = reinterpret_cast<struct event_overlapped *>(entries[i].lpOverlapped);
+        if (record->cb == completion_packet) {
+            take_packet(on, reinterpret_cast<completion *>(record));
+            continue;
+        }
+        if (on->posted > 0)
+            --on->posted;
+        bool succeeded = sys::status_to_error(static_cast<nt_status>(record->overlapped.Internal)) == 0;
+        record->cb(record, entries[i].lpCompletionKey, static_cast<ev_ssize_t>(entries[i].dwNumberOfBytesTransferred),
+                   succeeded);
+    }
+}
+
+bool port_drain(port *draining)
+{
+    for (completion *operation = draining->in_flight; operation != nullptr; operation = operation->next)
+        completion_cancel(operation);
+    struct evutil_monotonic_timer timer;
+    struct timeval start, now, spent;
+    evutil_configure_monotonic_time_(&timer, 0);
+    evutil_gettime_monotonic_(&timer, &start);
+    int64_t left = drain_limit_us;
+    while (draining->in_flight != nullptr && left > 0) {
+        OVERLAPPED_ENTRY entries[max_packets];
+        ULONG count = 0;
+        if (sys::port_dequeue(draining->face.port, entries, max_packets, left, &count) != 0)
+            break;
+        port_deliver(draining, entries, count);
+        evutil_gettime_monotonic_(&timer, &now);
+        evutil_timersub(&now, &start, &spent);
+        left = drain_limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
+    }
+    return draining->in_flight == nullptr;
+}
+
+} // namespace iocp

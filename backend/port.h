@@ -1,0 +1,50 @@
+// A completion port and the operations in flight on it.
+//
+// Ownership: the port owns its handle and knows every operation that the kernel may still write to. It is closed only
+// when that list is empty, or leaked with a warning if the kernel does not give the last packets back.
+#ifndef LIBEVENT_IOCP_BACKEND_PORT_H
+#define LIBEVENT_IOCP_BACKEND_PORT_H
+
+#include "backend/completion.h"
+
+namespace iocp {
+
+struct backend;
+struct port_workers;
+
+// Packets taken by one call. Microsoft's documentation sets no limit; a batch lives on the stack.
+constexpr ULONG max_packets = 128;
+
+// How long port_drain waits for cancelled operations before it gives up and leaks them.
+constexpr int64_t drain_limit_us = 5 * 1000 * 1000;
+
+struct port {
+    struct event_iocp_port face; // first: what libevent calls a port
+    backend *owner;              // the base that runs it; NULL for a port launched without one
+    port_workers *workers;       // the threads of a port without a base
+    completion *in_flight;
+    size_t in_flight_count;
+    size_t posted;        // packets posted by us and not yet dequeued
+    bool foreign_packets; // someone associated a handle through libevent's internal API: packets we cannot count
+};
+
+// Returns NULL with a warning when the kernel has no port to give.
+port *port_open();
+// Nothing may be in flight.
+void port_close(port *closing);
+
+int port_associate(port *on, HANDLE file);
+// Queues a packet for `record`, whose callback runs as for any other packet. Any thread, lock held. 0 or -1.
+int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes);
+
+// How many packets it makes sense to ask for: no more than are owed. (Each fruitless look costs a call under Wine.)
+ULONG port_packets_wanted(const port *on);
+// Runs the packets' callbacks, lock held.
+void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
+
+// Cancels everything and collects until nothing is in flight. True if that succeeded within drain_limit_us.
+bool port_drain(port *draining);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,22 @@
+// What a base spends on buffers that wait for data. Kept by bufferevent/stream_receive.cpp.
+#ifndef LIBEVENT_IOCP_BACKEND_RECEIVE_BUDGET_H
+#define LIBEVENT_IOCP_BACKEND_RECEIVE_BUDGET_H
+
+#include <stddef.h>
+
+namespace iocp {
+
+struct receive_operation;
+
+// Bytes that one base allots to buffers of receives. Beyond, connections wait without a buffer.
+constexpr size_t receive_budget_bytes = 4 * 1024 * 1024;
+
+struct receive_budget {
+    size_t spent;
+    receive_operation *oldest; // receives with a buffer in flight, in the order they were started
+    receive_operation *newest;
+};
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,17 @@
+// Signals of a base on a port: the C run-time's handler counts them and posts a packet, so that no socket pair is
+// needed. As elsewhere in libevent, one base at a time has the process's signals: the one that added the last.
+#ifndef LIBEVENT_IOCP_BACKEND_SIGNALS_H
+#define LIBEVENT_IOCP_BACKEND_SIGNALS_H
+
+#include "backend/backend.h"
+
+namespace iocp {
+
+// Makes base->evsigsel ours.
+void signals_init(backend *owner);
+// Restores the handlers that the base had replaced.
+void signals_dealloc(backend *owner);
+
+} // namespace iocp
+
+#endif

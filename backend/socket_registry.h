@@ -1,0 +1,32 @@
+// What the process knows of sockets on ports: which base's port a socket is bound to (Windows lets a socket join one
+// port in its life, and does not say which), and the source that a bufferevent or listener brought for it.
+//
+// Process-wide, since libevent's calls on a socket often carry nothing but its descriptor.
+//
+// Threads: safe from any. A source found stays valid for as long as its base's loop thread, or its lock, keeps it.
+#ifndef LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
+#define LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
+
+#include "backend/source.h"
+
+namespace iocp {
+
+// Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
+// leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
+bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
+// True if the descriptor has become another socket since it was bound. (It is bound then.)
+bool socket_is_stale(backend *owner, evutil_socket_t fd);
+
+// One source a descriptor, whose owner must have bound it. False if it has one.
+bool socket_set_source(source *added);
+void socket_clear_source(source *removed);
+source *socket_find_source(evutil_socket_t fd);
+
+// The descriptor is being closed.
+void socket_forget(evutil_socket_t fd);
+// The backend is going away: so are its sockets' entries, and its sources have no owner.
+void socket_forget_all(backend *leaving);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,50 @@
+// A source is what one socket is to its base: something that turns interest (EV_READ, EV_WRITE, EV_CLOSED) into
+// readiness. A plain event's socket is a poll_socket; a bufferevent's or a listener's socket brings its own source,
+// whose readiness comes from overlapped operations (see source_registry.h).
+//
+// Readiness is level-triggered. A source whose interest changed, or that was ready, is queued; once a turn the backend
+// calls submit for each queued source, which starts what the interest needs and says what is ready already.
+//
+// Threads: all of it with the base's lock held.
+#ifndef LIBEVENT_IOCP_BACKEND_SOURCE_H
+#define LIBEVENT_IOCP_BACKEND_SOURCE_H
+
+#include "compat/libevent.h"
+
+namespace iocp {
+
+struct backend;
+struct source;
+
+constexpr short source_events = EV_READ | EV_WRITE | EV_CLOSED;
+
+struct source_ops {
+    // Interest was added; `first` after there was none. Returns 0, or a Winsock code to refuse the socket.
+    int (*widened)(source *self, bool first);
+    // Interest was taken away; self->wanted is what is left.
+    void (*narrowed)(source *self);
+    // Starts what self->wanted needs, returns the events of it that are ready now.
+    short (*submit)(source *self);
+};
+
+struct source {
+    const source_ops *ops;
+    backend *owner;
+    evutil_socket_t fd;
+    source *next_queued;
+    source *previous_queued;
+    short wanted;
+    bool queued;
+    bool in_use; // its readiness is what the descriptor's events go by
+};
+
+void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
+// Will be submitted in the base's next turn.
+void source_queue(source *self);
+void source_unqueue(source *self);
+// Activates the events that wait for any of `ready`, and queues the source again: it may be ready still.
+void source_ready(source *self, short ready);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,43 @@
+// The one place that includes libevent's internal headers, and the assumptions about them that we rely on.
+#ifndef LIBEVENT_IOCP_COMPAT_LIBEVENT_H
+#define LIBEVENT_IOCP_COMPAT_LIBEVENT_H
+
+#include "compat/win.h"
+
+// libevent's internal headers expect both configuration headers first, and event2/buffer.h and
+// event2/bufferevent.h before bufferevent-internal.h.
+#include "event2/event-config.h"
+
+#include "evconfig-private.h"
+
+extern "C" {
+#include "event2/event.h"
+
+#include "event2/event_struct.h"
+
+#include "event2/buffer.h"
+#include "event2/buffer_compat.h"
+#include "event2/bufferevent.h"
+#include "event2/bufferevent_struct.h"
+#include "event2/listener.h"
+#include "event2/thread.h"
+#include "event2/util.h"
+
+#include "bufferevent-internal.h"
+#include "evbuffer-internal.h"
+#include "event-internal.h"
+#include "evmap-internal.h"
+#include "evsignal-internal.h"
+#include "evthread-internal.h"
+#include "iocp-internal.h"
+#include "log-internal.h"
+#include "mm-internal.h"
+#include "util-internal.h"
+}
+
+#include <stddef.h>
+
+// A packet's OVERLAPPED is cast to the record that holds it, by libevent and by us.
+static_assert(offsetof(struct event_overlapped, overlapped) == 0, "OVERLAPPED must come first");
+
+#endif

@@ -1,0 +1,120 @@
+// The only door to the kernel. Tests link a fake in place of sys*.cpp, so everything that can fail, be late or come in
+// another order passes through here.
+//
+// Errors are Win32 / Winsock codes (0 is success); an NTSTATUS leaves this layer only inside a completion packet, and
+// status_to_error translates it. Functions are safe from any thread unless they say otherwise. No function blocks,
+// except port_dequeue, which waits for as long as it is told.
+#ifndef LIBEVENT_IOCP_COMPAT_SYS_H
+#define LIBEVENT_IOCP_COMPAT_SYS_H
+
+#include <stdint.h>
+
+#include "compat/win.h"
+
+namespace iocp {
+namespace sys {
+
+// How an overlapped call went. Only `pending` is followed by a completion packet.
+enum class started { done, pending, failed };
+
+struct start_result {
+    started how;
+    int error;   // Winsock code; set when `how` is failed
+    DWORD bytes; // transferred; set when `how` is done
+};
+
+// AFD's poll events: the ones that readiness is made of. The values are those of the AFD driver's interface.
+enum afd_event : ULONG {
+    afd_receive = 0x0001,
+    afd_receive_urgent = 0x0002,
+    afd_send = 0x0004,
+    afd_disconnect = 0x0008,
+    afd_abort = 0x0010,
+    afd_local_close = 0x0020,
+    afd_connect = 0x0040,
+    afd_accept = 0x0080,
+    afd_connect_failed = 0x0100,
+};
+
+// Input and output of one AFD poll of one socket; the kernel reads and writes it until the packet.
+struct afd_poll_info {
+    LARGE_INTEGER timeout;
+    ULONG count;
+    ULONG exclusive;
+    HANDLE socket;
+    ULONG events;
+    nt_status status;
+};
+
+// Starts Winsock (a program may make its base before it calls WSAStartup) and finds the NT calls. Counted: each
+// successful startup is paired with one cleanup.
+int startup();
+void cleanup();
+
+// --- completion ports ---------------------------------------------------------------------------------------------
+int port_create(HANDLE *port);
+int port_associate(HANDLE port, HANDLE file, ULONG_PTR key);
+int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped);
+// Waits up to `timeout_us` microseconds (-1: for ever; rounded up, never early by rounding) for up to `max` packets.
+// *count is 0 when time ran out, and nothing else is then looked at.
+int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count);
+// An operation that finishes at once will queue no packet. Only for handles of the file system's kind: our AFD
+// handles and sockets of an installable-file-system provider.
+int skip_packet_on_success(HANDLE file);
+void close_handle(HANDLE handle);
+// Asks for one operation's end; its packet still comes. ERROR_NOT_FOUND: it has already ended.
+int cancel(HANDLE file, OVERLAPPED *overlapped);
+
+// --- the AFD driver -----------------------------------------------------------------------------------------------
+int afd_open(HANDLE *afd);
+start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
+
+// --- sockets --------------------------------------------------------------------------------------------------------
+// SOCK_STREAM, SOCK_DGRAM…; WSAENOTSOCK for a handle that is no socket.
+int socket_type(SOCKET socket, int *type);
+// The base provider's handle under layered providers, or INVALID_SOCKET with the error.
+int base_socket(SOCKET socket, SOCKET *base);
+// Keeps an ICMP "port unreachable" from failing the next receive of a datagram socket.
+void ignore_datagram_resets(SOCKET socket);
+// True when the socket is a kernel file object, whose overlapped operations reach a port unaltered.
+bool has_ifs_handle(SOCKET socket);
+
+start_result receive(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips);
+start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips);
+// Receives what is there, without waiting: 0 or an error (WSAEWOULDBLOCK); *bytes is 0 at the end of the stream.
+int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
+// WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below).
+start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips);
+// Binds to the wildcard address, as ConnectEx requires; an already bound socket is left as it is.
+int bind_any(SOCKET socket, int family);
+int finish_connect(SOCKET socket);
+// `buffer` takes `data_length` bytes of first data, then two addresses of `address_length` bytes each.
+start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_length, DWORD address_length,
+                    OVERLAPPED *overlapped, bool skips);
+int finish_accept(SOCKET listener, SOCKET socket);
+void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
+                      int *local_length, struct sockaddr **remote, int *remote_length);
+bool is_listening(SOCKET socket);
+// A new socket of the listener's family, type and protocol; `inherit`: passed on to child processes.
+int socket_like(SOCKET listener, bool inherit, SOCKET *socket);
+// The functions that AF_INET sockets have; NULL where there is none.
+void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
+int set_nonblocking(SOCKET socket);
+void close_socket(SOCKET socket);
+
+// The Winsock code for an NTSTATUS as packets carry it.
+int status_to_error(nt_status status);
+
+// --- threads --------------------------------------------------------------------------------------------------------
+int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
+// Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.
+bool thread_wait(HANDLE thread, long wait_ms);
+
+// --- time -----------------------------------------------------------------------------------------------------------
+// Asks Windows for its finest clock interrupt while a base wants precise timers; calls are counted.
+void precise_clock(bool on);
+
+} // namespace sys
+} // namespace iocp
+
+#endif

@@ -1,0 +1,256 @@
+// The kernel's door: what we ask of sockets.
+#include "compat/sys.h"
+
+#include <atomic>
+#include <stdlib.h>
+
+// Named in neither mingw's nor older SDK's headers.
+#ifndef SIO_BASE_HANDLE
+#define SIO_BASE_HANDLE 0x48000022
+#endif
+#ifndef SIO_BSP_HANDLE_SELECT
+#define SIO_BSP_HANDLE_SELECT 0x4800001C
+#endif
+#ifndef SIO_BSP_HANDLE_POLL
+#define SIO_BSP_HANDLE_POLL 0x4800001D
+#endif
+#ifndef SIO_UDP_CONNRESET
+#define SIO_UDP_CONNRESET _WSAIOW(IOC_VENDOR, 12)
+#endif
+#ifndef SO_UPDATE_CONNECT_CONTEXT
+#define SO_UPDATE_CONNECT_CONTEXT 0x7010
+#endif
+
+namespace iocp {
+namespace sys {
+
+namespace {
+
+start_result outcome(bool succeeded, DWORD bytes, bool skips)
+{
+    if (succeeded)
+        return {skips ? started::done : started::pending, 0, bytes};
+    int error = WSAGetLastError();
+    if (error == WSA_IO_PENDING)
+        return {started::pending, 0, 0};
+    return {started::failed, error, 0};
+}
+
+int handle_from(SOCKET socket, DWORD ioctl, SOCKET *base)
+{
+    DWORD bytes = 0;
+    if (WSAIoctl(socket, ioctl, nullptr, 0, base, sizeof(*base), &bytes, nullptr, nullptr) == 0)
+        return 0;
+    *base = INVALID_SOCKET;
+    return WSAGetLastError();
+}
+
+// The functions differ between providers, so each socket is asked for its own (a look-up inside its provider's DLL).
+template <typename Function> int extension(SOCKET socket, GUID id, Function *function)
+{
+    DWORD bytes = 0;
+    if (WSAIoctl(socket, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), function, sizeof(*function), &bytes,
+                 nullptr, nullptr) == 0)
+        return 0;
+    return WSAGetLastError();
+}
+
+bool all_providers_have_ifs_handles()
+{
+    int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0};
+    DWORD size = 0;
+    WSAEnumProtocolsW(protocols, nullptr, &size);
+    auto *catalogue = static_cast<WSAPROTOCOL_INFOW *>(malloc(size));
+    if (catalogue == nullptr)
+        return false;
+    int count = WSAEnumProtocolsW(protocols, catalogue, &size);
+    bool all = count > 0;
+    for (int i = 0; i < count; ++i)
+        all = all && (catalogue[i].dwServiceFlags1 & XP1_IFS_HANDLES) != 0;
+    free(catalogue);
+    return all;
+}
+
+} // namespace
+
+int socket_type(SOCKET socket, int *type)
+{
+    int length = sizeof(*type);
+    if (getsockopt(socket, SOL_SOCKET, SO_TYPE, reinterpret_cast<char *>(type), &length) == 0)
+        return 0;
+    return WSAGetLastError();
+}
+
+int base_socket(SOCKET socket, SOCKET *base)
+{
+    // SIO_BASE_HANDLE must not be intercepted, says Microsoft, but some layered providers do; they tend to let the
+    // BSP requests through, which take off one layer at a time. The ladder is bounded by the deepest chain seen.
+    constexpr int max_layers = 8;
+    SOCKET current = socket;
+    int error = handle_from(current, SIO_BASE_HANDLE, base);
+    for (int layer = 0; error != 0 && error != WSAENOTSOCK && layer < max_layers; ++layer) {
+        SOCKET below = INVALID_SOCKET;
+        int below_error = handle_from(current, SIO_BSP_HANDLE_POLL, &below);
+        if (below_error != 0)
+            below_error = handle_from(current, SIO_BSP_HANDLE_SELECT, &below);
+        if (below_error != 0 || below == current)
+            break;
+        current = below;
+        error = handle_from(current, SIO_BASE_HANDLE, base);
+    }
+    return error;
+}
+
+void ignore_datagram_resets(SOCKET socket)
+{
+    // Best effort: without it, the program sees WSAECONNRESET from its receive, as it does on select.
+    BOOL report = FALSE;
+    DWORD bytes = 0;
+    WSAIoctl(socket, SIO_UDP_CONNRESET, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
+}
+
+bool has_ifs_handle(SOCKET socket)
+{
+    // Usually nothing is layered on the machine's sockets, and no socket need be asked.
+    static std::atomic<int> all{-1}; // not known yet; two threads may both find out
+    if (all < 0)
+        all = all_providers_have_ifs_handles() ? 1 : 0;
+    if (all == 1)
+        return true;
+    WSAPROTOCOL_INFOW info;
+    int length = sizeof(info);
+    if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &length) != 0)
+        return false;
+    return (info.dwServiceFlags1 & XP1_IFS_HANDLES) != 0;
+}
+
+start_result receive(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips)
+{
+    DWORD bytes = 0;
+    DWORD flags = 0;
+    bool succeeded = WSARecv(socket, buffers, count, &bytes, &flags, overlapped, nullptr) == 0;
+    return outcome(succeeded, bytes, skips);
+}
+
+start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips)
+{
+    DWORD bytes = 0;
+    bool succeeded = WSASend(socket, buffers, count, &bytes, 0, overlapped, nullptr) == 0;
+    return outcome(succeeded, bytes, skips);
+}
+
+int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
+{
+    DWORD flags = 0;
+    return WSARecv(socket, buffers, count, bytes, &flags, nullptr, nullptr) == 0 ? 0 : WSAGetLastError();
+}
+
+start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips)
+{
+    LPFN_CONNECTEX connect_ex;
+    int error = extension(socket, WSAID_CONNECTEX, &connect_ex);
+    if (error != 0)
+        return {started::failed, WSAEOPNOTSUPP, 0};
+    bool succeeded = connect_ex(socket, address, length, nullptr, 0, nullptr, overlapped) != FALSE;
+    return outcome(succeeded, 0, skips);
+}
+
+int bind_any(SOCKET socket, int family)
+{
+    struct sockaddr_storage address = {};
+    address.ss_family = static_cast<ADDRESS_FAMILY>(family);
+    int length = family == AF_INET6 ? static_cast<int>(sizeof(struct sockaddr_in6))
+                                    : static_cast<int>(sizeof(struct sockaddr_in));
+    if (bind(socket, reinterpret_cast<struct sockaddr *>(&address), length) == 0)
+        return 0;
+    int error = WSAGetLastError();
+    return error == WSAEINVAL ? 0 : error; // WSAEINVAL: already bound
+}
+
+int finish_connect(SOCKET socket)
+{
+    if (setsockopt(socket, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0) == 0)
+        return 0;
+    return WSAGetLastError();
+}
+
+start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_length, DWORD address_length,
+                    OVERLAPPED *overlapped, bool skips)
+{
+    LPFN_ACCEPTEX accept_ex;
+    int error = extension(listener, WSAID_ACCEPTEX, &accept_ex);
+    if (error != 0)
+        return {started::failed, WSAEOPNOTSUPP, 0};
+    DWORD bytes = 0;
+    bool succeeded =
+        accept_ex(listener, socket, buffer, data_length, address_length, address_length, &bytes, overlapped) != FALSE;
+    return outcome(succeeded, bytes, skips);
+}
+
+int finish_accept(SOCKET listener, SOCKET socket)
+{
+    if (setsockopt(socket, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, reinterpret_cast<char *>(&listener),
+                   sizeof(listener)) == 0)
+        return 0;
+    return WSAGetLastError();
+}
+
+void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
+                      int *local_length, struct sockaddr **remote, int *remote_length)
+{
+    LPFN_GETACCEPTEXSOCKADDRS get_addresses;
+    *local = *remote = nullptr;
+    *local_length = *remote_length = 0;
+    if (extension(listener, WSAID_GETACCEPTEXSOCKADDRS, &get_addresses) == 0)
+        get_addresses(buffer, data_length, address_length, address_length, local, local_length, remote, remote_length);
+}
+
+bool is_listening(SOCKET socket)
+{
+    BOOL listening = FALSE;
+    int length = sizeof(listening);
+    return getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, reinterpret_cast<char *>(&listening), &length) == 0 &&
+           listening;
+}
+
+int socket_like(SOCKET listener, bool inherit, SOCKET *socket)
+{
+    WSAPROTOCOL_INFOW info;
+    int length = sizeof(info);
+    if (getsockopt(listener, SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &length) != 0)
+        return WSAGetLastError();
+    constexpr DWORD no_inherit = 0x80; // WSA_FLAG_NO_HANDLE_INHERIT: Windows 7 SP1 and later
+    *socket = WSASocketW(info.iAddressFamily, info.iSocketType, info.iProtocol, nullptr, 0,
+                         WSA_FLAG_OVERLAPPED | (inherit ? 0 : no_inherit));
+    if (*socket != INVALID_SOCKET)
+        return 0;
+    return WSAGetLastError();
+}
+
+void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
+{
+    *accept_ex = nullptr;
+    *connect_ex = nullptr;
+    *addresses = nullptr;
+    SOCKET any = ::socket(AF_INET, SOCK_STREAM, 0);
+    if (any == INVALID_SOCKET)
+        return;
+    extension(any, WSAID_ACCEPTEX, accept_ex);
+    extension(any, WSAID_CONNECTEX, connect_ex);
+    extension(any, WSAID_GETACCEPTEXSOCKADDRS, addresses);
+    closesocket(any);
+}
+
+int set_nonblocking(SOCKET socket)
+{
+    u_long on = 1;
+    return ioctlsocket(socket, FIONBIO, &on) == 0 ? 0 : WSAGetLastError();
+}
+
+void close_socket(SOCKET socket)
+{
+    closesocket(socket);
+}
+
+} // namespace sys
+} // namespace iocp

@@ -1,0 +1,27 @@
+// The one place that includes Windows headers: in the order they need, with the version macros they read.
+#ifndef LIBEVENT_IOCP_COMPAT_WIN_H
+#define LIBEVENT_IOCP_COMPAT_WIN_H
+
+// GetQueuedCompletionStatusEx, CancelIoEx and SetFileCompletionNotificationModes came with Windows Vista.
+#if !defined(_WIN32_WINNT) || _WIN32_WINNT < 0x0600
+#undef _WIN32_WINNT
+#define _WIN32_WINNT 0x0600
+#endif
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+
+#include <winsock2.h>
+// winsock2.h comes first: windows.h alone would bring in the old winsock.h.
+#include <ws2tcpip.h>
+
+#include <mswsock.h>
+#include <windows.h>
+
+// NTSTATUS lives in headers that differ between the Windows SDK and mingw.
+using nt_status = LONG;
+
+#endif
