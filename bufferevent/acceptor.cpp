@@ -1,0 +1,304 @@
+#include "bufferevent/acceptor.h"
+#include "backend/fd_record.h"
+#include "backend/socket_registry.h"
+
+namespace iocp {
+
+namespace {
+
+// AcceptEx asks for 16 bytes more than the largest address.
+constexpr DWORD address_room = sizeof(struct sockaddr_storage) + 16;
+
+} // namespace
+
+struct accept_operation {
+    completion operation; // first
+    acceptor *owner;      // not looked at once disowned
+    accept_operation *next;
+    accept_operation *previous; // in the pending list only
+    SOCKET socket;
+    char addresses[2 * address_room];
+};
+
+namespace {
+
+acceptor *from_source(source *face)
+{
+    return reinterpret_cast<acceptor *>(face);
+}
+
+int64_t now_us(acceptor *self)
+{
+    struct timeval now;
+    evutil_gettime_monotonic_(&self->face.owner->base->monotonic_timer, &now);
+    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
+}
+
+void push_pending(acceptor *self, accept_operation *accepting)
+{
+    accepting->previous = nullptr;
+    accepting->next = self->pending;
+    if (self->pending != nullptr)
+        self->pending->previous = accepting;
+    self->pending = accepting;
+    ++self->pending_count;
+}
+
+void remove_pending(acceptor *self, accept_operation *accepting)
+{
+    if (accepting->previous != nullptr)
+        accepting->previous->next = accepting->next;
+    else
+        self->pending = accepting->next;
+    if (accepting->next != nullptr)
+        accepting->next->previous = accepting->previous;
+    accepting->next = accepting->previous = nullptr;
+    --self->pending_count;
+}
+
+void push_done(acceptor *self, accept_operation *accepting)
+{
+    accepting->next = nullptr;
+    if (self->last_done != nullptr)
+        self->last_done->next = accepting;
+    else
+        self->first_done = accepting;
+    self->last_done = accepting;
+    ++self->done_in_turn;
+}
+
+accept_operation *pop_done(acceptor *self)
+{
+    accept_operation *taken = self->first_done;
+    if (taken == nullptr)
+        return nullptr;
+    self->first_done = taken->next;
+    if (self->first_done == nullptr)
+        self->last_done = nullptr;
+    return taken;
+}
+
+void destroy(accept_operation *accepting)
+{
+    if (accepting->socket != INVALID_SOCKET)
+        sys::close_socket(accepting->socket);
+    mm_free(accepting);
+}
+
+void accept_freed(completion *operation, int, DWORD)
+{
+    destroy(reinterpret_cast<accept_operation *>(operation));
+}
+
+bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NO_SYSTEM_RESOURCES ||
+           error == ERROR_NOT_ENOUGH_MEMORY;
+}
+
+void note_shortage(acceptor *self, int error)
+{
+    self->error = error;
+    self->pause_until_us = now_us(self) + shortage_pause_us;
+}
+
+// A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
+void accept_ended(completion *operation, int error, DWORD)
+{
+    auto *accepting = reinterpret_cast<accept_operation *>(operation);
+    acceptor *self = accepting->owner;
+    remove_pending(self, accepting);
+    if (error == 0) {
+        push_done(self, accepting);
+    } else {
+        destroy(accepting);
+        if (is_shortage(error))
+            note_shortage(self, error);
+    }
+    source_ready(&self->face, self->first_done != nullptr || self->error != 0 ? EV_READ : 0);
+}
+
+// Starts one accept. 0, or why not.
+int start_one(acceptor *self)
+{
+    auto *accepting = static_cast<accept_operation *>(mm_calloc(1, sizeof(accept_operation)));
+    if (accepting == nullptr)
+        return WSAENOBUFS;
+    completion_init(&accepting->operation, accept_ended, accept_freed);
+    accepting->owner = self;
+    accepting->socket = INVALID_SOCKET;
+    auto listener = static_cast<SOCKET>(self->face.fd);
+    int error = sys::socket_like(listener, self->inherit, &accepting->socket);
+    if (error != 0) {
+        destroy(accepting);
+        return error;
+    }
+    port *on = self->face.owner->on;
+    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, reinterpret_cast<HANDLE>(listener));
+    sys::start_result result = completion_settle_start(on, &accepting->operation,
+                                                       sys::accept(listener, accepting->socket, accepting->addresses, 0,
+                                                                   address_room, overlapped, self->skips_packets));
+    if (result.how == sys::started::pending)
+        push_pending(self, accepting);
+    else if (result.how == sys::started::done)
+        push_done(self, accepting);
+    else
+        destroy(accepting);
+    return result.error;
+}
+
+// As many in flight as connections came in the last turn, doubling while all were used, shrinking by one.
+void adapt_depth(acceptor *self)
+{
+    if (self->done_in_turn >= self->depth)
+        self->depth = self->depth * 2 < max_accepts ? self->depth * 2 : max_accepts;
+    else if (self->done_in_turn * 4 < self->depth && self->depth > min_accepts)
+        --self->depth;
+    self->done_in_turn = 0;
+}
+
+void fill(acceptor *self)
+{
+    adapt_depth(self);
+    if (self->pause_until_us != 0) {
+        if (now_us(self) < self->pause_until_us) {
+            self->face.owner->retry_soon = true;
+            source_queue(&self->face);
+            return;
+        }
+        self->pause_until_us = 0;
+    }
+    // A peer that resets at once may end each attempt: bounded, like everything.
+    for (unsigned attempts = 0; self->pending_count < self->depth && attempts < max_accepts; ++attempts) {
+        int error = start_one(self);
+        if (error == 0)
+            continue;
+        if (is_shortage(error)) {
+            note_shortage(self, error);
+            return;
+        }
+        if (error != WSAECONNRESET && error != WSAECONNABORTED) {
+            self->plain = true;
+            return;
+        }
+    }
+}
+
+int acceptor_widened(source *, bool)
+{
+    return 0;
+}
+
+void acceptor_narrowed(source *face)
+{
+    if (face->wanted == 0)
+        source_unqueue(face);
+}
+
+short acceptor_submit(source *face)
+{
+    acceptor *self = from_source(face);
+    if ((face->wanted & EV_READ) == 0)
+        return 0;
+    if (!self->plain)
+        fill(self);
+    if (self->plain && self->pending == nullptr && self->first_done == nullptr) {
+        fd_record_fall_back(face->owner, face);
+        return 0;
+    }
+    return self->first_done != nullptr || self->error != 0 ? EV_READ : 0;
+}
+
+const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_submit};
+
+// Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
+bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    auto listener = static_cast<SOCKET>(self->face.fd);
+    if (sys::finish_accept(listener, accepting->socket) != 0)
+        return false;
+    if ((flags & EVUTIL_SOCK_NONBLOCK) != 0 && sys::set_nonblocking(accepting->socket) != 0)
+        return false;
+    struct sockaddr *local, *remote;
+    int local_length, remote_length;
+    sys::accept_addresses(listener, accepting->addresses, 0, address_room, &local, &local_length, &remote,
+                          &remote_length);
+    if (address != nullptr && remote_length > 0 && remote_length <= *length)
+        memcpy(address, remote, static_cast<size_t>(remote_length));
+    *length = remote_length;
+    return true;
+}
+
+} // namespace
+
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
+{
+    // A program may hand over a socket and have it listen later, or never: a poll tells what becomes of it.
+    if (owner->draining || !sys::is_listening(static_cast<SOCKET>(fd)))
+        return nullptr;
+    auto *self = static_cast<acceptor *>(mm_calloc(1, sizeof(acceptor)));
+    if (self == nullptr)
+        return nullptr;
+    source_init(&self->face, &acceptor_ops, owner, fd);
+    self->depth = min_accepts;
+    self->inherit = inherit;
+    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
+        mm_free(self);
+        return nullptr;
+    }
+    fd_record_take_over(owner, &self->face);
+    return self;
+}
+
+void acceptor_detach(acceptor *self)
+{
+    backend *owner = self->face.owner;
+    if (owner != nullptr) {
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+        fd_record_fall_back(owner, &self->face);
+        socket_clear_source(&self->face);
+    }
+    while (self->pending != nullptr) {
+        accept_operation *accepting = self->pending;
+        remove_pending(self, accepting);
+        completion_disown(&accepting->operation);
+    }
+    for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
+        destroy(accepting);
+    if (owner != nullptr)
+        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    mm_free(self);
+}
+
+acceptor *acceptor_find(evutil_socket_t fd)
+{
+    source *found = socket_find_source(fd);
+    return found != nullptr && found->ops == &acceptor_ops ? from_source(found) : nullptr;
+}
+
+evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    int error = WSAEWOULDBLOCK;
+    evutil_socket_t taken = static_cast<evutil_socket_t>(INVALID_SOCKET);
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self)) {
+        if (finish(self, accepting, address, length, flags)) {
+            taken = static_cast<evutil_socket_t>(accepting->socket);
+            accepting->socket = INVALID_SOCKET;
+            destroy(accepting);
+            break;
+        }
+        destroy(accepting);
+    }
+    if (taken == static_cast<evutil_socket_t>(INVALID_SOCKET) && self->error != 0) {
+        error = self->error;
+        self->error = 0;
+    }
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    if (taken == static_cast<evutil_socket_t>(INVALID_SOCKET))
+        WSASetLastError(error);
+    return taken;
+}
+
+} // namespace iocp

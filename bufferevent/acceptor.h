@@ -1,0 +1,53 @@
+// A listening socket on a port, made to look like one that is watched for readiness and accepted from without waiting.
+//
+// libevent's own listener.c runs on top, unmodified: it adds an EV_READ event, and calls our acceptor_take where it
+// would call accept (see compat/listener_slot.h). Several AcceptEx are kept in flight; the listener is readable when
+// one has brought a connection, or an error that the program should see.
+//
+// A peer that went away before it was accepted is nobody's concern: its slot is used again. A shortage (no memory, no
+// handles) is reported at a bounded rate, and the slots are filled again when it is over.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_H
+#define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_H
+
+#include "backend/backend.h"
+
+namespace iocp {
+
+// Accepts in flight: as many as connections come in a turn of the loop, within these bounds.
+constexpr unsigned min_accepts = 2;
+constexpr unsigned max_accepts = 64;
+
+// The shortest time between two reports of a shortage, and before the kernel is asked again.
+constexpr int64_t shortage_pause_us = 50 * 1000;
+
+struct accept_operation;
+
+struct acceptor {
+    source face;                  // first: a source is cast to its acceptor
+    accept_operation *pending;    // in flight
+    accept_operation *first_done; // connections to be taken, in the order they came
+    accept_operation *last_done;
+    unsigned pending_count;
+    unsigned depth;        // how many to keep in flight
+    unsigned done_in_turn; // how many connections the present turn has brought
+    int error;             // to be reported by the next take; 0: none
+    int64_t pause_until_us;
+    bool inherit; // accepted sockets are passed on to child processes
+    bool skips_packets;
+    bool plain; // AcceptEx does not work here: accept is called
+};
+
+// NULL when the socket cannot be on the base's port: it is then watched for readiness, like any other.
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit);
+// Cancels the accepts in flight and closes connections that nobody took.
+void acceptor_detach(acceptor *self);
+
+// The acceptor of a descriptor, or NULL.
+acceptor *acceptor_find(evutil_socket_t fd);
+
+// As accept: a new socket, or INVALID_SOCKET with the socket error, WSAEWOULDBLOCK when there is none. Loop thread.
+evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags);
+
+} // namespace iocp
+
+#endif

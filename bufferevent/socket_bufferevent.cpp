@@ -1,0 +1,194 @@
+// libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
+#include "backend/socket_registry.h"
+#include "bufferevent/stream.h"
+
+#include "compat/bufferevent_slot.h"
+
+using namespace iocp;
+
+namespace {
+
+backend *backend_for(const struct bufferevent *bev)
+{
+    return bev->ev_base != nullptr ? backend_of(bev->ev_base) : nullptr;
+}
+
+// The bufferevent's own stream: a descriptor may be watched by others too.
+stream *stream_for(struct bufferevent *bev)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    return fd >= 0 ? stream_find(fd) : nullptr;
+}
+
+void attach(struct bufferevent *bev, evutil_socket_t fd)
+{
+    backend *owner = backend_for(bev);
+    if (owner == nullptr || fd < 0)
+        return;
+    bool owned = (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream_attach(owner, fd, owned);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+}
+
+int enable(struct bufferevent *bev, short events)
+{
+    return bufferevent_ops_socket.enable(bev, events);
+}
+
+int disable(struct bufferevent *bev, short events)
+{
+    return bufferevent_ops_socket.disable(bev, events);
+}
+
+// Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
+void destruct(struct bufferevent *bev)
+{
+    stream *own = stream_for(bev);
+    if (own != nullptr)
+        stream_detach(own, bev->output, false);
+    bufferevent_ops_socket.destruct(bev);
+}
+
+// bufferevent_free: nothing is called back any more, and the descriptor may be used for something else at once.
+void stop(struct bufferevent *bev)
+{
+    event_del(&bev->ev_read);
+    event_del(&bev->ev_write);
+    stream *own = stream_for(bev);
+    if (own != nullptr)
+        stream_detach(own, bev->output, false);
+}
+
+int adjust_timeouts(struct bufferevent *bev)
+{
+    return bufferevent_ops_socket.adj_timeouts(bev);
+}
+
+int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
+{
+    return bufferevent_ops_socket.flush(bev, events, mode);
+}
+
+void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
+{
+    stream *own = stream_for(bev);
+    if (own != nullptr && own->face.fd == fd && !socket_is_stale(own->face.owner, fd))
+        return; // the same socket as before
+    if (own != nullptr)
+        stream_detach(own, bev->output, true);
+    attach(bev, fd);
+}
+
+int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
+{
+    if (op == BEV_CTRL_SET_FD)
+        set_descriptor(bev, data->fd);
+    if (op == BEV_CTRL_CANCEL_ALL)
+        stop(bev);
+    return bufferevent_ops_socket.ctrl(bev, op, data);
+}
+
+} // namespace
+
+extern "C" {
+
+const struct bufferevent_ops iocp_bufferevent_ops = {
+    "socket",        evutil_offsetof(struct bufferevent_private, bev),
+    enable,          disable,
+    nullptr,         destruct,
+    adjust_timeouts, flush,
+    control,
+};
+
+struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options)
+{
+    struct bufferevent *bev = iocp_stock_bufferevent_socket_new(base, fd, options);
+    if (bev != nullptr && backend_for(bev) != nullptr) {
+        bev->be_ops = &iocp_bufferevent_ops;
+        attach(bev, fd);
+    }
+    return bev;
+}
+
+int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
+{
+    stream *own = stream_in_use(fd);
+    return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);
+}
+
+int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
+{
+    stream *own = stream_in_use(fd);
+    return own != nullptr ? stream_write(own, output, at_most) : evbuffer_write_atmost(output, fd, at_most);
+}
+
+int iocp_finished_connecting(evutil_socket_t fd)
+{
+    stream *own = stream_in_use(fd);
+    if (own != nullptr && own->connect != connect_state::none)
+        return stream_connect_outcome(own);
+    return evutil_socket_finished_connecting_(fd);
+}
+
+int bufferevent_async_can_connect_(struct bufferevent *bev)
+{
+    return bev->be_ops == &iocp_bufferevent_ops && backend_for(bev) != nullptr &&
+           event_get_win32_extension_fns_()->ConnectEx != nullptr;
+}
+
+// Called with the descriptor set already. What ConnectEx cannot do (other families, layered providers without it) is
+// done by an ordinary connect, watched for readiness.
+int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, const struct sockaddr *address, int length)
+{
+    struct bufferevent_private *bev_private = BEV_UPCAST(bev);
+    stream *own = stream_in_use(fd);
+    bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
+    int result = 0;
+    if (own != nullptr && inet && stream_connect(own, address, length) == 0)
+        return enable(bev, EV_WRITE);
+    if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
+        result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
+    else {
+        if (own != nullptr)
+            stream_detach(own, bev->output, true);
+        result = evutil_socket_connect_(&fd, address, length);
+    }
+    if (result < 0 || enable(bev, EV_WRITE) != 0)
+        return -1;
+    if (result == 2)
+        bev_private->connection_refused = 1;
+    if (result != 0)
+        event_active(&bev->ev_write, EV_WRITE, 1);
+    return 0;
+}
+
+// Nothing asks, since no bufferevent has this type.
+void bufferevent_async_set_connected_(struct bufferevent *)
+{
+}
+
+const struct bufferevent_ops bufferevent_ops_async = {
+    "none", 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+};
+
+struct bufferevent *bufferevent_async_new_(struct event_base *base, evutil_socket_t fd, int options)
+{
+    return bufferevent_socket_new(base, fd, options);
+}
+
+int evutil_closesocket(evutil_socket_t fd)
+{
+    stream *own = stream_find(fd);
+    if (own != nullptr)
+        stream_closing(own);
+    socket_forget(fd);
+    return iocp_stock_evutil_closesocket(fd);
+}
+
+struct event_iocp_port *iocp_settle_base(struct event_base *base)
+{
+    event_base_get_iocp_(base);
+    return nullptr;
+}
+}

@@ -1,0 +1,107 @@
+#include "bufferevent/stream.h"
+#include "backend/fd_record.h"
+#include "backend/socket_registry.h"
+#include "bufferevent/stream_connect.h"
+#include "bufferevent/stream_receive.h"
+#include "bufferevent/stream_send.h"
+
+namespace iocp {
+
+namespace {
+
+int stream_widened(source *, bool)
+{
+    return 0;
+}
+
+void stream_narrowed(source *face)
+{
+    if (face->wanted == 0)
+        source_unqueue(face);
+    if ((face->wanted & EV_READ) == 0)
+        stream_receive_rest(stream_of(face));
+}
+
+short stream_submit(source *face)
+{
+    stream *self = stream_of(face);
+    short ready = 0;
+    if (self->connect == connect_state::pending)
+        return 0;
+    if ((face->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
+        ready |= EV_READ;
+    if ((face->wanted & EV_WRITE) != 0 && stream_send_ready(self)) {
+        if (self->send_again) {
+            self->send_again = false;
+            face->owner->retry_soon = true;
+            source_queue(face);
+        } else {
+            ready |= EV_WRITE;
+        }
+    }
+    return ready;
+}
+
+const source_ops stream_ops = {stream_widened, stream_narrowed, stream_submit};
+
+} // namespace
+
+stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned)
+{
+    auto socket = static_cast<SOCKET>(fd);
+    int type = 0;
+    if (owner->draining || sys::socket_type(socket, &type) != 0 || type != SOCK_STREAM)
+        return nullptr;
+    auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
+    if (self == nullptr)
+        return nullptr;
+    source_init(&self->face, &stream_ops, owner, fd);
+    self->may_prefetch = owned;
+    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
+        mm_free(self);
+        return nullptr;
+    }
+    return self;
+}
+
+void stream_detach(stream *self, struct evbuffer *output, bool output_lives)
+{
+    backend *owner = self->face.owner;
+    if (owner != nullptr) {
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+        fd_record_fall_back(owner, &self->face);
+        socket_clear_source(&self->face);
+        if (!output_lives)
+            stream_send_forget(owner, output);
+    }
+    stream_receive_drop(self);
+    stream_send_drop(self, output_lives && owner != nullptr);
+    stream_connect_drop(self);
+    if (owner != nullptr)
+        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    mm_free(self);
+}
+
+void stream_closing(stream *self)
+{
+    backend *owner = self->face.owner;
+    if (owner == nullptr)
+        return;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream_receive_cancel(self);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+}
+
+stream *stream_find(evutil_socket_t fd)
+{
+    source *found = socket_find_source(fd);
+    return found != nullptr && found->ops == &stream_ops ? stream_of(found) : nullptr;
+}
+
+stream *stream_in_use(evutil_socket_t fd)
+{
+    stream *found = stream_find(fd);
+    return found != nullptr && found->face.in_use ? found : nullptr;
+}
+
+} // namespace iocp

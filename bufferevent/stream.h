@@ -1,0 +1,91 @@
+// A stream socket on a port, made to look like one that is watched for readiness and read and written without waiting.
+//
+// libevent's own bufferevent_sock.c (and bufferevent_openssl.c) runs on top, unmodified: it adds EV_READ and EV_WRITE
+// events, and calls our read and write where it would call evbuffer_read and evbuffer_write_atmost (see
+// compat/bufferevent_slot.h). So what a program sees of a bufferevent is libevent's own behaviour, and only how bytes
+// move is ours:
+//
+//   EV_READ wanted   -> a receive is in flight; readable when it has ended (data, end of stream, or an error is held)
+//   read             -> takes what is held; nothing held: receives what is there, without waiting
+//   EV_WRITE wanted  -> writable unless a send or a connect is in flight
+//   write            -> one gathered send of the evbuffer's own memory; would block until it has ended
+//
+// A stream belongs to one descriptor of one base and is found by it (source_registry.h). Its operations are allocated
+// apart, and outlive it if the kernel still has them.
+//
+// Threads: stream_read and stream_write run in the loop thread (in an event's callback); the others where libevent
+// calls them, which take the base's lock as needed. Lock order is libevent's: bufferevent, then base.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_H
+#define LIBEVENT_IOCP_BUFFEREVENT_STREAM_H
+
+#include "backend/backend.h"
+
+namespace iocp {
+
+struct receive_operation;
+struct send_operation;
+struct connect_operation;
+
+enum class receive_state : unsigned char {
+    none,     // nothing asked, nothing known
+    pending,  // a receive is in flight
+    readable, // a zero-byte receive has ended: there is something to receive
+    held,     // bytes were received and wait to be read
+    ended,    // the peer has sent its last byte; stays so
+    failed,   // an error waits to be read
+};
+
+enum class connect_state : unsigned char { none, pending, succeeded, failed };
+
+struct stream {
+    source face; // first: a source is cast to its stream
+    receive_operation *receiving;
+    send_operation *sending;
+    send_operation *blocked_by; // a send of the same evbuffer on the descriptor before this one (see stream_send.h)
+    connect_operation *connecting;
+    int receive_error;
+    int connect_error;
+    unsigned receive_size; // of the next receive with a buffer
+    receive_state receive;
+    connect_state connect;
+    bool skips_packets; // an operation that is done at once leaves no packet
+    bool warm;          // has received something lately
+    bool may_prefetch;  // bytes may be received before they are asked for
+    bool send_again;    // the kernel had no memory for a send: wait before the next
+};
+
+// Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
+// provider does not reach the port): it is then watched for readiness, like any other.
+//
+// `owned` says that the descriptor is closed with its bufferevent. Only then may bytes be received ahead of need:
+// otherwise the program may take the descriptor back at any time and find bytes gone.
+stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned);
+// Lets go of the socket: cancels what is in flight. `output` is the evbuffer of a send in flight; `output_lives` if it
+// will be sent on another socket.
+void stream_detach(stream *self, struct evbuffer *output, bool output_lives);
+
+// The descriptor is about to be closed by somebody who does not know of the stream.
+void stream_closing(stream *self);
+
+// The stream of a descriptor, or NULL.
+stream *stream_find(evutil_socket_t fd);
+// The same, if events on the descriptor go by it. (They go by a poll, if the program had events of its own there first.)
+stream *stream_in_use(evutil_socket_t fd);
+
+// As evbuffer_read and evbuffer_write_atmost: the count of bytes, 0 at the end of the stream, -1 with the socket error.
+int stream_read(stream *self, struct evbuffer *input, int at_most);
+int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most);
+
+// Starts a ConnectEx. 0, or -1 with the socket error.
+int stream_connect(stream *self, const struct sockaddr *address, int length);
+// 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome.
+int stream_connect_outcome(stream *self);
+
+inline stream *stream_of(source *face)
+{
+    return reinterpret_cast<stream *>(face);
+}
+
+} // namespace iocp
+
+#endif

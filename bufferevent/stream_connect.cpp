@@ -1,0 +1,97 @@
+#include "bufferevent/stream_connect.h"
+
+namespace iocp {
+
+struct connect_operation {
+    completion operation; // first
+    stream *owner;        // not looked at once disowned
+};
+
+namespace {
+
+// A socket connected by ConnectEx is not yet a full one: getpeername and shutdown need the last step.
+void connect_settled(stream *self, int error)
+{
+    if (error == 0)
+        error = sys::finish_connect(static_cast<SOCKET>(self->face.fd));
+    self->connect = error == 0 ? connect_state::succeeded : connect_state::failed;
+    self->connect_error = error;
+}
+
+void connect_freed(completion *operation, int, DWORD)
+{
+    mm_free(operation);
+}
+
+void connect_ended(completion *operation, int error, DWORD)
+{
+    stream *self = reinterpret_cast<connect_operation *>(operation)->owner;
+    self->connecting = nullptr;
+    mm_free(operation);
+    connect_settled(self, error);
+    source_ready(&self->face, EV_WRITE);
+}
+
+int start(stream *self, const struct sockaddr *address, int length)
+{
+    auto socket = static_cast<SOCKET>(self->face.fd);
+    int error = sys::bind_any(socket, address->sa_family);
+    if (error != 0)
+        return error;
+    auto *connecting = static_cast<connect_operation *>(mm_calloc(1, sizeof(connect_operation)));
+    if (connecting == nullptr)
+        return WSAENOBUFS;
+    completion_init(&connecting->operation, connect_ended, connect_freed);
+    connecting->owner = self;
+    port *on = self->face.owner->on;
+    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, reinterpret_cast<HANDLE>(socket));
+    sys::start_result result = completion_settle_start(
+        on, &connecting->operation, sys::connect(socket, address, length, overlapped, self->skips_packets));
+    if (result.how == sys::started::pending) {
+        self->connecting = connecting;
+        self->connect = connect_state::pending;
+        return 0;
+    }
+    mm_free(connecting);
+    if (result.how == sys::started::failed)
+        return result.error;
+    connect_settled(self, 0);
+    return 0;
+}
+
+} // namespace
+
+int stream_connect(stream *self, const struct sockaddr *address, int length)
+{
+    backend *owner = self->face.owner;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    self->receive = receive_state::none; // of an earlier connection, if any
+    int error = start(self, address, length);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    if (error == 0)
+        return 0;
+    WSASetLastError(error);
+    return -1;
+}
+
+int stream_connect_outcome(stream *self)
+{
+    connect_state outcome = self->connect;
+    if (outcome == connect_state::pending)
+        return 0;
+    self->connect = connect_state::none;
+    if (outcome != connect_state::failed)
+        return 1;
+    WSASetLastError(self->connect_error);
+    return -1;
+}
+
+void stream_connect_drop(stream *self)
+{
+    if (self->connecting != nullptr)
+        completion_disown(&self->connecting->operation);
+    self->connecting = nullptr;
+    self->connect = connect_state::none;
+}
+
+} // namespace iocp

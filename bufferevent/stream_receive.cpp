@@ -1,0 +1,339 @@
+#include "bufferevent/stream_receive.h"
+
+namespace iocp {
+
+namespace {
+
+// Size of a receive's buffer: at first, and at most. It doubles when filled, halves when nearly empty.
+constexpr unsigned first_receive_size = 2048;
+constexpr unsigned max_receive_size = 64 * 1024;
+
+// A buffer that has waited this many turns of the loop may be called back for a busier connection.
+constexpr uint64_t cold_after_turns = 64;
+
+// From here on a filled buffer is handed to the evbuffer as it is, rather than copied.
+constexpr unsigned handover_size = 8 * 1024;
+
+} // namespace
+
+struct receive_operation {
+    completion operation; // first
+    stream *owner;        // not looked at once disowned
+    char *buffer;         // NULL: the receive is of zero bytes
+    unsigned capacity;
+    unsigned begin; // held bytes: buffer[begin, end)
+    unsigned end;
+    uint64_t started_turn;
+    receive_operation *newer; // the budget's list, while in flight with a buffer
+    receive_operation *older;
+    bool in_list;
+};
+
+namespace {
+
+receive_operation *from_completion(completion *operation)
+{
+    return reinterpret_cast<receive_operation *>(operation);
+}
+
+void list_append(receive_budget *budget, receive_operation *receiving)
+{
+    receiving->newer = nullptr;
+    receiving->older = budget->newest;
+    if (budget->newest != nullptr)
+        budget->newest->newer = receiving;
+    else
+        budget->oldest = receiving;
+    budget->newest = receiving;
+    receiving->in_list = true;
+}
+
+void list_remove(receive_budget *budget, receive_operation *receiving)
+{
+    if (!receiving->in_list)
+        return;
+    if (receiving->older != nullptr)
+        receiving->older->newer = receiving->newer;
+    else
+        budget->oldest = receiving->newer;
+    if (receiving->newer != nullptr)
+        receiving->newer->older = receiving->older;
+    else
+        budget->newest = receiving->older;
+    receiving->in_list = false;
+}
+
+void release_buffer(backend *owner, receive_operation *receiving)
+{
+    if (receiving->buffer == nullptr)
+        return;
+    mm_free(receiving->buffer);
+    receiving->buffer = nullptr;
+    if (owner != nullptr) {
+        EVUTIL_ASSERT(owner->receives.spent >= receiving->capacity);
+        owner->receives.spent -= receiving->capacity;
+    }
+    receiving->capacity = 0;
+}
+
+// Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
+void call_back_coldest(backend *owner)
+{
+    receive_operation *coldest = owner->receives.oldest;
+    if (coldest == nullptr || owner->turn - coldest->started_turn < cold_after_turns)
+        return;
+    list_remove(&owner->receives, coldest);
+    coldest->owner->warm = false;
+    completion_cancel(&coldest->operation);
+}
+
+// Gives the operation a buffer if its connection deserves one and the budget has room.
+void provide_buffer(stream *self, receive_operation *receiving)
+{
+    backend *owner = self->face.owner;
+    if (!self->may_prefetch || !self->warm) {
+        release_buffer(owner, receiving);
+        return;
+    }
+    if (receiving->buffer != nullptr && receiving->capacity == self->receive_size)
+        return;
+    release_buffer(owner, receiving);
+    if (owner->receives.spent + self->receive_size > receive_budget_bytes) {
+        call_back_coldest(owner);
+        return;
+    }
+    receiving->buffer = static_cast<char *>(mm_malloc(self->receive_size));
+    if (receiving->buffer == nullptr)
+        return; // zero bytes, then
+    receiving->capacity = self->receive_size;
+    owner->receives.spent += receiving->capacity;
+}
+
+// How a receive went, be it by packet or at once.
+receive_state outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
+{
+    if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
+        return receive_state::none; // called back, or its thread has ended; or not connected yet
+    if (error != 0) {
+        *failure = error;
+        return receive_state::failed;
+    }
+    if (receiving->buffer == nullptr)
+        return receive_state::readable;
+    if (bytes == 0)
+        return receive_state::ended;
+    receiving->begin = 0;
+    receiving->end = bytes;
+    return receive_state::held;
+}
+
+void receive_ended(completion *operation, int error, DWORD bytes)
+{
+    receive_operation *receiving = from_completion(operation);
+    stream *self = receiving->owner;
+    list_remove(&self->face.owner->receives, receiving);
+    self->receive = outcome(receiving, error, bytes, &self->receive_error);
+    source_ready(&self->face, self->receive == receive_state::none ? 0 : EV_READ);
+}
+
+void receive_freed(completion *operation, int, DWORD)
+{
+    receive_operation *receiving = from_completion(operation);
+    mm_free(receiving->buffer);
+    mm_free(receiving);
+}
+
+receive_operation *operation_for(stream *self)
+{
+    if (self->receiving != nullptr)
+        return self->receiving;
+    auto *receiving = static_cast<receive_operation *>(mm_calloc(1, sizeof(receive_operation)));
+    if (receiving == nullptr)
+        return nullptr;
+    completion_init(&receiving->operation, receive_ended, receive_freed);
+    receiving->owner = self;
+    self->receiving = receiving;
+    if (self->receive_size == 0)
+        self->receive_size = first_receive_size;
+    return receiving;
+}
+
+bool retry_later(stream *self)
+{
+    self->face.owner->retry_soon = true;
+    source_queue(&self->face);
+    return false;
+}
+
+bool start(stream *self)
+{
+    receive_operation *receiving = operation_for(self);
+    if (receiving == nullptr)
+        return retry_later(self);
+    provide_buffer(self, receiving);
+    backend *owner = self->face.owner;
+    auto socket = static_cast<SOCKET>(self->face.fd);
+    WSABUF buffer = {receiving->capacity, receiving->buffer};
+    OVERLAPPED *overlapped = completion_begin(owner->on, &receiving->operation, reinterpret_cast<HANDLE>(socket));
+    sys::start_result result = completion_settle_start(
+        owner->on, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
+    if (result.how == sys::started::pending) {
+        self->receive = receive_state::pending;
+        receiving->started_turn = owner->turn;
+        if (receiving->buffer != nullptr)
+            list_append(&owner->receives, receiving);
+        return false;
+    }
+    if (result.how == sys::started::failed && result.error == WSAENOBUFS)
+        return retry_later(self);
+    self->receive = outcome(receiving, result.error, result.bytes, &self->receive_error);
+    return self->receive != receive_state::none;
+}
+
+void adapt_size(stream *self, unsigned asked, unsigned got)
+{
+    if (got == asked && self->receive_size < max_receive_size)
+        self->receive_size *= 2;
+    else if (got < self->receive_size / 4 && self->receive_size > first_receive_size)
+        self->receive_size /= 2;
+    self->warm = true;
+}
+
+void free_handed_over(const void *data, size_t, void *)
+{
+    mm_free(const_cast<void *>(data));
+}
+
+int add_held(stream *self, struct evbuffer *input, unsigned length)
+{
+    receive_operation *receiving = self->receiving;
+    bool all_at_once = receiving->begin == 0 && length == receiving->end;
+    if (!all_at_once || length < handover_size || length < receiving->capacity / 2)
+        return evbuffer_add(input, receiving->buffer + receiving->begin, length);
+    if (evbuffer_add_reference(input, receiving->buffer, length, free_handed_over, nullptr) != 0)
+        return -1;
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    self->face.owner->receives.spent -= receiving->capacity;
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    receiving->buffer = nullptr;
+    receiving->capacity = 0;
+    return 0;
+}
+
+int take_held(stream *self, struct evbuffer *input, unsigned at_most)
+{
+    receive_operation *receiving = self->receiving;
+    unsigned length = receiving->end - receiving->begin;
+    bool limited = length > at_most;
+    if (limited)
+        length = at_most;
+    unsigned capacity = receiving->capacity;
+    if (add_held(self, input, length) != 0) {
+        WSASetLastError(WSAENOBUFS);
+        return -1;
+    }
+    receiving->begin += length;
+    if (limited)
+        return static_cast<int>(length);
+    self->receive = receive_state::none;
+    adapt_size(self, capacity, receiving->end);
+    return static_cast<int>(length);
+}
+
+int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
+{
+    unsigned wanted = self->receive_size != 0 ? self->receive_size : first_receive_size;
+    if (wanted > at_most)
+        wanted = at_most;
+    struct evbuffer_iovec space;
+    if (evbuffer_reserve_space(input, static_cast<ev_ssize_t>(wanted), &space, 1) != 1) {
+        WSASetLastError(WSAENOBUFS);
+        return -1;
+    }
+    WSABUF buffer = {wanted, static_cast<char *>(space.iov_base)};
+    DWORD bytes = 0;
+    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
+    space.iov_len = error == 0 ? bytes : 0;
+    if (evbuffer_commit_space(input, &space, 1) != 0)
+        error = WSAENOBUFS;
+    if (error != 0) {
+        self->receive = receive_state::none;
+        WSASetLastError(error);
+        return -1;
+    }
+    if (bytes == 0) {
+        self->receive = receive_state::ended;
+        return 0;
+    }
+    // All that was asked for: there may be more, and no receive need wait to find out.
+    self->receive = bytes == wanted ? receive_state::readable : receive_state::none;
+    if (at_most > wanted || bytes < wanted)
+        adapt_size(self, wanted, bytes);
+    return static_cast<int>(bytes);
+}
+
+} // namespace
+
+bool stream_receive_submit(stream *self)
+{
+    switch (self->receive) {
+    case receive_state::none:
+        return start(self);
+    case receive_state::pending:
+        return false;
+    default:
+        return true;
+    }
+}
+
+void stream_receive_drop(stream *self)
+{
+    receive_operation *receiving = self->receiving;
+    self->receive = receive_state::none;
+    self->receiving = nullptr;
+    if (receiving == nullptr)
+        return;
+    backend *owner = self->face.owner;
+    if (owner != nullptr) {
+        list_remove(&owner->receives, receiving);
+        owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet
+    }
+    receiving->capacity = 0;
+    completion_disown(&receiving->operation);
+}
+
+void stream_receive_cancel(stream *self)
+{
+    if (self->receiving != nullptr)
+        completion_cancel(&self->receiving->operation);
+}
+
+void stream_receive_rest(stream *self)
+{
+    if (self->receiving != nullptr && self->receive == receive_state::none)
+        release_buffer(self->face.owner, self->receiving);
+}
+
+int stream_read(stream *self, struct evbuffer *input, int at_most)
+{
+    unsigned limit =
+        at_most < 0 || at_most > static_cast<int>(max_receive_size) ? max_receive_size : static_cast<unsigned>(at_most);
+    switch (self->receive) {
+    case receive_state::held:
+        return take_held(self, input, limit);
+    case receive_state::ended:
+        return 0;
+    case receive_state::failed:
+        self->receive = receive_state::none;
+        WSASetLastError(self->receive_error);
+        return -1;
+    case receive_state::pending:
+        WSASetLastError(WSAEWOULDBLOCK);
+        return -1;
+    default:
+        return receive_now(self, input, limit);
+    }
+}
+
+} // namespace iocp

@@ -1,0 +1,26 @@
+// The receiving half of a stream.
+//
+// An idle connection must not pin memory, and a busy one should not pay two calls a message. So a receive is either of
+// zero bytes, which ends when there is something to receive (a second call takes it), or has a buffer. Which one, is
+// decided when it is started: a buffer for a connection that has just received something, as long as the base's budget
+// of such buffers lasts; zero bytes otherwise. When the budget is used up, the buffer that has waited longest, if that
+// is long, is called back in favour of the new one.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
+#define LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
+
+#include "bufferevent/stream.h"
+
+namespace iocp {
+
+// Starts a receive if there is none. True if the stream is readable now.
+bool stream_receive_submit(stream *self);
+// Ends a receive in flight: closing a socket under one would make Windows reset the connection.
+void stream_receive_cancel(stream *self);
+// Nobody wants to read at present: gives up a buffer that is not in use.
+void stream_receive_rest(stream *self);
+// Cancels the receive in flight, and frees what is held.
+void stream_receive_drop(stream *self);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,215 @@
+#include "bufferevent/stream_send.h"
+
+namespace iocp {
+
+// Chains gathered by one send.
+constexpr int max_gathered = 16;
+
+struct send_operation {
+    completion operation;    // first
+    stream *owner;           // whom to tell; NULL when stranded with no stream waiting
+    send_operation *next;    // in the backend's list of stranded sends
+    struct evbuffer *output; // whose chains these are
+    struct evbuffer_chain *chains[max_gathered];
+    int chain_count;
+    int error;
+    DWORD sent;
+    bool has_ended; // and its outcome has not been taken yet
+};
+
+namespace {
+
+send_operation *from_completion(completion *operation)
+{
+    return reinterpret_cast<send_operation *>(operation);
+}
+
+void unpin(send_operation *sending)
+{
+    for (int i = 0; i < sending->chain_count; ++i)
+        evbuffer_chain_unpin_(sending->chains[i], EVBUFFER_MEM_PINNED_W);
+    sending->chain_count = 0;
+}
+
+void send_ended(completion *operation, int error, DWORD bytes)
+{
+    send_operation *sending = from_completion(operation);
+    sending->error = error;
+    sending->sent = bytes;
+    sending->has_ended = true;
+    if (sending->owner != nullptr)
+        source_ready(&sending->owner->face, EV_WRITE);
+}
+
+// Nobody waits: the evbuffer has been freed, or is about to be. Its pinned chains are freed by unpinning.
+void send_freed(completion *operation, int, DWORD)
+{
+    send_operation *sending = from_completion(operation);
+    unpin(sending);
+    mm_free(sending);
+}
+
+send_operation *operation_for(stream *self)
+{
+    if (self->sending != nullptr)
+        return self->sending;
+    auto *sending = static_cast<send_operation *>(mm_calloc(1, sizeof(send_operation)));
+    if (sending == nullptr)
+        return nullptr;
+    completion_init(&sending->operation, send_ended, send_freed);
+    sending->owner = self;
+    self->sending = sending;
+    return sending;
+}
+
+// Pins up to `at_most` bytes of the evbuffer's first chains. Returns how many buffers that made.
+int gather(send_operation *sending, struct evbuffer *output, size_t at_most, WSABUF *buffers)
+{
+    int count = 0;
+    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < max_gathered;
+         chain = chain->next) {
+        size_t length = chain->off < at_most ? chain->off : at_most;
+        if (length == 0)
+            continue;
+        evbuffer_chain_pin_(chain, EVBUFFER_MEM_PINNED_W);
+        sending->chains[count] = chain;
+        buffers[count].buf = reinterpret_cast<char *>(chain->buffer + chain->misalign);
+        buffers[count].len = static_cast<ULONG>(length);
+        at_most -= length;
+        ++count;
+    }
+    sending->chain_count = count;
+    sending->output = output;
+    return count;
+}
+
+int would_block()
+{
+    WSASetLastError(WSAEWOULDBLOCK);
+    return -1;
+}
+
+// The kernel is done with the chains: what it took leaves the evbuffer.
+int settle(struct evbuffer *output, send_operation *sending, int error, DWORD bytes)
+{
+    unpin(sending);
+    if (bytes > 0)
+        evbuffer_drain(output, bytes);
+    if (error == 0)
+        return static_cast<int>(bytes);
+    WSASetLastError(error);
+    return -1;
+}
+
+int start(stream *self, struct evbuffer *output, size_t at_most)
+{
+    backend *owner = self->face.owner;
+    send_operation *sending = operation_for(self);
+    if (sending == nullptr) {
+        WSASetLastError(WSAENOBUFS);
+        return -1;
+    }
+    WSABUF buffers[max_gathered];
+    int count = gather(sending, output, at_most, buffers);
+    auto socket = static_cast<SOCKET>(self->face.fd);
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    OVERLAPPED *overlapped = completion_begin(owner->on, &sending->operation, reinterpret_cast<HANDLE>(socket));
+    sys::start_result result =
+        completion_settle_start(owner->on, &sending->operation,
+                                sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    if (result.how == sys::started::pending)
+        return would_block();
+    if (result.how == sys::started::failed && result.error == WSAENOBUFS) {
+        unpin(sending);
+        self->send_again = true;
+        return would_block();
+    }
+    return settle(output, sending, result.error, result.bytes);
+}
+
+// Takes the outcome of a stranded send of this evbuffer. False if it is still in flight.
+bool settle_stranded(stream *self, struct evbuffer *output)
+{
+    backend *owner = self->face.owner;
+    for (send_operation **link = &owner->stranded_sends; *link != nullptr;) {
+        send_operation *sending = *link;
+        if (sending->output != output) {
+            link = &sending->next;
+            continue;
+        }
+        if (!sending->has_ended) {
+            sending->owner = self;
+            self->blocked_by = sending;
+            return false;
+        }
+        *link = sending->next;
+        settle(output, sending, 0, sending->sent);
+        mm_free(sending);
+    }
+    self->blocked_by = nullptr;
+    return true;
+}
+
+} // namespace
+
+bool stream_send_ready(const stream *self)
+{
+    if (self->blocked_by != nullptr && !self->blocked_by->has_ended)
+        return false;
+    return self->sending == nullptr || !self->sending->operation.pending;
+}
+
+int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
+{
+    int result;
+    EVBUFFER_LOCK(output);
+    send_operation *sending = self->sending;
+    if (!stream_send_ready(self) || (self->face.owner->stranded_sends != nullptr && !settle_stranded(self, output))) {
+        result = would_block();
+    } else if (sending != nullptr && sending->has_ended) {
+        sending->has_ended = false;
+        result = settle(output, sending, sending->error, sending->sent);
+    } else {
+        size_t length = evbuffer_get_length(output);
+        if (at_most >= 0 && static_cast<size_t>(at_most) < length)
+            length = static_cast<size_t>(at_most);
+        result = start(self, output, length);
+    }
+    EVBUFFER_UNLOCK(output);
+    return result;
+}
+
+void stream_send_drop(stream *self, bool output_lives)
+{
+    send_operation *sending = self->sending;
+    self->sending = nullptr;
+    if (self->blocked_by != nullptr)
+        self->blocked_by->owner = nullptr;
+    self->blocked_by = nullptr;
+    if (sending == nullptr)
+        return;
+    if (output_lives && (sending->operation.pending || sending->has_ended)) {
+        completion_cancel(&sending->operation);
+        sending->owner = nullptr;
+        sending->next = self->face.owner->stranded_sends;
+        self->face.owner->stranded_sends = sending;
+        return;
+    }
+    completion_disown(&sending->operation);
+}
+
+void stream_send_forget(backend *owner, const struct evbuffer *output)
+{
+    for (send_operation **link = &owner->stranded_sends; *link != nullptr;) {
+        send_operation *sending = *link;
+        if (sending->output != output) {
+            link = &sending->next;
+            continue;
+        }
+        *link = sending->next;
+        completion_disown(&sending->operation);
+    }
+}
+
+} // namespace iocp
