@@ -34,6 +34,10 @@ struct backend {
 extern "C" const struct eventop iocpops;
 extern "C" const struct eventop iocp_last_resort_ops;
 
+// 1 puts every base on a port that does not rule it out, as if each had EVENT_BASE_FLAG_STARTUP_IOCP. A program may
+// define its own, instead of setting a flag or the environment.
+extern "C" const int iocp_every_base;
+
 // Stands in base->iocp when the port was asked for and could not be had.
 extern port port_refused;
 

@@ -31,7 +31,7 @@ int wake_base(struct event_base *base)
 
 bool asked_for(const struct event_base *base)
 {
-    if ((base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
+    if ((base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0 || iocp_every_base != 0)
         return true;
     if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)
         return false;

@@ -26,6 +26,11 @@ struct receive_operation;
 struct send_operation;
 struct connect_operation;
 
+// The most that one receive or one send moves, whatever the program allows (bufferevent_set_max_single_read and _write;
+// 16 KiB by default): what is in flight is bounded, since the kernel may lock it in memory.
+constexpr unsigned max_receive_size = 256 * 1024;
+constexpr unsigned max_send_size = 1024 * 1024;
+
 enum class receive_state : unsigned char {
     none,     // nothing asked, nothing known
     pending,  // a receive is in flight
@@ -46,6 +51,7 @@ struct stream {
     int receive_error;
     int connect_error;
     unsigned receive_size; // of the next receive with a buffer
+    unsigned read_limit;   // what the last read was allowed to take
     receive_state receive;
     connect_state connect;
     bool skips_packets; // an operation that is done at once leaves no packet

@@ -4,12 +4,15 @@ namespace iocp {
 
 namespace {
 
-// Size of a receive's buffer: at first, and at most. It doubles when filled, halves when nearly empty.
+// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly empty.
 constexpr unsigned first_receive_size = 2048;
-constexpr unsigned max_receive_size = 64 * 1024;
 
 // A buffer that has waited this many turns of the loop may be called back for a busier connection.
 constexpr uint64_t cold_after_turns = 64;
+
+// A connection that may read less than this at a time is held back on purpose (rate limit, high watermark): nothing is
+// received for it ahead of need. libevent's default allows this much.
+constexpr unsigned unlimited_read = 16 * 1024;
 
 // From here on a filled buffer is handed to the evbuffer as it is, rather than copied.
 constexpr unsigned handover_size = 8 * 1024;
@@ -192,11 +195,11 @@ bool start(stream *self)
 
 void adapt_size(stream *self, unsigned asked, unsigned got)
 {
-    if (got == asked && self->receive_size < max_receive_size)
+    if (got == asked && self->receive_size * 2 <= self->read_limit)
         self->receive_size *= 2;
     else if (got < self->receive_size / 4 && self->receive_size > first_receive_size)
         self->receive_size /= 2;
-    self->warm = true;
+    self->warm = self->read_limit >= unlimited_read;
 }
 
 void free_handed_over(const void *data, size_t, void *)
@@ -317,8 +320,10 @@ void stream_receive_rest(stream *self)
 
 int stream_read(stream *self, struct evbuffer *input, int at_most)
 {
-    unsigned limit =
-        at_most < 0 || at_most > static_cast<int>(max_receive_size) ? max_receive_size : static_cast<unsigned>(at_most);
+    unsigned limit = max_receive_size;
+    if (at_most >= 0 && static_cast<unsigned>(at_most) < max_receive_size)
+        limit = static_cast<unsigned>(at_most);
+    self->read_limit = limit;
     switch (self->receive) {
     case receive_state::held:
         return take_held(self, input, limit);

@@ -174,7 +174,7 @@ int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
         size_t length = evbuffer_get_length(output);
         if (at_most >= 0 && static_cast<size_t>(at_most) < length)
             length = static_cast<size_t>(at_most);
-        result = start(self, output, length);
+        result = start(self, output, length < max_send_size ? length : max_send_size);
     }
     EVBUFFER_UNLOCK(output);
     return result;

@@ -39,8 +39,12 @@ struct nt_calls {
     nt_status(NTAPI *device_io_control_file)(HANDLE, HANDLE, void *, void *, io_status_block *, ULONG, void *, ULONG,
                                              void *, ULONG);
     ULONG(NTAPI *status_to_dos_error)(nt_status);
+    nt_status(NTAPI *remove_io_completion_ex)(HANDLE, OVERLAPPED_ENTRY *, ULONG, ULONG *, LARGE_INTEGER *, BOOLEAN);
     nt_status(NTAPI *set_timer_resolution)(ULONG, BOOLEAN, ULONG *);
 };
+
+// True while some base wants precise timers.
+bool clock_is_precise();
 
 // Filled by startup(); call nothing through it before.
 const nt_calls &nt();

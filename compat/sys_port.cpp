@@ -29,6 +29,19 @@ DWORD wait_ms(int64_t timeout_us)
     return static_cast<DWORD>(ms < max_wait_ms ? ms : max_wait_ms);
 }
 
+// The call beneath GetQueuedCompletionStatusEx, whose time is in units of 100 ns instead of milliseconds. Its records
+// are OVERLAPPED_ENTRYs under another name.
+int dequeue_precisely(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count)
+{
+    constexpr nt_status status_timeout = 0x00000102;
+    LARGE_INTEGER relative;
+    relative.QuadPart = -timeout_us * 10;
+    ULONG removed = 0;
+    nt_status status = nt().remove_io_completion_ex(port, entries, max, &removed, &relative, FALSE);
+    *count = status == status_success ? removed : 0;
+    return status == status_success || status == status_timeout ? 0 : status_to_error(status);
+}
+
 } // namespace
 
 int port_create(HANDLE *port)
@@ -50,6 +63,8 @@ int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped)
 
 int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count)
 {
+    if (timeout_us > 0 && clock_is_precise() && nt().remove_io_completion_ex != nullptr)
+        return dequeue_precisely(port, entries, max, timeout_us, count);
     ULONG removed = 0;
     if (GetQueuedCompletionStatusEx(port, entries, max, &removed, wait_ms(timeout_us), FALSE)) {
         *count = removed;

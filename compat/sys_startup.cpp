@@ -31,6 +31,7 @@ int find_nt_calls()
     bool found = find(ntdll, "NtCreateFile", &calls.create_file) &&
                  find(ntdll, "NtDeviceIoControlFile", &calls.device_io_control_file) &&
                  find(ntdll, "RtlNtStatusToDosError", &calls.status_to_dos_error);
+    find(ntdll, "NtRemoveIoCompletionEx", &calls.remove_io_completion_ex);
     find(ntdll, "NtSetTimerResolution", &calls.set_timer_resolution); // a base works without it
     return found ? 0 : ERROR_PROC_NOT_FOUND;
 }
@@ -114,13 +115,16 @@ int status_to_error(nt_status status)
     return error != 0 ? error : WSAEINVAL;
 }
 
+bool clock_is_precise()
+{
+    return precise_users.load(std::memory_order_relaxed) > 0;
+}
+
 void precise_clock(bool on)
 {
-    if (calls.set_timer_resolution == nullptr)
-        return;
     int before = precise_users.fetch_add(on ? 1 : -1);
     ULONG actual;
-    if (before == (on ? 0 : 1))
+    if (before == (on ? 0 : 1) && calls.set_timer_resolution != nullptr)
         calls.set_timer_resolution(precise_period_100ns, on ? TRUE : FALSE, &actual);
 }
 
