@@ -23,6 +23,7 @@ struct backend {
     struct event_overlapped signal_wake; // posted by the signal handler
     receive_budget receives;
     send_operation *stranded_sends; // see bufferevent/stream_send.h
+    const void *connecting;         // the bufferevent whose next descriptor is about to be connected
     uint64_t turn;                  // how many the loop has made
     int turns_without_dequeue;      // see max_turns_without_dequeue
     bool retry_soon;                // a start failed for want of memory: do not sleep long

@@ -20,14 +20,14 @@ stream *stream_for(struct bufferevent *bev)
     return fd >= 0 ? stream_find(fd) : nullptr;
 }
 
-void attach(struct bufferevent *bev, evutil_socket_t fd)
+void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
     bool owned = (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0;
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_attach(owner, fd, owned);
+    stream_attach(owner, fd, owned, to_connect);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
@@ -77,7 +77,11 @@ void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
         return; // the same socket as before
     if (own != nullptr)
         stream_detach(own, bev->output, true);
-    attach(bev, fd);
+    backend *owner = backend_for(bev);
+    bool to_connect = owner != nullptr && owner->connecting == bev;
+    if (to_connect)
+        owner->connecting = nullptr;
+    attach(bev, fd, to_connect);
 }
 
 int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
@@ -106,7 +110,7 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
     struct bufferevent *bev = iocp_stock_bufferevent_socket_new(base, fd, options);
     if (bev != nullptr && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
-        attach(bev, fd);
+        attach(bev, fd, false);
     }
     return bev;
 }
@@ -133,8 +137,14 @@ int iocp_finished_connecting(evutil_socket_t fd)
 
 int bufferevent_async_can_connect_(struct bufferevent *bev)
 {
-    return bev->be_ops == &iocp_bufferevent_ops && backend_for(bev) != nullptr &&
-           event_get_win32_extension_fns_()->ConnectEx != nullptr;
+    backend *owner = backend_for(bev);
+    if (owner == nullptr || bev->be_ops != &iocp_bufferevent_ops ||
+        event_get_win32_extension_fns_()->ConnectEx == nullptr)
+        return 0;
+    // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
+    // between, it looks.)
+    owner->connecting = bev;
+    return 1;
 }
 
 // Called with the descriptor set already. What ConnectEx cannot do (other families, layered providers without it) is
@@ -142,9 +152,11 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
 int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, const struct sockaddr *address, int length)
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
-    stream *own = stream_in_use(fd);
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
     int result = 0;
+    if (inet && stream_find(fd) == nullptr)
+        attach(bev, fd, true);
+    stream *own = stream_find(fd);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0)
         return enable(bev, EV_WRITE);
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
@@ -175,6 +187,21 @@ const struct bufferevent_ops bufferevent_ops_async = {
 struct bufferevent *bufferevent_async_new_(struct event_base *base, evutil_socket_t fd, int options)
 {
     return bufferevent_socket_new(base, fd, options);
+}
+
+// A bufferevent of libevent 1 is made first, and told its base then.
+int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
+{
+    stream *own = stream_for(bev);
+    if (own != nullptr)
+        stream_detach(own, bev->output, true);
+    int result = iocp_stock_bufferevent_base_set(base, bev);
+    bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
+    if (result == 0 && is_socket && backend_for(bev) != nullptr) {
+        bev->be_ops = &iocp_bufferevent_ops;
+        attach(bev, event_get_fd(&bev->ev_read), false);
+    }
+    return result;
 }
 
 int evutil_closesocket(evutil_socket_t fd)

@@ -42,15 +42,20 @@ short stream_submit(source *face)
     return ready;
 }
 
+bool is_connected_stream(SOCKET socket)
+{
+    int type = 0;
+    return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
+}
+
 const source_ops stream_ops = {stream_widened, stream_narrowed, stream_submit};
 
 } // namespace
 
-stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned)
+stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
-    int type = 0;
-    if (owner->draining || sys::socket_type(socket, &type) != 0 || type != SOCK_STREAM)
+    if (owner->draining || (!to_connect && !is_connected_stream(socket)))
         return nullptr;
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
     if (self == nullptr)
@@ -61,6 +66,8 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned)
         mm_free(self);
         return nullptr;
     }
+    if (to_connect)
+        fd_record_take_over(owner, &self->face);
     return self;
 }
 

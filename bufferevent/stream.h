@@ -63,9 +63,12 @@ struct stream {
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
 // provider does not reach the port): it is then watched for readiness, like any other.
 //
+// A socket that somebody else made is looked at first: one whose connect is under way must be watched for readiness.
+// `to_connect` says that this is a stream socket which stream_connect will be called for.
+//
 // `owned` says that the descriptor is closed with its bufferevent. Only then may bytes be received ahead of need:
 // otherwise the program may take the descriptor back at any time and find bytes gone.
-stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned);
+stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect);
 // Lets go of the socket: cancels what is in flight. `output` is the evbuffer of a send in flight; `output_lives` if it
 // will be sent on another socket.
 void stream_detach(stream *self, struct evbuffer *output, bool output_lives);

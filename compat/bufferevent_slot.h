@@ -9,6 +9,7 @@
 #define event_base_get_iocp_ iocp_settle_base
 /* The constructor is wrapped by ours. */
 #define bufferevent_socket_new iocp_stock_bufferevent_socket_new
+#define bufferevent_base_set iocp_stock_bufferevent_base_set
 /* How bytes move. */
 #define evbuffer_read iocp_evbuffer_read
 #define evbuffer_write_atmost iocp_evbuffer_write_atmost
@@ -35,6 +36,7 @@ extern const struct bufferevent_ops iocp_bufferevent_ops;
 
 extern "C" {
 struct bufferevent *iocp_stock_bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options);
+int iocp_stock_bufferevent_base_set(struct event_base *base, struct bufferevent *bev);
 struct event_iocp_port *iocp_settle_base(struct event_base *base);
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most);
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most);

@@ -72,6 +72,8 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
 // --- sockets --------------------------------------------------------------------------------------------------------
 // SOCK_STREAM, SOCK_DGRAM…; WSAENOTSOCK for a handle that is no socket.
 int socket_type(SOCKET socket, int *type);
+// False while a connect is under way, too.
+bool is_connected(SOCKET socket);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
 // Keeps an ICMP "port unreachable" from failing the next receive of a datagram socket.

@@ -81,6 +81,13 @@ int socket_type(SOCKET socket, int *type)
     return WSAGetLastError();
 }
 
+bool is_connected(SOCKET socket)
+{
+    struct sockaddr_storage peer;
+    int length = sizeof(peer);
+    return getpeername(socket, reinterpret_cast<struct sockaddr *>(&peer), &length) == 0;
+}
+
 int base_socket(SOCKET socket, SOCKET *base)
 {
     // SIO_BASE_HANDLE must not be intercepted, says Microsoft, but some layered providers do; they tend to let the
