@@ -71,6 +71,13 @@ if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
     list(TRANSFORM names APPEND .c)
     list(TRANSFORM names REPLACE regress_gen regress.gen)
     libevent_program(regress test/regress.c test/tinytest.c ${names})
+    # Once more with every base on the port, as a program may ask by defining iocp_every_base.
+    add_executable(every-regress $<TARGET_OBJECTS:program-regress> "${LIBEVENT_IOCP_DIR}/regress/every_base.c")
+    target_link_libraries(every-regress PRIVATE ${PROGRAM_IOCP_LIBRARIES} ${PROGRAM_LIBRARIES})
+    set_target_properties(every-regress PROPERTIES
+        OUTPUT_NAME regress
+        LINKER_LANGUAGE C
+        RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/every")
 else()
     message(WARNING "${LIBEVENT_SOURCE_DIR}/test has no regress.gen.c: no regress suite. "
         "Run event_rpcgen.py on regress.rpc there.")

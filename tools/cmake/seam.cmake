@@ -10,8 +10,7 @@ set(SEAM_DROP
 set(SEAM_SLOTS
     "event.c             compat/event_slot.h"
     "bufferevent_sock.c  compat/bufferevent_slot.h"
-    "listener.c          compat/listener_slot.h"
-    "bufferevent_openssl.c compat/openssl_slot.h")
+    "listener.c          compat/listener_slot.h")
 
 # libevent's files compiled with a macro: "file macro". Renaming the select backend leaves its name
 # free, so that event.c's table can hold our second entry behind it.
@@ -24,7 +23,6 @@ file(GLOB SEAM_SOURCES CONFIGURE_DEPENDS
     ${LIBEVENT_IOCP_DIR}/backend/*.cpp
     ${LIBEVENT_IOCP_DIR}/bufferevent/*.cpp
     ${LIBEVENT_IOCP_DIR}/compat/*.cpp)
-file(GLOB SEAM_HEADERS CONFIGURE_DEPENDS ${LIBEVENT_IOCP_DIR}/compat/*_slot.h)
 
 # Public headers that we add to libevent's.
 file(GLOB SEAM_PUBLIC_HEADERS CONFIGURE_DEPENDS
@@ -47,8 +45,8 @@ function(seam_apply)
         string(REGEX MATCH "^([^ ]+) +([^ ]+)$" matched "${slot}")
         set(file "${LIBEVENT_SOURCE_DIR}/${CMAKE_MATCH_1}")
         set(header "${LIBEVENT_IOCP_DIR}/${CMAKE_MATCH_2}")
-        if(NOT EXISTS "${header}")
-            continue()
+        if(NOT EXISTS "${header}" OR NOT EXISTS "${file}")
+            message(FATAL_ERROR "The seam names a missing file: ${slot}")
         endif()
         if(MSVC)
             set(force "/FI${header}")
@@ -60,9 +58,7 @@ function(seam_apply)
     endforeach()
     foreach(define IN LISTS SEAM_DEFINES)
         string(REGEX MATCH "^([^ ]+) +([^ ]+)$" matched "${define}")
-        if(EXISTS "${LIBEVENT_IOCP_DIR}/compat/event_slot.h")
-            set_source_files_properties("${LIBEVENT_SOURCE_DIR}/${CMAKE_MATCH_1}" PROPERTIES
-                COMPILE_DEFINITIONS "${CMAKE_MATCH_2}")
-        endif()
+        set_source_files_properties("${LIBEVENT_SOURCE_DIR}/${CMAKE_MATCH_1}" PROPERTIES
+            COMPILE_DEFINITIONS "${CMAKE_MATCH_2}")
     endforeach()
 endfunction()
