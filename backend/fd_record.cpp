@@ -117,8 +117,9 @@ void fd_record_fall_back(backend *owner, source *leaving)
     short moved = leaving->wanted;
     leaving->wanted = 0;
     use(*slot, &(*slot)->poll.face);
-    if (!owner->draining)
-        widen(&(*slot)->poll.face, moved); // refused, if the socket is gone: then nobody can wait for it
+    // Refused, if the socket is gone: whoever waits for it is told once, as of any socket that goes.
+    if (!owner->draining && widen(&(*slot)->poll.face, moved) != 0)
+        evmap_io_active_(owner->base, leaving->fd, moved);
 }
 
 void fd_records_free(backend *owner)

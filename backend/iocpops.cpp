@@ -26,7 +26,10 @@ void wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
 int wake_base(struct event_base *base)
 {
     backend *self = backend_of(base);
-    return port_post(self->on, &self->wake, 0, 0);
+    if (port_post(self->on, &self->wake, 0, 0) == 0)
+        return 0;
+    base->is_notify_pending = 0; // no packet will clear it
+    return -1;
 }
 
 bool asked_for(const struct event_base *base)
@@ -161,6 +164,7 @@ int collect(backend *self, int64_t timeout_us)
             event_warnx("iocp: the completion port failed (error %d)", error);
             return -1;
         }
+        port_packets_came(self->on, wanted, count);
         port_deliver(self->on, entries, count);
         if (count < max_packets)
             break;
@@ -173,6 +177,7 @@ int iocp_dispatch(struct event_base *base, struct timeval *tv)
 {
     backend *self = backend_of(base);
     ++self->turn;
+    signals_claim(self);
     bool any_ready = submit(self);
     if (any_ready && self->turns_without_dequeue < max_turns_without_dequeue) {
         ++self->turns_without_dequeue;

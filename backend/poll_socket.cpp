@@ -27,7 +27,7 @@ ULONG mask_for(poll_side side, short wanted)
     if ((wanted & EV_READ) != 0)
         mask |= sys::afd_receive | sys::afd_accept | sys::afd_disconnect | always;
     if ((wanted & EV_CLOSED) != 0)
-        mask |= sys::afd_disconnect | always;
+        mask |= sys::afd_disconnect | sys::afd_abort | sys::afd_local_close; // a failed connect closes nothing
     return mask;
 }
 
@@ -51,12 +51,23 @@ short give_up(poll_socket *self)
     return source_events;
 }
 
+// Closed without event_del. The number may be another socket's by now, which then has the interest, as on select.
+short ready_after_close(poll_socket *self)
+{
+    int type;
+    if (sys::socket_type(static_cast<SOCKET>(self->face.fd), &type) != 0)
+        return give_up(self);
+    self->base_socket = static_cast<SOCKET>(self->face.fd);
+    source_queue(&self->face);
+    return 0;
+}
+
 short ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
     if ((poll->info.events & sys::afd_local_close) != 0)
-        return give_up(self);
+        return ready_after_close(self);
     return ready_from(poll->info.events);
 }
 

@@ -114,6 +114,7 @@ port *port_open()
         sys::cleanup();
         return nullptr;
     }
+    opened->batch = 1;
     error = sys::port_create(&opened->face.port);
     if (error != 0) {
         event_warnx("iocp: no completion port could be created (error %d)", error);
@@ -156,7 +157,20 @@ ULONG port_packets_wanted(const port *on)
     size_t owed = on->in_flight_count + on->posted;
     if (owed == 0)
         return 1; // another thread may post a wake-up while we wait
-    return owed < max_packets ? static_cast<ULONG>(owed) : max_packets;
+    return owed < on->batch ? static_cast<ULONG>(owed) : on->batch;
+}
+
+void port_packets_came(port *on, ULONG wanted, ULONG count)
+{
+    // A small batch is seldom tried larger: the try is dear in proportion.
+    constexpr ULONG patience = 16;
+    if (count < wanted) {
+        on->batch = count > 0 ? count : 1;
+        on->full_batches = 0;
+    } else if (wanted == on->batch && ++on->full_batches * on->batch >= patience) {
+        on->batch = on->batch * 2 < max_packets ? on->batch * 2 : max_packets;
+        on->full_batches = 0;
+    }
 }
 
 void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)

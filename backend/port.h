@@ -24,8 +24,10 @@ struct port {
     port_workers *workers;       // the threads of a port without a base
     completion *in_flight;
     size_t in_flight_count;
-    size_t posted;        // packets posted by us and not yet dequeued
-    bool foreign_packets; // someone associated a handle through libevent's internal API: packets we cannot count
+    size_t posted;         // packets posted by us and not yet dequeued
+    ULONG batch;           // how many packets a dequeue asks for, see port_packets_wanted
+    unsigned full_batches; // how often in a row it got them all
+    bool foreign_packets;  // someone associated a handle through libevent's internal API: packets we cannot count
 };
 
 // Returns NULL with a warning when the kernel has no port to give.
@@ -37,8 +39,11 @@ int port_associate(port *on, HANDLE file);
 // Queues a packet for `record`, whose callback runs as for any other packet. Any thread, lock held. 0 or -1.
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes);
 
-// How many packets it makes sense to ask for: no more than are owed. (Each fruitless look costs a call under Wine.)
+// How many packets it makes sense to ask for: no more than are owed, and about as many as lately came at a time. (To
+// look for one more packet than there is costs a call under Wine.) More are asked for after some full batches, fewer
+// after one that was not.
 ULONG port_packets_wanted(const port *on);
+void port_packets_came(port *on, ULONG wanted, ULONG count);
 // Runs the packets' callbacks, lock held.
 void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
 

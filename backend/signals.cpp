@@ -17,6 +17,15 @@ struct signal_state {
 
 signal_state state;
 
+// Lock held, shared at least.
+void post_wake()
+{
+    if (state.receiver == nullptr || state.posted.exchange(true))
+        return;
+    if (sys::port_post(state.receiver->on->face.port, 0, 0, &state.receiver->signal_wake.overlapped) != 0)
+        state.posted = false; // the next signal tries again, and is counted with this one
+}
+
 void __cdecl on_signal(int number)
 {
     int socket_error = WSAGetLastError();
@@ -24,8 +33,7 @@ void __cdecl on_signal(int number)
     signal(number, on_signal); // the C run-time of Windows resets a handler when it runs
     state.caught[number].fetch_add(1);
     AcquireSRWLockShared(&state.lock);
-    if (state.receiver != nullptr && !state.posted.exchange(true))
-        sys::port_post(state.receiver->on->face.port, 0, 0, &state.receiver->signal_wake.overlapped);
+    post_wake();
     ReleaseSRWLockShared(&state.lock);
     errno = error;
     WSASetLastError(socket_error);
@@ -40,8 +48,8 @@ void set_receiver(backend *receiver)
     bool waiting = false;
     for (const std::atomic<int> &count : state.caught)
         waiting = waiting || count != 0;
-    if (receiver != nullptr && waiting && !state.posted.exchange(true))
-        sys::port_post(receiver->on->face.port, 0, 0, &receiver->signal_wake.overlapped);
+    if (waiting)
+        post_wake();
     ReleaseSRWLockExclusive(&state.lock);
 }
 
@@ -92,6 +100,13 @@ void signals_init(backend *owner)
 {
     event_overlapped_init_(&owner->signal_wake, signal_wake_packet);
     owner->base->evsigsel = &signal_ops;
+}
+
+void signals_claim(backend *owner)
+{
+    // The base that had them is gone.
+    if (state.receiver == nullptr && owner->base->sig.ev_n_signals_added > 0)
+        set_receiver(owner);
 }
 
 void signals_dealloc(backend *owner)

@@ -9,6 +9,8 @@ namespace iocp {
 
 // Makes base->evsigsel ours.
 void signals_init(backend *owner);
+// Once a turn: takes the signals if nobody has them and the base waits for some.
+void signals_claim(backend *owner);
 // Restores the handlers that the base had replaced.
 void signals_dealloc(backend *owner);
 

@@ -9,7 +9,9 @@ struct entry {
     evutil_socket_t fd;
     backend *owner; // NULL: an empty slot
     source *own;
+    early_data early;
     bool skips_packets;
+    bool came_early; // its connection came with data
 };
 
 // Open addressing with linear probing over a power of two of slots, kept at most two thirds full.
@@ -75,6 +77,7 @@ bool make_room()
 
 void erase(entry *erased)
 {
+    mm_free(erased->early.bytes);
     // Move up the entries that probed past the hole, so that no search stops short at it.
     size_t mask = sockets.capacity - 1;
     size_t hole = static_cast<size_t>(erased - sockets.slots);
@@ -100,7 +103,8 @@ bool remember(backend *owner, evutil_socket_t fd, bool skips_packets)
     entry *kept = probe(sockets.slots, sockets.capacity, fd);
     if (kept->owner == nullptr)
         ++sockets.used;
-    *kept = {fd, owner, nullptr, skips_packets};
+    mm_free(kept->early.bytes); // of another socket, whose descriptor this was
+    *kept = {fd, owner, nullptr, {nullptr, 0}, skips_packets, false};
     return true;
 }
 
@@ -130,8 +134,12 @@ bool socket_is_stale(backend *owner, evutil_socket_t fd)
     if (port_associate(owner->on, reinterpret_cast<HANDLE>(fd)) != 0)
         return false;
     entry *known = find(fd);
-    if (known != nullptr)
+    if (known != nullptr) {
         known->skips_packets = false; // the new socket was not asked to
+        known->came_early = false;
+        mm_free(known->early.bytes);
+        known->early = {nullptr, 0};
+    }
     return true;
 }
 
@@ -160,6 +168,29 @@ source *socket_find_source(evutil_socket_t fd)
     source *own = known != nullptr ? known->own : nullptr;
     ReleaseSRWLockShared(&sockets.lock);
     return own;
+}
+
+bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back)
+{
+    exclusive locked;
+    entry *known = find(fd);
+    if (known == nullptr || known->owner != owner || known->early.bytes != nullptr || (back && !known->came_early))
+        return false;
+    known->early = early;
+    known->came_early = true;
+    return true;
+}
+
+early_data socket_take_early(backend *owner, evutil_socket_t fd)
+{
+    exclusive locked;
+    early_data taken = {nullptr, 0};
+    entry *known = find(fd);
+    if (known == nullptr || known->owner != owner)
+        return taken;
+    taken = known->early;
+    known->early = {nullptr, 0};
+    return taken;
 }
 
 void socket_forget(evutil_socket_t fd)

@@ -22,6 +22,17 @@ bool socket_set_source(source *added);
 void socket_clear_source(source *removed);
 source *socket_find_source(evutil_socket_t fd);
 
+// Data that came together with a connection, for whoever reads from its socket first. Freed with the socket's entry.
+struct early_data {
+    char *bytes; // allocated by mm_malloc; NULL: none
+    unsigned length;
+};
+
+// Takes the bytes over if true: the owner has bound the socket, and nothing is kept for it yet. `back`: they are handed
+// back by who took them, which is refused when the descriptor has become another socket since.
+bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back);
+early_data socket_take_early(backend *owner, evutil_socket_t fd);
+
 // The descriptor is being closed.
 void socket_forget(evutil_socket_t fd);
 // The backend is going away: so are its sockets' entries, and its sources have no owner.

@@ -1,37 +1,15 @@
 #include "bufferevent/acceptor.h"
 #include "backend/fd_record.h"
 #include "backend/socket_registry.h"
+#include "bufferevent/acceptor_first_data.h"
 
 namespace iocp {
-
-namespace {
-
-// AcceptEx asks for 16 bytes more than the largest address.
-constexpr DWORD address_room = sizeof(struct sockaddr_storage) + 16;
-
-} // namespace
-
-struct accept_operation {
-    completion operation; // first
-    acceptor *owner;      // not looked at once disowned
-    accept_operation *next;
-    accept_operation *previous; // in the pending list only
-    SOCKET socket;
-    char addresses[2 * address_room];
-};
 
 namespace {
 
 acceptor *from_source(source *face)
 {
     return reinterpret_cast<acceptor *>(face);
-}
-
-int64_t now_us(acceptor *self)
-{
-    struct timeval now;
-    evutil_gettime_monotonic_(&self->face.owner->base->monotonic_timer, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
 }
 
 void push_pending(acceptor *self, accept_operation *accepting)
@@ -54,6 +32,7 @@ void remove_pending(acceptor *self, accept_operation *accepting)
         accepting->next->previous = accepting->previous;
     accepting->next = accepting->previous = nullptr;
     --self->pending_count;
+    first_data_unlisted(self, accepting);
 }
 
 void push_done(acceptor *self, accept_operation *accepting)
@@ -99,16 +78,17 @@ bool is_shortage(int error)
 void note_shortage(acceptor *self, int error)
 {
     self->error = error;
-    self->pause_until_us = now_us(self) + shortage_pause_us;
+    self->pause_until_us = acceptor_now_us(self) + shortage_pause_us;
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
-void accept_ended(completion *operation, int error, DWORD)
+void accept_ended(completion *operation, int error, DWORD bytes)
 {
     auto *accepting = reinterpret_cast<accept_operation *>(operation);
     acceptor *self = accepting->owner;
     remove_pending(self, accepting);
-    if (error == 0) {
+    accepting->length = bytes;
+    if (error == 0 && accepting->socket != INVALID_SOCKET) {
         push_done(self, accepting);
     } else {
         destroy(accepting);
@@ -121,11 +101,13 @@ void accept_ended(completion *operation, int error, DWORD)
 // Starts one accept. 0, or why not.
 int start_one(acceptor *self)
 {
-    auto *accepting = static_cast<accept_operation *>(mm_calloc(1, sizeof(accept_operation)));
+    unsigned room = first_data_room(self);
+    auto *accepting = static_cast<accept_operation *>(mm_calloc(1, sizeof(accept_operation) + room + 2 * address_room));
     if (accepting == nullptr)
         return WSAENOBUFS;
     completion_init(&accepting->operation, accept_ended, accept_freed);
     accepting->owner = self;
+    accepting->room = room;
     accepting->socket = INVALID_SOCKET;
     auto listener = static_cast<SOCKET>(self->face.fd);
     int error = sys::socket_like(listener, self->inherit, &accepting->socket);
@@ -136,8 +118,9 @@ int start_one(acceptor *self)
     port *on = self->face.owner->on;
     OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, reinterpret_cast<HANDLE>(listener));
     sys::start_result result = completion_settle_start(on, &accepting->operation,
-                                                       sys::accept(listener, accepting->socket, accepting->addresses, 0,
+                                                       sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));
+    accepting->length = result.bytes;
     if (result.how == sys::started::pending)
         push_pending(self, accepting);
     else if (result.how == sys::started::done)
@@ -157,11 +140,16 @@ void adapt_depth(acceptor *self)
     self->done_in_turn = 0;
 }
 
+bool wants_more(const acceptor *self)
+{
+    return self->pending_count - first_data_engaged(self) < self->depth && self->pending_count < max_accepts_in_flight;
+}
+
 void fill(acceptor *self)
 {
     adapt_depth(self);
     if (self->pause_until_us != 0) {
-        if (now_us(self) < self->pause_until_us) {
+        if (acceptor_now_us(self) < self->pause_until_us) {
             self->face.owner->retry_soon = true;
             source_queue(&self->face);
             return;
@@ -169,7 +157,7 @@ void fill(acceptor *self)
         self->pause_until_us = 0;
     }
     // A peer that resets at once may end each attempt: bounded, like everything.
-    for (unsigned attempts = 0; self->pending_count < self->depth && attempts < max_accepts; ++attempts) {
+    for (unsigned attempts = 0; wants_more(self) && attempts < max_accepts; ++attempts) {
         int error = start_one(self);
         if (error == 0)
             continue;
@@ -200,8 +188,11 @@ short acceptor_submit(source *face)
     acceptor *self = from_source(face);
     if ((face->wanted & EV_READ) == 0)
         return 0;
-    if (!self->plain)
+    for (unsigned fills = 0; !self->plain && fills < max_fills; ++fills) {
         fill(self);
+        if (!first_data_filled(self))
+            break;
+    }
     if (self->plain && self->pending == nullptr && self->first_done == nullptr) {
         fd_record_fall_back(face->owner, face);
         return 0;
@@ -221,15 +212,25 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
         return false;
     struct sockaddr *local, *remote;
     int local_length, remote_length;
-    sys::accept_addresses(listener, accepting->addresses, 0, address_room, &local, &local_length, &remote,
+    sys::accept_addresses(listener, accepting->buffer, accepting->room, address_room, &local, &local_length, &remote,
                           &remote_length);
     if (address != nullptr && remote_length > 0 && remote_length <= *length)
         memcpy(address, remote, static_cast<size_t>(remote_length));
     *length = remote_length;
-    return true;
+    if (first_data_keep(self, accepting))
+        return true;
+    note_shortage(self, WSAENOBUFS);
+    return false;
 }
 
 } // namespace
+
+int64_t acceptor_now_us(acceptor *self)
+{
+    struct timeval now;
+    evutil_gettime_monotonic_(&self->face.owner->base->monotonic_timer, &now);
+    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
+}
 
 acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
 {
@@ -258,6 +259,7 @@ void acceptor_detach(acceptor *self)
         fd_record_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
+    first_data_free(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
         remove_pending(self, accepting);

@@ -20,7 +20,11 @@ constexpr unsigned max_accepts = 64;
 // The shortest time between two reports of a shortage, and before the kernel is asked again.
 constexpr int64_t shortage_pause_us = 50 * 1000;
 
+// Fills of one submit, each of which may find that silent peers took what the last one started.
+constexpr unsigned max_fills = 4;
+
 struct accept_operation;
+struct first_data;
 
 struct acceptor {
     source face;                  // first: a source is cast to its acceptor
@@ -32,7 +36,8 @@ struct acceptor {
     unsigned done_in_turn; // how many connections the present turn has brought
     int error;             // to be reported by the next take; 0: none
     int64_t pause_until_us;
-    bool inherit; // accepted sockets are passed on to child processes
+    first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
+    bool inherit;      // accepted sockets are passed on to child processes
     bool skips_packets;
     bool plain; // AcceptEx does not work here: accept is called
 };
@@ -44,6 +49,8 @@ void acceptor_detach(acceptor *self);
 
 // The acceptor of a descriptor, or NULL.
 acceptor *acceptor_find(evutil_socket_t fd);
+
+int64_t acceptor_now_us(acceptor *self);
 
 // As accept: a new socket, or INVALID_SOCKET with the socket error, WSAEWOULDBLOCK when there is none. Loop thread.
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags);

@@ -50,6 +50,17 @@ bool is_connected_stream(SOCKET socket)
 
 const source_ops stream_ops = {stream_widened, stream_narrowed, stream_submit};
 
+// What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
+// not been sent.
+void take_early(stream *self)
+{
+    early_data early = socket_take_early(self->face.owner, self->face.fd);
+    if (early.bytes == nullptr || stream_receive_hold(self, early))
+        return;
+    mm_free(early.bytes);
+    sys::end_connection(static_cast<SOCKET>(self->face.fd));
+}
+
 } // namespace
 
 stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect)
@@ -68,6 +79,7 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_co
     }
     if (to_connect)
         fd_record_take_over(owner, &self->face);
+    take_early(self);
     return self;
 }
 

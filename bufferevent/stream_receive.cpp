@@ -30,6 +30,7 @@ struct receive_operation {
     receive_operation *newer; // the budget's list, while in flight with a buffer
     receive_operation *older;
     bool in_list;
+    bool came_early; // the held bytes came with the connection
 };
 
 namespace {
@@ -239,6 +240,7 @@ int take_held(stream *self, struct evbuffer *input, unsigned at_most)
     receiving->begin += length;
     if (limited)
         return static_cast<int>(length);
+    receiving->came_early = false;
     self->receive = receive_state::none;
     adapt_size(self, capacity, receiving->end);
     return static_cast<int>(length);
@@ -276,7 +278,33 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(bytes);
 }
 
+// The descriptor may live on, and another bufferevent read from it: what came with the connection is not lost.
+void give_back(stream *self, receive_operation *receiving)
+{
+    backend *owner = self->face.owner;
+    if (owner == nullptr)
+        return;
+    early_data left = {receiving->buffer, receiving->end - receiving->begin};
+    memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
+    if (socket_keep_early(owner, self->face.fd, left, true))
+        receiving->buffer = nullptr;
+}
+
 } // namespace
+
+bool stream_receive_hold(stream *self, early_data early)
+{
+    receive_operation *receiving = operation_for(self);
+    if (receiving == nullptr)
+        return false;
+    receiving->buffer = early.bytes;
+    receiving->capacity = receiving->end = early.length;
+    receiving->begin = 0;
+    receiving->came_early = true;
+    self->face.owner->receives.spent += early.length;
+    self->receive = receive_state::held;
+    return true;
+}
 
 bool stream_receive_submit(stream *self)
 {
@@ -293,6 +321,8 @@ bool stream_receive_submit(stream *self)
 void stream_receive_drop(stream *self)
 {
     receive_operation *receiving = self->receiving;
+    if (self->receive == receive_state::held && receiving->came_early)
+        give_back(self, receiving);
     self->receive = receive_state::none;
     self->receiving = nullptr;
     if (receiving == nullptr)

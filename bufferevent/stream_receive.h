@@ -8,10 +8,13 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 
+#include "backend/socket_registry.h"
 #include "bufferevent/stream.h"
 
 namespace iocp {
 
+// Holds the first bytes of the connection, which came with it. Takes them over; false for want of memory.
+bool stream_receive_hold(stream *self, early_data early);
 // Starts a receive if there is none. True if the stream is readable now.
 bool stream_receive_submit(stream *self);
 // Ends a receive in flight: closing a socket under one would make Windows reset the connection.

@@ -96,12 +96,17 @@ start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_len
 int finish_accept(SOCKET listener, SOCKET socket);
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length);
+// True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
+// whole seconds.
+bool connected_for(SOCKET socket, uint32_t *seconds);
 bool is_listening(SOCKET socket);
 // A new socket of the listener's family, type and protocol; `inherit`: passed on to child processes.
 int socket_like(SOCKET listener, bool inherit, SOCKET *socket);
 // The functions that AF_INET sockets have; NULL where there is none.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
 int set_nonblocking(SOCKET socket);
+// Ends the connection in both directions; the socket stays.
+void end_connection(SOCKET socket);
 void close_socket(SOCKET socket);
 
 // The Winsock code for an NTSTATUS as packets carry it.

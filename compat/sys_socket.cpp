@@ -212,6 +212,19 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
         get_addresses(buffer, data_length, address_length, address_length, local, local_length, remote, remote_length);
 }
 
+bool connected_for(SOCKET socket, uint32_t *seconds)
+{
+    constexpr DWORD not_connected = 0xFFFFFFFF;
+    DWORD age = not_connected;
+    int length = sizeof(age);
+    *seconds = 0;
+    if (getsockopt(socket, SOL_SOCKET, SO_CONNECT_TIME, reinterpret_cast<char *>(&age), &length) != 0 ||
+        age == not_connected)
+        return false;
+    *seconds = age;
+    return true;
+}
+
 bool is_listening(SOCKET socket)
 {
     BOOL listening = FALSE;
@@ -252,6 +265,11 @@ int set_nonblocking(SOCKET socket)
 {
     u_long on = 1;
     return ioctlsocket(socket, FIONBIO, &on) == 0 ? 0 : WSAGetLastError();
+}
+
+void end_connection(SOCKET socket)
+{
+    shutdown(socket, SD_BOTH);
 }
 
 void close_socket(SOCKET socket)

@@ -41,7 +41,7 @@ struct status_entry {
     int error;
 };
 
-nt_status as_status(ULONG value)
+constexpr nt_status as_status(ULONG value)
 {
     return static_cast<nt_status>(value);
 }
@@ -76,7 +76,7 @@ void cleanup()
 // file-system codes for several of these. Names as in ntstatus.h.
 int status_to_error(nt_status status)
 {
-    static const status_entry table[] = {
+    static constexpr status_entry table[] = {
         {as_status(0xC0000120), WSA_OPERATION_ABORTED}, // CANCELLED
         {as_status(0xC0000008), WSAENOTSOCK},           // INVALID_HANDLE
         {as_status(0xC0000024), WSAENOTSOCK},           // OBJECT_TYPE_MISMATCH

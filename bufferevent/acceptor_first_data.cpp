@@ -1,0 +1,363 @@
+#include "bufferevent/acceptor_first_data.h"
+#include "backend/afd_device.h"
+#include "backend/socket_registry.h"
+
+namespace iocp {
+
+// One AFD poll of the listening socket. It exists only while in flight, so that no device is held by an idle one.
+struct backlog_watch {
+    completion operation; // first
+    acceptor *owner;      // not looked at once disowned
+    afd_device *device;
+    sys::afd_poll_info info; // the kernel's
+};
+
+// Made when first asked for: most listeners never are.
+struct first_data {
+    struct event timer;
+    backlog_watch *watch; // NULL: none in flight
+    int64_t patience_us;
+    unsigned bytes; // 0: off
+    unsigned silent;
+    unsigned leaving;
+    bool blind;   // the socket cannot be watched: silent peers would starve it
+    bool closing; // the timer is not to be started again
+};
+
+namespace {
+
+// Looks at the peers in a patience's time.
+constexpr int64_t looks_per_patience = 4;
+
+// Accepts freed at a time when all that there may be are taken by silent peers.
+constexpr unsigned dropped_at_bound = min_accepts;
+
+bool is_on(const acceptor *self)
+{
+    return self->first != nullptr && self->first->bytes != 0 && !self->first->blind;
+}
+
+unsigned open_accepts(const acceptor *self)
+{
+    return self->pending_count - first_data_engaged(self);
+}
+
+// Its packet, an error, is yet to come. Closing the socket is what Microsoft says ends such an accept; the cancel is for
+// providers where it does not.
+void drop(acceptor *self, accept_operation *accepting)
+{
+    EVUTIL_ASSERT(accepting->stage == accept_stage::silent);
+    --self->first->silent;
+    ++self->first->leaving;
+    accepting->stage = accept_stage::leaving;
+    sys::close_socket(accepting->socket);
+    accepting->socket = INVALID_SOCKET;
+    completion_cancel(&accepting->operation);
+}
+
+// An accept asked for under another rule. If a connection has come meanwhile, its packet says so, and it is kept.
+void call_back(acceptor *self, accept_operation *accepting)
+{
+    ++self->first->leaving;
+    accepting->stage = accept_stage::leaving;
+    completion_cancel(&accepting->operation);
+}
+
+// Finds out which accepts have a peer. It may stop at one that has none: then connects are being taken.
+unsigned find_silent(acceptor *self, bool until_open)
+{
+    unsigned found = 0;
+    int64_t now = acceptor_now_us(self);
+    for (accept_operation *accepting = self->pending; accepting != nullptr; accepting = accepting->next) {
+        uint32_t seconds = 0;
+        if (accepting->room == 0 || accepting->stage != accept_stage::open)
+            continue;
+        if (!sys::connected_for(accepting->socket, &seconds)) {
+            if (until_open)
+                break;
+            continue;
+        }
+        accepting->stage = accept_stage::silent;
+        accepting->connected_us = now - static_cast<int64_t>(seconds) * 1000000;
+        ++self->first->silent;
+        ++found;
+    }
+    self->done_in_turn += found; // connects all the same: the depth follows them
+    return found;
+}
+
+void drop_longest_silent(acceptor *self)
+{
+    for (unsigned dropped = 0; dropped < dropped_at_bound; ++dropped) {
+        accept_operation *longest = nullptr;
+        // The list is newest first: of several that connected at one time, the last is the oldest.
+        for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+            if (each->stage == accept_stage::silent &&
+                (longest == nullptr || each->connected_us <= longest->connected_us))
+                longest = each;
+        if (longest == nullptr)
+            return;
+        drop(self, longest);
+    }
+}
+
+// Accepts of another kind than are started now make way for those.
+void call_back_others(acceptor *self)
+{
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+        if (each->stage == accept_stage::open && each->room != first_data_room(self))
+            call_back(self, each);
+}
+
+void free_watch(backlog_watch *watch)
+{
+    afd_device_release(watch->device);
+    mm_free(watch);
+}
+
+void watch_freed(completion *operation, int, DWORD)
+{
+    free_watch(reinterpret_cast<backlog_watch *>(operation));
+}
+
+void go_blind(acceptor *self)
+{
+    event_warnx("iocp: a listening socket cannot be watched; its connections come without their first data");
+    self->first->blind = true;
+    find_silent(self, false);
+    call_back_others(self);
+}
+
+// Connects wait, or did when the poll ended: an accept in flight may have taken them.
+void connects_wait(acceptor *self)
+{
+    if (self->face.wanted == 0)
+        return;
+    find_silent(self, true);
+    if (open_accepts(self) == 0 && self->pending_count >= max_accepts_in_flight && self->first->leaving == 0)
+        drop_longest_silent(self);
+}
+
+void take_outcome(acceptor *self, const sys::afd_poll_info &info)
+{
+    ULONG events = info.count > 0 ? info.events : 0;
+    if ((events & sys::afd_local_close) != 0)
+        self->first->blind = true; // closed by the program, and its accepts with it
+    else if (events != 0)
+        connects_wait(self);
+}
+
+void watch_ended(completion *operation, int error, DWORD)
+{
+    auto *watch = reinterpret_cast<backlog_watch *>(operation);
+    acceptor *self = watch->owner;
+    self->first->watch = nullptr;
+    if (error == 0 && !self->face.owner->draining)
+        take_outcome(self, watch->info);
+    free_watch(watch);
+    source_ready(&self->face, 0); // the next submit fills up and watches again
+}
+
+bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
+           error == ERROR_NO_SYSTEM_RESOURCES;
+}
+
+int new_watch(acceptor *self, backlog_watch **created)
+{
+    auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
+    if (watch == nullptr)
+        return WSAENOBUFS;
+    backend *owner = self->face.owner;
+    int error = afd_device_acquire(&owner->devices, owner->on, &watch->device);
+    if (error != 0) {
+        mm_free(watch);
+        return error;
+    }
+    completion_init(&watch->operation, watch_ended, watch_freed);
+    watch->owner = self;
+    watch->info.timeout.QuadPart = INT64_MAX;
+    watch->info.count = 1;
+    watch->info.socket = reinterpret_cast<HANDLE>(self->face.fd);
+    watch->info.events = sys::afd_accept | sys::afd_abort | sys::afd_local_close;
+    *created = watch;
+    return 0;
+}
+
+// True if the poll has ended at once.
+bool start_watch(acceptor *self)
+{
+    backlog_watch *watch = nullptr;
+    int error = new_watch(self, &watch);
+    sys::start_result result = {sys::started::failed, error, 0};
+    if (error == 0) {
+        port *on = self->face.owner->on;
+        HANDLE device = watch->device->handle;
+        OVERLAPPED *overlapped = completion_begin(on, &watch->operation, device);
+        result = completion_settle_start(on, &watch->operation, sys::afd_poll(device, &watch->info, overlapped));
+    }
+    if (result.how == sys::started::pending) {
+        self->first->watch = watch;
+        return false;
+    }
+    if (result.how == sys::started::done)
+        take_outcome(self, watch->info);
+    else if (!is_shortage(result.error))
+        go_blind(self);
+    if (watch != nullptr)
+        free_watch(watch);
+    self->face.owner->retry_soon = true;
+    source_queue(&self->face);
+    return result.how == sys::started::done;
+}
+
+// A poll now would tell something: connects wait although accepts are open, or at the bound. In between, the next packet
+// of an accept, or the end of a shortage, makes for a better time.
+bool watch_is_due(const acceptor *self)
+{
+    const first_data *first = self->first;
+    if (first->watch != nullptr || first->blind || (first->bytes == 0 && first->silent == 0))
+        return false;
+    return open_accepts(self) > 0 || (self->pending_count >= max_accepts_in_flight && self->first->leaving == 0);
+}
+
+bool is_timed(const acceptor *self)
+{
+    return (self->first->timer.ev_flags & EVLIST_TIMEOUT) != 0;
+}
+
+void start_timer(acceptor *self)
+{
+    if (is_timed(self) || self->first->closing)
+        return;
+    int64_t interval_us = self->first->patience_us / looks_per_patience;
+    struct timeval interval;
+    interval.tv_sec = static_cast<long>(interval_us / 1000000);
+    interval.tv_usec = static_cast<long>(interval_us % 1000000);
+    event_add_nolock_(&self->first->timer, &interval, 0);
+}
+
+bool has_accepts_for_data(const acceptor *self)
+{
+    for (const accept_operation *each = self->pending; each != nullptr; each = each->next)
+        if (each->room != 0)
+            return true;
+    return false;
+}
+
+void look_at_peers(evutil_socket_t, short, void *argument)
+{
+    auto *self = static_cast<acceptor *>(argument);
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    bool changed = find_silent(self, false) != 0;
+    int64_t now = acceptor_now_us(self);
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
+        if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
+            continue;
+        drop(self, each);
+        changed = true;
+    }
+    if (changed)
+        source_ready(&self->face, 0);
+    if (has_accepts_for_data(self))
+        start_timer(self);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+}
+
+int make(acceptor *self)
+{
+    self->first = static_cast<first_data *>(mm_calloc(1, sizeof(first_data)));
+    if (self->first == nullptr)
+        return WSAENOBUFS;
+    evtimer_assign(&self->first->timer, self->face.owner->base, look_at_peers, self);
+    self->first->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
+    event_priority_set(&self->first->timer, 0);
+    return 0;
+}
+
+} // namespace
+
+unsigned first_data_room(const acceptor *self)
+{
+    return is_on(self) ? self->first->bytes : 0;
+}
+
+unsigned first_data_engaged(const acceptor *self)
+{
+    return self->first != nullptr ? self->first->silent + self->first->leaving : 0;
+}
+
+int first_data_set(acceptor *self, unsigned bytes, int64_t patience_us)
+{
+    if (self->first == nullptr) {
+        int error = bytes != 0 ? make(self) : 0;
+        if (error != 0 || bytes == 0)
+            return error;
+    }
+    self->first->bytes = bytes;
+    if (bytes != 0)
+        self->first->patience_us = patience_us;
+    find_silent(self, false);
+    call_back_others(self);
+    if (is_timed(self)) {
+        event_del_nolock_(&self->first->timer, EVENT_DEL_NOBLOCK);
+        start_timer(self);
+    }
+    source_ready(&self->face, 0);
+    return 0;
+}
+
+bool first_data_filled(acceptor *self)
+{
+    if (self->first == nullptr || self->plain)
+        return false;
+    if (is_on(self) && self->pending_count > 0)
+        start_timer(self);
+    return watch_is_due(self) && start_watch(self);
+}
+
+void first_data_unlisted(acceptor *self, const accept_operation *accepting)
+{
+    if (self->first == nullptr)
+        return;
+    if (accepting->stage == accept_stage::silent)
+        --self->first->silent;
+    else if (accepting->stage == accept_stage::leaving)
+        --self->first->leaving;
+}
+
+bool first_data_keep(acceptor *self, const accept_operation *taken)
+{
+    if (taken->length == 0)
+        return true;
+    backend *owner = self->face.owner;
+    auto fd = static_cast<evutil_socket_t>(taken->socket);
+    bool skips_packets;
+    early_data early = {static_cast<char *>(mm_malloc(taken->length)), taken->length};
+    if (early.bytes == nullptr)
+        return false;
+    memcpy(early.bytes, taken->buffer, taken->length);
+    if (socket_bind(owner, fd, &skips_packets) && socket_keep_early(owner, fd, early, false))
+        return true;
+    socket_forget(fd); // the caller closes it
+    mm_free(early.bytes);
+    return false;
+}
+
+void first_data_free(acceptor *self)
+{
+    if (self->first == nullptr)
+        return;
+    self->first->closing = true;
+    if (self->face.owner != nullptr) // else the base has gone, and its timers
+        event_del_nolock_(&self->first->timer, EVENT_DEL_BLOCK);
+    event_debug_unassign(&self->first->timer);
+    if (self->first->watch != nullptr)
+        completion_disown(&self->first->watch->operation);
+    mm_free(self->first);
+    self->first = nullptr;
+}
+
+} // namespace iocp

@@ -1,0 +1,76 @@
+/* What a base on an I/O completion port can do beyond libevent's own interface. Plain C.
+ *
+ * A base is on a port if it was made with EVENT_BASE_FLAG_STARTUP_IOCP, or with EVENT_IOCP=1 in the environment. */
+#ifndef EVENT2_IOCP_H_INCLUDED_
+#define EVENT2_IOCP_H_INCLUDED_
+
+#include <stddef.h>
+
+#include "event2/visibility.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct evconnlistener;
+struct timeval;
+
+/* The bounds of evconnlistener_iocp_set_first_data. */
+
+/* The most bytes that come together with a connection. As many are set aside, and may be locked in memory by the
+ * kernel, for each accept in flight. */
+#define EVCONNLISTENER_IOCP_MAX_FIRST_DATA 16384
+/* Accepts in flight of one listener, which is also how many connected peers of it may be silent at a time. */
+#define EVCONNLISTENER_IOCP_MAX_ACCEPTS 256
+/* The shortest and the longest patience, and the one that NULL stands for, in milliseconds. */
+#define EVCONNLISTENER_IOCP_MIN_PATIENCE_MS 100
+#define EVCONNLISTENER_IOCP_MAX_PATIENCE_MS 3600000
+#define EVCONNLISTENER_IOCP_DEFAULT_PATIENCE_MS 10000
+
+/* Accepts connections together with their first data, which saves a receive for each: for protocols in which the
+ * client speaks first (HTTP), and where connections are short. Off by default. It is what LEV_OPT_DEFERRED_ACCEPT asks
+ * of other systems.
+ *
+ * `bytes`: how many bytes may come with a connection, up to EVCONNLISTENER_IOCP_MAX_FIRST_DATA. The listener's callback
+ * is called when the first of them have arrived, however few, or the peer has ended its stream without any. 0 turns it
+ * off again.
+ *
+ * `patience`: how long a peer may be connected and say nothing before its connection is closed, without the callback
+ * having been called for it. Within the bounds above; copied; NULL for the default; not looked at if `bytes` is 0. It
+ * is checked four times in that span, by a clock that counts whole seconds, so that a silent peer is closed after
+ * `patience`, and before a quarter more of it and a second have passed.
+ *
+ * Reading the first data. They are the first bytes that a socket bufferevent reads which is made on the descriptor
+ * (bufferevent_socket_new), or given it (bufferevent_setfd, as evhttp does), on the listener's base. They are kept with
+ * the descriptor until then, and freed by evutil_closesocket or, if the program closes it in another way, with the base
+ * at the latest. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain event, a bufferevent of another base,
+ * bufferevent_openssl_socket_new (make a socket bufferevent, and bufferevent_openssl_filter_new upon it). Leave this off
+ * for a listener whose connections are read so.
+ *
+ * Silent peers cannot hold up others. When connects wait while every accept in flight is taken by a silent peer, more
+ * are started, and at EVCONNLISTENER_IOCP_MAX_ACCEPTS the peers that have been silent longest are closed. The rule is
+ * Microsoft's, from its documentation of AcceptEx: with a receive buffer it "will not complete until a connection is
+ * accepted and data is read", getsockopt's SO_CONNECT_TIME tells connections on which nothing has been received, and it
+ * is recommended to end them by closing the accepted socket.
+ *
+ * A change holds for connects that come after it; peers that are silent already keep the rule under which they came,
+ * with the new patience. Accepts asked for before are called back, and connects meanwhile wait in the backlog.
+ * evconnlistener_disable stops no accept that is in flight, and patience goes on; evconnlistener_free closes them all.
+ *
+ * May be called at any time in any thread, provided that locking is on (evthread_use_windows_threads) if there are
+ * several, and that nobody frees the listener meanwhile.
+ *
+ * Returns 0, or -1 with the socket error set (EVUTIL_SOCKET_ERROR()), and nothing is changed:
+ *   WSAEOPNOTSUPP  the listener's base is not on a port
+ *   WSAEINVAL      `bytes` or `patience` is out of bounds
+ *   WSAENOBUFS     no memory
+ * Where the base is on a port but this socket's connections are accepted plainly (AcceptEx is missing, the socket does
+ * not listen yet or belongs to another port), it returns 0 and has no effect: nothing is read early. */
+EVENT2_EXPORT_SYMBOL
+int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

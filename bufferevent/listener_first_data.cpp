@@ -1,0 +1,45 @@
+// event2/iocp.h: what a program may ask of a listener on a port.
+#include "backend/socket_registry.h"
+#include "bufferevent/acceptor_first_data.h"
+
+using namespace iocp;
+
+namespace {
+
+int fail(int error)
+{
+    WSASetLastError(error);
+    return -1;
+}
+
+// -1: out of bounds.
+int64_t patience_in_us(const struct timeval *patience)
+{
+    constexpr int64_t ms = 1000, second = 1000 * ms;
+    if (patience == nullptr)
+        return EVCONNLISTENER_IOCP_DEFAULT_PATIENCE_MS * ms;
+    if (patience->tv_sec < 0 || patience->tv_usec < 0 || patience->tv_usec >= second)
+        return -1;
+    int64_t span = patience->tv_sec * second + patience->tv_usec;
+    bool within = span >= EVCONNLISTENER_IOCP_MIN_PATIENCE_MS * ms && span <= EVCONNLISTENER_IOCP_MAX_PATIENCE_MS * ms;
+    return within ? span : -1;
+}
+
+} // namespace
+
+int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience)
+{
+    int64_t patience_us = bytes != 0 ? patience_in_us(patience) : 0;
+    if (bytes > max_first_data || patience_us < 0)
+        return fail(WSAEINVAL);
+    struct event_base *base = evconnlistener_get_base(listener);
+    if (base == nullptr || backend_of(base) == nullptr)
+        return fail(WSAEOPNOTSUPP);
+    int error = 0;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    acceptor *own = acceptor_find(evconnlistener_get_fd(listener));
+    if (own != nullptr && own->face.owner != nullptr)
+        error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return error == 0 ? 0 : fail(error);
+}
