@@ -156,7 +156,8 @@ int collect(backend *self, int64_t timeout_us)
     for (int batch = 0; batch < max_batches; ++batch) {
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
-        ULONG wanted = port_packets_wanted(self->on);
+        // Priorities rank what is ready together, and who only looks wants to see it all.
+        ULONG wanted = port_packets_wanted(self->on, base->nactivequeues > 1 || timeout_us == 0);
         EVBASE_RELEASE_LOCK(base, th_base_lock);
         int error = sys::port_dequeue(self->on->face.port, entries, wanted, timeout_us, &count);
         EVBASE_ACQUIRE_LOCK(base, th_base_lock);

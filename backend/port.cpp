@@ -150,14 +150,15 @@ int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD by
     return 0;
 }
 
-ULONG port_packets_wanted(const port *on)
+ULONG port_packets_wanted(const port *on, bool all)
 {
     if (on->foreign_packets)
         return max_packets;
     size_t owed = on->in_flight_count + on->posted;
     if (owed == 0)
         return 1; // another thread may post a wake-up while we wait
-    return owed < on->batch ? static_cast<ULONG>(owed) : on->batch;
+    ULONG most = all ? max_packets : on->batch;
+    return owed < most ? static_cast<ULONG>(owed) : most;
 }
 
 void port_packets_came(port *on, ULONG wanted, ULONG count)

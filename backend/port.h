@@ -42,7 +42,8 @@ int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD by
 // How many packets it makes sense to ask for: no more than are owed, and about as many as lately came at a time. (To
 // look for one more packet than there is costs a call under Wine.) More are asked for after some full batches, fewer
 // after one that was not.
-ULONG port_packets_wanted(const port *on);
+// `all`: as many as are owed, for who must know all that is ready.
+ULONG port_packets_wanted(const port *on, bool all);
 void port_packets_came(port *on, ULONG wanted, ULONG count);
 // Runs the packets' callbacks, lock held.
 void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);

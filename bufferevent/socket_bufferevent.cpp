@@ -1,6 +1,7 @@
 // libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
 #include "backend/socket_registry.h"
 #include "bufferevent/stream.h"
+#include "bufferevent/stream_send.h"
 
 #include "compat/bufferevent_slot.h"
 
@@ -41,12 +42,23 @@ int disable(struct bufferevent *bev, short events)
     return bufferevent_ops_socket.disable(bev, events);
 }
 
-// Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
-void destruct(struct bufferevent *bev)
+void let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
-        stream_detach(own, bev->output, false);
+        stream_detach(own, false);
+    backend *owner = backend_for(bev);
+    if (owner == nullptr)
+        return;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream_send_forget(owner, bev->output); // of a descriptor that it had before
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+}
+
+// Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
+void destruct(struct bufferevent *bev)
+{
+    let_go(bev);
     bufferevent_ops_socket.destruct(bev);
 }
 
@@ -55,9 +67,7 @@ void stop(struct bufferevent *bev)
 {
     event_del(&bev->ev_read);
     event_del(&bev->ev_write);
-    stream *own = stream_for(bev);
-    if (own != nullptr)
-        stream_detach(own, bev->output, false);
+    let_go(bev);
 }
 
 int adjust_timeouts(struct bufferevent *bev)
@@ -76,7 +86,7 @@ void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
     if (own != nullptr && own->face.fd == fd && !socket_is_stale(own->face.owner, fd))
         return; // the same socket as before
     if (own != nullptr)
-        stream_detach(own, bev->output, true);
+        stream_detach(own, true);
     backend *owner = backend_for(bev);
     bool to_connect = owner != nullptr && owner->connecting == bev;
     if (to_connect)
@@ -163,7 +173,7 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
     else {
         if (own != nullptr)
-            stream_detach(own, bev->output, true);
+            stream_detach(own, true);
         result = evutil_socket_connect_(&fd, address, length);
     }
     if (result < 0 || enable(bev, EV_WRITE) != 0)
@@ -194,7 +204,7 @@ int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
-        stream_detach(own, bev->output, true);
+        stream_detach(own, true);
     int result = iocp_stock_bufferevent_base_set(base, bev);
     bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
     if (result == 0 && is_socket && backend_for(bev) != nullptr) {
@@ -210,7 +220,10 @@ int evutil_closesocket(evutil_socket_t fd)
     if (own != nullptr)
         stream_closing(own);
     socket_forget(fd);
-    return iocp_stock_evutil_closesocket(fd);
+    int error = sys::close_socket(static_cast<SOCKET>(fd));
+    if (error != 0)
+        WSASetLastError(error);
+    return error == 0 ? 0 : -1;
 }
 
 struct event_iocp_port *iocp_settle_base(struct event_base *base)

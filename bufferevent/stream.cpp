@@ -83,15 +83,13 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_co
     return self;
 }
 
-void stream_detach(stream *self, struct evbuffer *output, bool output_lives)
+void stream_detach(stream *self, bool output_lives)
 {
     backend *owner = self->face.owner;
     if (owner != nullptr) {
         EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
         fd_record_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
-        if (!output_lives)
-            stream_send_forget(owner, output);
     }
     stream_receive_drop(self);
     stream_send_drop(self, output_lives && owner != nullptr);

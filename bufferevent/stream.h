@@ -58,6 +58,7 @@ struct stream {
     bool warm;          // has received something lately
     bool may_prefetch;  // bytes may be received before they are asked for
     bool send_again;    // the kernel had no memory for a send: wait before the next
+    bool receive_again; // nor for a receive
 };
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
@@ -69,9 +70,9 @@ struct stream {
 // `owned` says that the descriptor is closed with its bufferevent. Only then may bytes be received ahead of need:
 // otherwise the program may take the descriptor back at any time and find bytes gone.
 stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect);
-// Lets go of the socket: cancels what is in flight. `output` is the evbuffer of a send in flight; `output_lives` if it
-// will be sent on another socket.
-void stream_detach(stream *self, struct evbuffer *output, bool output_lives);
+// Lets go of the socket: cancels what is in flight. `output_lives` says that the evbuffer of a send in flight will be
+// sent on another socket.
+void stream_detach(stream *self, bool output_lives);
 
 // The descriptor is about to be closed by somebody who does not know of the stream.
 void stream_closing(stream *self);

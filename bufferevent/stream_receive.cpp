@@ -264,7 +264,8 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
         error = WSAENOBUFS;
     if (error != 0) {
         self->receive = receive_state::none;
-        WSASetLastError(error);
+        self->receive_again = error == WSAENOBUFS;
+        WSASetLastError(self->receive_again ? WSAEWOULDBLOCK : error);
         return -1;
     }
     if (bytes == 0) {
@@ -308,6 +309,10 @@ bool stream_receive_hold(stream *self, early_data early)
 
 bool stream_receive_submit(stream *self)
 {
+    if (self->receive_again) {
+        self->receive_again = false;
+        return retry_later(self);
+    }
     switch (self->receive) {
     case receive_state::none:
         return start(self);

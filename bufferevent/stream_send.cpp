@@ -128,10 +128,11 @@ int start(stream *self, struct evbuffer *output, size_t at_most)
     return settle(output, sending, result.error, result.bytes);
 }
 
-// Takes the outcome of a stranded send of this evbuffer. False if it is still in flight.
-bool settle_stranded(stream *self, struct evbuffer *output)
+// Takes the outcome of a stranded send of this evbuffer: how many bytes it sent, or -1 if it is still in flight.
+int settle_stranded(stream *self, struct evbuffer *output)
 {
     backend *owner = self->face.owner;
+    int sent = 0;
     for (send_operation **link = &owner->stranded_sends; *link != nullptr;) {
         send_operation *sending = *link;
         if (sending->output != output) {
@@ -141,14 +142,14 @@ bool settle_stranded(stream *self, struct evbuffer *output)
         if (!sending->has_ended) {
             sending->owner = self;
             self->blocked_by = sending;
-            return false;
+            return -1;
         }
         *link = sending->next;
-        settle(output, sending, 0, sending->sent);
+        sent += settle(output, sending, 0, sending->sent);
         mm_free(sending);
     }
     self->blocked_by = nullptr;
-    return true;
+    return sent;
 }
 
 } // namespace
@@ -165,13 +166,17 @@ int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
     int result;
     EVBUFFER_LOCK(output);
     send_operation *sending = self->sending;
-    if (!stream_send_ready(self) || (self->face.owner->stranded_sends != nullptr && !settle_stranded(self, output))) {
+    bool any_stranded = self->face.owner->stranded_sends != nullptr;
+    int stranded = any_stranded ? settle_stranded(self, output) : 0;
+    size_t length = evbuffer_get_length(output);
+    if (stranded < 0 || !stream_send_ready(self)) {
         result = would_block();
     } else if (sending != nullptr && sending->has_ended) {
         sending->has_ended = false;
         result = settle(output, sending, sending->error, sending->sent);
+    } else if (length == 0) {
+        result = stranded; // all had been sent on the descriptor before this one
     } else {
-        size_t length = evbuffer_get_length(output);
         if (at_most >= 0 && static_cast<size_t>(at_most) < length)
             length = static_cast<size_t>(at_most);
         result = start(self, output, length < max_send_size ? length : max_send_size);

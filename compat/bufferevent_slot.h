@@ -40,7 +40,6 @@ int iocp_stock_bufferevent_base_set(struct event_base *base, struct bufferevent 
 struct event_iocp_port *iocp_settle_base(struct event_base *base);
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most);
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most);
-int iocp_stock_evutil_closesocket(evutil_socket_t fd);
 int iocp_finished_connecting(evutil_socket_t fd);
 extern const struct bufferevent_ops iocp_bufferevent_ops;
 }

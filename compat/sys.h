@@ -107,7 +107,7 @@ void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_
 int set_nonblocking(SOCKET socket);
 // Ends the connection in both directions; the socket stays.
 void end_connection(SOCKET socket);
-void close_socket(SOCKET socket);
+int close_socket(SOCKET socket);
 
 // The Winsock code for an NTSTATUS as packets carry it.
 int status_to_error(nt_status status);

@@ -272,9 +272,9 @@ void end_connection(SOCKET socket)
     shutdown(socket, SD_BOTH);
 }
 
-void close_socket(SOCKET socket)
+int close_socket(SOCKET socket)
 {
-    closesocket(socket);
+    return closesocket(socket) == 0 ? 0 : WSAGetLastError();
 }
 
 } // namespace sys

@@ -1,0 +1,139 @@
+// A kernel made of nothing, linked in place of compat/sys*.cpp: the same functions, a clock that only waiting moves,
+// and a seed that decides whatever a real kernel leaves open (which packet comes first, whether a cancelled operation
+// had ended already, ...). This header is how a test steers it and asks what it saw.
+//
+// It holds callers to the rules: memory given to it stays allocated until the packet is taken, a handle is not used
+// after it is closed, a port is not closed under an operation, nothing is called before startup or after cleanup. The
+// first rule that is broken is printed with the seed, and complaint() returns it until the next boot().
+//
+// One thread only, also where a program would have several: what others do is scheduled (at).
+#ifndef LIBEVENT_IOCP_REGRESS_SUPPORT_FAKE_SYS_H
+#define LIBEVENT_IOCP_REGRESS_SUPPORT_FAKE_SYS_H
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "compat/sys.h"
+
+namespace iocp {
+namespace fake {
+
+// The functions of sys that can be made to fail and whose calls are counted.
+enum class call {
+    startup,
+    port_create,
+    port_associate,
+    port_post,
+    port_dequeue,
+    skip_packet_on_success,
+    cancel,
+    afd_open,
+    afd_poll,
+    socket_type,
+    base_socket,
+    receive,
+    send,
+    receive_now,
+    connect,
+    bind_any,
+    finish_connect,
+    accept,
+    finish_accept,
+    socket_like,
+    set_nonblocking,
+    thread_start,
+    count
+};
+
+// How often, out of a thousand, the kernel takes the less convenient of two ways.
+struct chances {
+    unsigned pends_although_ready; // an operation that could end in its call sends a packet instead
+    unsigned written_late;         // the result is in memory only when the packet is taken
+    unsigned reordered;            // a packet overtakes others
+    unsigned delayed;              // a packet comes only after up to max_delay_us
+    unsigned cancel_loses;         // a cancelled operation ends as if it had not been
+    unsigned shortage;             // starting an operation fails with WSAENOBUFS
+    unsigned thread_ends;          // a poll that starts ends at once, cancelled by nobody we know
+    unsigned short_transfer;       // fewer bytes than there were
+    int64_t max_delay_us;
+};
+
+constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 5000};
+
+// Forgets everything and starts anew. Also puts the guarded allocator in libevent's place.
+void boot(uint64_t seed, const chances &odds = no_chances);
+// What rule was broken first; NULL for none.
+const char *complaint();
+void complain(const char *format, ...);
+// Complains of whatever should be gone when every base has been freed: handles, operations, memory, startups.
+const char *complaint_after_free();
+uint64_t random();
+bool happens(unsigned permille);
+
+// --- failures and figures -----------------------------------------------------------------------------------------
+// The next `times` calls, after `after` that go on as usual, fail with `error`.
+void fail_calls(call which, int error, unsigned times = 1, unsigned after = 0);
+uint64_t calls(call which);
+size_t handles_open();
+size_t operations_in_flight(); // started and their packet not yet taken
+size_t polls_waiting(SOCKET socket);
+size_t packets_queued();
+int startups();
+int precise_clock_users();
+// The time-outs of all waits so far.
+const std::vector<int64_t> &waits();
+const std::vector<ULONG> &batch_sizes(); // how many packets each wait asked for
+
+// --- time ----------------------------------------------------------------------------------------------------------
+int64_t now_us();
+void advance_us(int64_t by);
+// What other threads and the network do: runs when a wait reaches that time.
+void at(int64_t time_us, std::function<void()> action);
+// Waits end only on multiples of this, as with the clock interrupt of a real system.
+void set_clock_grain_us(int64_t grain);
+
+// --- packets -------------------------------------------------------------------------------------------------------
+// While packets are held, operations end but their packets are seen only when released.
+void hold_packets(bool hold);
+bool release_first();
+bool release_last();
+void release_all();
+// Cancelled operations do not end any more, until let go.
+void hold_cancelled(bool hold);
+// What a cancel does next: as the seed says, or this.
+enum class cancel_way { by_chance, wins, loses };
+void set_cancel_way(cancel_way way);
+// Every waiting operation ends with STATUS_CANCELLED, as when the thread that started it ends.
+void end_starting_thread();
+
+// --- sockets -------------------------------------------------------------------------------------------------------
+enum class kind { stream, datagram, listener };
+
+SOCKET open_socket(kind which, ULONG level = 0); // the lowest number that is free
+void set_level(SOCKET socket, ULONG level);      // AFD events that hold now
+ULONG level(SOCKET socket);
+bool is_open(SOCKET socket);
+size_t sockets_open();
+void close_by_program(SOCKET socket);
+// AFD knows the socket only by the handle that base_socket returns from now on.
+void put_layer_over(SOCKET socket);
+void resets_ignored(SOCKET socket, bool *ignored);
+
+// --- data: what the peer does ------------------------------------------------------------------------------------
+void connect_now(SOCKET socket);
+void peer_sends(SOCKET socket, const std::string &bytes);
+void peer_finishes(SOCKET socket);
+void peer_resets(SOCKET socket);
+const std::string &sent(SOCKET socket);
+void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none
+// Of connects that start from now on, and of those that wait; STATUS_PENDING keeps them waiting.
+void set_connect_result(nt_status status);
+// The socket that took it, if one was waiting.
+SOCKET client_arrives(SOCKET listener, const std::string &first_bytes = "");
+
+} // namespace fake
+} // namespace iocp
+
+#endif

@@ -1,0 +1,209 @@
+// Who gets how much of a turn, and what a turn costs.
+#include "support/check.h"
+
+#include "support/bases.h"
+
+#include "backend/backend.h"
+
+using namespace iocp;
+
+namespace {
+
+struct event_base *base;
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    base = make_base(on_iocp);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    become_thread(loop_thread);
+    event_base_free(base);
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
+}
+
+SOCKET stream(ULONG level)
+{
+    return fake::open_socket(fake::kind::stream, level);
+}
+
+counted *watch(SOCKET socket, short what)
+{
+    counted *counting = count_events(base, static_cast<evutil_socket_t>(socket), what);
+    assert_int_equal(event_add(counting->registered, nullptr), 0);
+    return counting;
+}
+
+void always_ready_does_not_starve_the_port(void **)
+{
+    counted *writer = watch(stream(sys::afd_send), EV_WRITE | EV_PERSIST);
+    counted *reader = watch(stream(0), EV_READ | EV_PERSIST);
+    turn_to_port(base);
+    for (int round = 0; round < 5; ++round) {
+        fake::set_level(0x104, sys::afd_receive);
+        int before = reader->count;
+        int turns = 0;
+        for (; reader->count == before; ++turns) {
+            assert_true(turns < 9);
+            assert_int_equal(turn(base), 0);
+        }
+        fake::set_level(0x104, 0);
+        turn_to_port(base);
+    }
+    assert_true(writer->count > 5);
+    free_counted(writer);
+    free_counted(reader);
+}
+
+int packets_seen;
+
+void count_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
+{
+    ++packets_seen;
+}
+
+void flood_leaves_room_for_timers(void **)
+{
+    constexpr int packets = 10000;
+    constexpr int most_in_a_turn = 8 * 128;
+    packets_seen = 0;
+    auto *records = static_cast<struct event_overlapped *>(calloc(packets, sizeof(struct event_overlapped)));
+    for (int i = 0; i < packets; ++i) {
+        event_overlapped_init_(&records[i], count_packet);
+        assert_int_equal(event_iocp_activate_overlapped_(event_base_get_iocp_(base), &records[i], 7, 1), 0);
+    }
+    counted *timer = count_events(base, -1, EV_PERSIST);
+    struct timeval soon = {0, 1};
+    event_add(timer->registered, &soon);
+    int turns = 0;
+    for (; packets_seen < packets; ++turns) {
+        int before = packets_seen;
+        fake::advance_us(10);
+        turn(base);
+        assert_true(packets_seen > before);
+        assert_true(packets_seen - before <= most_in_a_turn);
+    }
+    assert_true(timer->count == turns);
+    assert_int_equal(packets_seen, packets);
+    free_counted(timer);
+    free(records);
+}
+
+void asks_for_no_more_than_is_owed(void **)
+{
+    constexpr int many = 40;
+    turn(base);
+    assert_int_equal(fake::batch_sizes().back(), 1);
+    counted *readers[many];
+    for (counted *&reader : readers)
+        reader = watch(stream(0), EV_READ | EV_PERSIST);
+    turn(base);
+    assert_true(fake::batch_sizes().back() <= many);
+    assert_int_equal(fake::handles_open(), 3); // the port and two devices
+    // Batches grow to what comes, while it comes.
+    int turns = 0;
+    for (int round = 0; round < 20; ++round) {
+        turn_to_port(base); // polls again for those that were told last
+        for (int i = 0; i < many; ++i)
+            fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), sys::afd_receive);
+        for (int i = 0; i < many; ++i)
+            fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), 0);
+        turns = 0;
+        for (; fake::packets_queued() != 0; ++turns) {
+            assert_true(turns < 10 * many);
+            turn(base);
+            assert_true(fake::batch_sizes().back() <= many);
+        }
+    }
+    assert_true(turns <= 20);
+    for (counted *reader : readers) {
+        assert_true(reader->count >= 20);
+        free_counted(reader);
+    }
+    turn_to_port(base);
+    turn_to_port(base);
+    assert_int_equal(fake::batch_sizes().back(), 1);
+}
+
+std::string order;
+
+void note_low(evutil_socket_t, short, void *)
+{
+    order += 'l';
+}
+
+void note_high(evutil_socket_t, short, void *)
+{
+    order += 'h';
+}
+
+// Where both are ready when the port is looked at, the urgent one comes first, whichever packet was queued first.
+void priorities_hold_among_what_is_ready(void **)
+{
+    event_base_priority_init(base, 2);
+    struct event *low[8];
+    for (struct event *&one : low) {
+        one = event_new(base, static_cast<evutil_socket_t>(stream(0)), EV_READ, note_low, nullptr);
+        event_priority_set(one, 1);
+        event_add(one, nullptr);
+    }
+    SOCKET urgent = stream(0);
+    struct event *high = event_new(base, static_cast<evutil_socket_t>(urgent), EV_READ, note_high, nullptr);
+    event_priority_set(high, 0);
+    event_add(high, nullptr);
+    turn(base);
+    order.clear();
+    for (int i = 0; i < 8; ++i)
+        fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), sys::afd_receive);
+    fake::set_level(urgent, sys::afd_receive);
+    for (int i = 0; i < 20; ++i)
+        turn(base);
+    assert_string_equal(order.c_str(), "hllllllll");
+    for (struct event *one : low)
+        event_free(one);
+    event_free(high);
+}
+
+// The calls of a turn are for what changed in it, not for what is open.
+void idle_sockets_cost_nothing(void **)
+{
+    constexpr int idle = 1000;
+    std::vector<counted *> readers;
+    for (int i = 0; i < idle; ++i)
+        readers.push_back(watch(stream(0), EV_READ | EV_PERSIST));
+    turn_to_port(base);
+    uint64_t polls = fake::calls(fake::call::afd_poll);
+    uint64_t looks = fake::calls(fake::call::port_dequeue);
+    for (int round = 0; round < 10; ++round) {
+        SOCKET active = 0x100 + 4 * static_cast<SOCKET>(round);
+        fake::set_level(active, sys::afd_receive);
+        turn_to_port(base);
+        fake::set_level(active, 0);
+        assert_int_equal(readers[static_cast<size_t>(round)]->count, 1);
+    }
+    assert_int_equal(fake::calls(fake::call::afd_poll) - polls, 9); // the tenth is due in the next turn
+    assert_int_equal(fake::calls(fake::call::port_dequeue) - looks, 10);
+    for (counted *reader : readers)
+        free_counted(reader);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(always_ready_does_not_starve_the_port, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(flood_leaves_room_for_timers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(priorities_hold_among_what_is_ready, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asks_for_no_more_than_is_owed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(idle_sockets_cost_nothing, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

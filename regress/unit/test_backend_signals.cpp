@@ -1,0 +1,242 @@
+// Signals of bases on ports: no socket pair, nothing lost, old handlers put back.
+#include "support/check.h"
+
+#include <signal.h>
+
+#include "support/bases.h"
+
+#include "backend/backend.h"
+
+using namespace iocp;
+
+namespace {
+
+int old_handler_calls;
+
+void __cdecl old_handler(int)
+{
+    ++old_handler_calls;
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    old_handler_calls = 0;
+    signal(SIGINT, old_handler);
+    signal(SIGTERM, old_handler);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
+}
+
+struct caught {
+    struct event *registered;
+    int count;
+};
+
+void on_signal_event(evutil_socket_t, short, void *argument)
+{
+    ++static_cast<caught *>(argument)->count;
+}
+
+void catch_signal(struct event_base *base, caught *with, int number)
+{
+    with->count = 0;
+    with->registered = evsignal_new(base, number, on_signal_event, with);
+    assert_int_equal(event_add(with->registered, nullptr), 0);
+}
+
+// True if the handler that was there before is there again.
+bool old_handler_is_back(int number)
+{
+    void(__cdecl * now)(int) = signal(number, old_handler);
+    return now == old_handler;
+}
+
+void without_sockets(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    raise(SIGINT);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(interrupt.count, 1);
+    raise(SIGINT);
+    raise(SIGINT);
+    raise(SIGINT);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(interrupt.count, 4);
+    assert_int_equal(fake::calls(fake::call::port_post), 2);
+    assert_int_equal(base->sig.ev_signal_pair[0], -1);
+    assert_int_equal(old_handler_calls, 0);
+    event_free(interrupt.registered);
+    assert_true(old_handler_is_back(SIGINT));
+    event_base_free(base);
+}
+
+void while_waiting(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt, terminate;
+    catch_signal(base, &interrupt, SIGINT);
+    catch_signal(base, &terminate, SIGTERM);
+    for (int i = 1; i <= 5; ++i) {
+        fake::at(fake::now_us() + 30, [] { raise(SIGINT); });
+        fake::at(fake::now_us() + 90, [] { raise(SIGTERM); });
+        event_base_loop(base, EVLOOP_ONCE);
+        event_base_loop(base, EVLOOP_ONCE);
+        assert_int_equal(interrupt.count, i);
+        assert_int_equal(terminate.count, i);
+    }
+    event_del(interrupt.registered);
+    assert_true(old_handler_is_back(SIGINT));
+    raise(SIGTERM);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(terminate.count, 6);
+    event_free(interrupt.registered);
+    event_free(terminate.registered);
+    event_base_free(base);
+}
+
+void handlers_come_back_with_the_base(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    raise(SIGINT); // caught, never handled
+    event_base_free(base);
+    assert_true(old_handler_is_back(SIGINT));
+    raise(SIGINT);
+    assert_int_equal(old_handler_calls, 1);
+    mm_free(interrupt.registered); // event_free would look at its base
+}
+
+// What was caught for an event that is gone is not told to one that comes later.
+void stale_counts_are_forgotten(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    raise(SIGINT);
+    event_del(interrupt.registered);
+    event_add(interrupt.registered, nullptr);
+    turn_to_port(base);
+    turn_to_port(base);
+    assert_int_equal(interrupt.count, 0);
+    raise(SIGINT);
+    turn_to_port(base);
+    assert_int_equal(interrupt.count, 1);
+    event_free(interrupt.registered);
+    event_base_free(base);
+}
+
+void last_of_two_bases_receives(void **)
+{
+    struct event_base *first = make_base(on_iocp);
+    struct event_base *second = make_base(on_iocp);
+    caught by_first, by_second;
+    catch_signal(first, &by_first, SIGINT);
+    assert_int_equal(warnings().size(), 0);
+    catch_signal(second, &by_second, SIGINT);
+    assert_int_equal(warnings().size(), 1);
+    raise(SIGINT);
+    turn_to_port(first);
+    turn_to_port(second);
+    assert_int_equal(by_first.count, 0);
+    assert_int_equal(by_second.count, 1);
+    event_free(by_second.registered);
+    event_base_free(second);
+    event_free(by_first.registered);
+    event_base_free(first);
+    assert_true(old_handler_is_back(SIGINT));
+}
+
+// A base that had lost the signals to another has them again when that is gone: at the latest in its next turn.
+void signals_return_to_the_base_that_is_left(void **)
+{
+    struct event_base *first = make_base(on_iocp);
+    struct event_base *second = make_base(on_iocp);
+    caught interrupt, terminate;
+    catch_signal(first, &interrupt, SIGINT);
+    catch_signal(second, &terminate, SIGTERM);
+    event_free(terminate.registered);
+    event_base_free(second);
+    turn_to_port(first);
+    raise(SIGINT);
+    turn_to_port(first);
+    assert_int_equal(interrupt.count, 1);
+    event_free(interrupt.registered);
+    event_base_free(first);
+}
+
+void packet_that_cannot_be_posted(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    fake::fail_calls(fake::call::port_post, ERROR_NO_SYSTEM_RESOURCES);
+    raise(SIGINT);
+    turn_to_port(base);
+    raise(SIGINT);
+    turn_to_port(base);
+    assert_int_equal(interrupt.count, 2);
+    event_free(interrupt.registered);
+    event_base_free(base);
+}
+
+void survives_reinit(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    raise(SIGINT);
+    assert_int_equal(event_reinit(base), 0);
+    turn_to_port(base);
+    int before = interrupt.count;
+    raise(SIGINT);
+    turn_to_port(base);
+    assert_int_equal(interrupt.count, before + 1);
+    event_free(interrupt.registered);
+    assert_true(old_handler_is_back(SIGINT));
+    event_base_free(base);
+}
+
+void signals_that_are_none(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    caught odd;
+    for (int number : {1, NSIG, NSIG + 1, 1000}) {
+        odd.registered = evsignal_new(base, number, on_signal_event, &odd);
+        assert_int_equal(event_add(odd.registered, nullptr), -1);
+        event_free(odd.registered);
+    }
+    assert_int_equal(base->sig.ev_n_signals_added, 0);
+    event_base_free(base);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(while_waiting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(handlers_come_back_with_the_base, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stale_counts_are_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(last_of_two_bases_receives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(signals_return_to_the_base_that_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(packet_that_cannot_be_posted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(survives_reinit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(signals_that_are_none, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,22 @@
+-- For wrk: compares every answer with the file that EXPECTED_BODY names.
+local expected = assert(io.open(os.getenv("EXPECTED_BODY"), "rb")):read("*a")
+local threads = {}
+wrong = 0
+
+function setup(thread)
+    threads[#threads + 1] = thread
+end
+
+function response(status, headers, body)
+    if body ~= expected then
+        wrong = wrong + 1
+    end
+end
+
+function done()
+    local total = 0
+    for _, thread in ipairs(threads) do
+        total = total + thread:get("wrong")
+    end
+    print("Wrong bodies: " .. total)
+end
