@@ -1,0 +1,276 @@
+#include "world_state.h"
+
+#include <event2/bufferevent_struct.h>
+
+namespace parity {
+
+namespace {
+
+constexpr int rate_tick_us = 1000;
+
+bool has_peer(const subject *on)
+{
+    return on->on != nullptr && on->on->far_end != INVALID_SOCKET;
+}
+
+// Where the lengths are not known alike on both bases, the script may not make more depend on them.
+bool is_sure(const subject *on)
+{
+    return !on->fuzzy_read && !on->fuzzy_write;
+}
+
+void set_descriptor(world *w, subject *on, int which)
+{
+    connection *to = nullptr;
+    if (!subject_may_move(on))
+        return;
+    if (which == 1) {
+        to = new_connection(w);
+        if (to == nullptr || !connection_make(to, to->id))
+            return;
+    } else if (which == 2) {
+        to = w->first[on->index];
+        if (to == nullptr || to->near_closed || to->refused)
+            return;
+    } else if (which == 3) {
+        to = on->on;
+    }
+    subject_move(on, to);
+    evutil_socket_t expected = to != nullptr ? static_cast<evutil_socket_t>(to->near_end) : -1;
+    if (bufferevent_getfd(on->bev) != expected)
+        on->wrong += " bufferevent_getfd;";
+}
+
+// Wine refuses within connect(), and then libevent on select disables the bufferevent, which it does not where the
+// refusal comes later (Windows, and always on the port). The script goes on from the same state.
+void see_refusal(world *w, subject *on)
+{
+    on->hide_enabled = true;
+    sync(w);
+    on->hide_enabled = false;
+    if (on->bev != nullptr)
+        bufferevent_disable(on->bev, EV_READ | EV_WRITE);
+}
+
+void connect_subject(world *w, subject *on, const operation &what)
+{
+    if (on->on != nullptr || bufferevent_getfd(on->bev) >= 0)
+        return;
+    connection *to = new_connection(w);
+    if (to == nullptr)
+        return;
+    struct sockaddr_in address = what.a != 0 ? closed_address() : open_address();
+    to->refused = what.a != 0;
+    to->connecting = true;
+    on->on = to;
+    int result =
+        what.b != 0
+            ? bufferevent_socket_connect_hostname(on->bev, nullptr, AF_INET, "127.0.0.1", ntohs(address.sin_port))
+            : bufferevent_socket_connect(on->bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    note(w, "connect: " + std::to_string(result));
+    to->near_end = static_cast<SOCKET>(bufferevent_getfd(on->bev));
+    if (!to->refused && result == 0 && !connection_accept(to))
+        on->wrong += " the peer cannot accept;";
+    if (to->refused)
+        see_refusal(w, on);
+}
+
+void rate_limit(world *w, subject *on, int rate)
+{
+    if (rate == 0) {
+        bufferevent_set_rate_limit(on->bev, nullptr);
+        return;
+    }
+    if (w->rate_count == max_rates)
+        return;
+    struct timeval tick = {0, rate_tick_us};
+    auto limit = static_cast<size_t>(rate);
+    w->rates[w->rate_count] = ev_token_bucket_cfg_new(limit, limit, limit, limit, &tick);
+    bufferevent_set_rate_limit(on->bev, w->rates[w->rate_count++]);
+    on->rate_limited = true;
+}
+
+void join_group(world *w, subject *on, bool join)
+{
+    if (w->group == nullptr) {
+        if (!join || w->rate_count == max_rates)
+            return;
+        struct timeval tick = {0, rate_tick_us};
+        w->rates[w->rate_count] = ev_token_bucket_cfg_new(2000, 4000, 2000, 4000, &tick);
+        w->group = bufferevent_rate_limit_group_new(w->base, w->rates[w->rate_count++]);
+    }
+    if (join)
+        bufferevent_add_to_rate_limit_group(on->bev, w->group);
+    else
+        bufferevent_remove_from_rate_limit_group(on->bev);
+    w->in_group[on->index] = join;
+    on->rate_limited = true;
+}
+
+void shut_write(subject *on)
+{
+    bool drained = evbuffer_get_length(bufferevent_get_output(on->bev)) == 0 &&
+                   event_pending(&on->bev->ev_write, EV_WRITE, nullptr) == 0;
+    if (!has_peer(on) || !drained || !is_sure(on) || on->on->was_reset)
+        return;
+    if (shutdown(on->on->near_end, SD_SEND) != 0)
+        on->wrong += " cannot shut down;";
+    on->on->near_shut = true;
+}
+
+void reset_by_peer(world *w, subject *on, int bytes)
+{
+    if (!has_peer(on))
+        return;
+    sync(w);
+    if (!has_peer(on))
+        return;
+    if (bytes > 0 && !on->on->finished)
+        peer_send(on->on, bytes, 1);
+    peer_reset(on->on);
+    sync(w);
+}
+
+void set_frame(subject *on, int frame)
+{
+    on->frame = frame;
+    if (on->low > frame && frame != 0)
+        on->low = frame;
+    if (frame == 0)
+        on->low = on->high = 0;
+    if (on->high != 0 && on->high < frame)
+        on->high = frame;
+    bufferevent_setwatermark(on->bev, EV_READ, static_cast<size_t>(on->low), static_cast<size_t>(on->high));
+}
+
+// Kept such that the read callback takes something whenever the high watermark is reached: libevent would call it over
+// and over; and such that what is left does not depend on how the bytes arrived.
+void set_read_watermark(subject *on, int low, int high, int frame)
+{
+    if (high != 0 && on->frame == 0)
+        on->frame = frame;
+    on->low = on->frame != 0 && low > on->frame ? on->frame : low;
+    on->high = on->frame == 0 ? 0 : high != 0 && high < on->frame ? on->frame : high;
+    bufferevent_setwatermark(on->bev, EV_READ, static_cast<size_t>(on->low), static_cast<size_t>(on->high));
+}
+
+void apply_to_peer(world *w, subject *on, const operation &what)
+{
+    // On select, what comes with the connection may be read before BEV_EVENT_CONNECTED is told. Never on the port.
+    if (has_peer(on) && on->on->connecting)
+        sync(w);
+    if (what.kind == op_kind::peer_reset)
+        reset_by_peer(w, on, what.c);
+    else if (has_peer(on) && !on->on->finished && what.kind == op_kind::peer_send)
+        peer_send(on->on, what.a, what.b);
+    else if (has_peer(on) && !on->on->finished)
+        peer_finish(on->on);
+}
+
+void apply_settings(world *w, subject *on, const operation &what)
+{
+    switch (what.kind) {
+    case op_kind::drain:
+        if (!on->fuzzy_read && !on->input_unknown)
+            evbuffer_drain(bufferevent_get_input(on->bev), static_cast<size_t>(what.a));
+        break;
+    case op_kind::frame:
+        if (!on->fuzzy_read)
+            set_frame(on, what.a);
+        break;
+    case op_kind::read_watermark:
+        if (!on->fuzzy_read)
+            set_read_watermark(on, what.a, what.b, what.c);
+        break;
+    case op_kind::write_watermark:
+        bufferevent_setwatermark(on->bev, EV_WRITE, static_cast<size_t>(what.a), 0);
+        break;
+    case op_kind::set_callbacks:
+        if (!on->fuzzy_read && on->high == 0)
+            subject_set_callbacks(on, what.a);
+        break;
+    case op_kind::rate_limit:
+        rate_limit(w, on, what.a);
+        break;
+    case op_kind::join_group:
+        join_group(w, on, what.a != 0);
+        break;
+    case op_kind::priority:
+        if (bufferevent_priority_set(on->bev, what.a) != 0 || bufferevent_get_priority(on->bev) != what.a)
+            on->wrong += " bufferevent_priority_set;";
+        break;
+    default:
+        on->hooks.push_back({static_cast<moment>(what.a), static_cast<action>(what.b), what.c});
+        break;
+    }
+}
+
+void apply_to_subject(world *w, subject *on, const operation &what)
+{
+    switch (what.kind) {
+    case op_kind::enable:
+        note(w, "enable: " + std::to_string(subject_enable(on, what.a)));
+        break;
+    case op_kind::disable:
+        note(w, "disable: " + std::to_string(bufferevent_disable(on->bev, static_cast<short>(what.a))));
+        break;
+    case op_kind::write:
+        subject_write(on, what.a);
+        break;
+    case op_kind::write_many:
+        for (int i = 0; i < what.b; ++i)
+            subject_write(on, what.a);
+        break;
+    case op_kind::idle:
+        idle(w, on, what.a);
+        break;
+    case op_kind::set_descriptor:
+        set_descriptor(w, on, what.a);
+        break;
+    case op_kind::flush:
+        note(w, "flush: " + std::to_string(bufferevent_flush(on->bev, static_cast<short>(what.a),
+                                                             static_cast<bufferevent_flush_mode>(what.b))));
+        break;
+    case op_kind::free_subject:
+        subject_free(on);
+        break;
+    case op_kind::shut_write:
+        shut_write(on);
+        break;
+    case op_kind::connect:
+        connect_subject(w, on, what);
+        break;
+    default:
+        apply_settings(w, on, what);
+        break;
+    }
+}
+
+} // namespace
+
+void apply(world *w, const operation &what)
+{
+    subject *on = &w->subjects[what.subject];
+    switch (what.kind) {
+    case op_kind::sync:
+        sync(w);
+        break;
+    case op_kind::peer_send:
+    case op_kind::peer_finish:
+    case op_kind::peer_reset:
+        apply_to_peer(w, on, what);
+        break;
+    case op_kind::listener_connect:
+    case op_kind::listener_enable:
+    case op_kind::listener_hook:
+    case op_kind::listener_free:
+        accepting_apply(&w->listening, what);
+        break;
+    default:
+        if (on->bev != nullptr)
+            apply_to_subject(w, on, what);
+        break;
+    }
+}
+
+} // namespace parity

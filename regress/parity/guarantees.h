@@ -1,0 +1,95 @@
+// Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
+// them fail: the names begin with the guarantee (r1 ... r15) or the defect (s1 ... s19) that they belong to.
+//
+// One program a library, one process a test: run_guarantees.py runs them all and prints the table.
+#ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
+#define LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
+
+#include "peer.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include <stdio.h>
+
+namespace parity {
+
+struct guarantee {
+    const char *name;
+    bool (*holds)(struct event_base *base); // NULL: ends the table
+};
+
+extern const guarantee reading_guarantees[];
+extern const guarantee writing_guarantees[];
+extern const guarantee connecting_guarantees[];
+extern const guarantee listening_guarantees[];
+extern const guarantee freeing_guarantees[];
+extern const guarantee http_guarantees[];
+extern const guarantee fairness_guarantees[];
+
+// Tells which condition does not hold, and ends the test.
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                                           \
+            return false;                                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+// What a bufferevent has called back.
+struct record {
+    struct bufferevent *bev;
+    connection on;
+    int reads;
+    int writes;
+    int connected;
+    int ended;
+    int errors;
+    int timeouts;
+    int error; // the socket error of the first ERROR
+    bool wrong_thread;
+    bool inside_call; // set by the test around a call
+    bool called_inside;
+    std::string data; // taken from the input by the read callback
+};
+
+// Another base of the kind under test.
+struct event_base *new_base();
+// Runs the loop until something happens, but no longer than a millisecond.
+void turn(struct event_base *base);
+// Runs some turns in which a thing that must not happen could.
+void some_turns(struct event_base *base);
+
+constexpr int max_waiting_turns = 4000;
+
+template <class Condition> bool run_until(struct event_base *base, Condition condition)
+{
+    for (int i = 0; i < max_waiting_turns; ++i) {
+        if (condition())
+            return true;
+        turn(base);
+    }
+    return condition();
+}
+
+// A connected bufferevent that notes its callbacks. The record must outlive it.
+bool open_pair(struct event_base *base, record *into, int options);
+// The same, without a descriptor yet.
+bool open_unconnected(struct event_base *base, record *into, int options);
+void note_callbacks(record *into);
+// Frees the bufferevent, if it is there, and closes what is left.
+void close_pair(record *of);
+
+// What libevent has allocated and not freed, as counted from the program's beginning.
+long live_blocks();
+size_t live_bytes();
+
+std::string pattern(int id, size_t from, size_t length);
+// Reads from the peer until it has `length` bytes, the end or an error.
+bool peer_reads(struct event_base *base, connection *on, std::string *got, size_t length);
+
+} // namespace parity
+
+#endif

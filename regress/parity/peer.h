@@ -1,0 +1,58 @@
+// Connections on the loopback whose far end is a plain socket, used by the driver without waiting and without libevent.
+#ifndef LIBEVENT_IOCP_REGRESS_PARITY_PEER_H
+#define LIBEVENT_IOCP_REGRESS_PARITY_PEER_H
+
+#include <winsock2.h>
+#include <ws2tcpip.h>
+
+#include <stddef.h>
+
+#include <string>
+
+namespace parity {
+
+// Bytes that one peer sends at most, so that they fit in the kernel's buffers whether they are read or not.
+constexpr size_t max_sent = 120 * 1024;
+
+struct connection {
+    int id;          // makes its bytes different from another's
+    SOCKET near_end; // the bufferevent's
+    SOCKET far_end;  // INVALID_SOCKET: there is no peer (a refused connect), or it has reset the connection
+    size_t sent;     // by the peer
+    size_t read;     // by the bufferevent, and at last by the driver
+    size_t received; // by the peer
+    bool finished;   // the peer has shut down its side
+    bool was_reset;  // by the peer
+    bool refused;    // a connect to the closed port
+    bool connecting; // not synced since
+    bool near_shut;
+    bool closed_amid_data; // by a hook: what had been read by then is chance
+    bool near_closed;
+    bool far_ended; // the peer has seen the end, or a reset
+    bool far_reset;
+};
+
+// The raw listening socket and a port on which nothing listens, both for the life of the process.
+bool net_start();
+struct sockaddr_in open_address();
+struct sockaddr_in closed_address();
+
+SOCKET raw_socket();
+bool connection_make(connection *made, int id);
+// Takes the connection that `made->near_end` has just asked for.
+bool connection_accept(connection *made);
+
+void peer_send(connection *on, int bytes, int fragments);
+void peer_finish(connection *on);
+void peer_reset(connection *on);
+// Appends what has come to `got`. False when nothing had.
+bool peer_receive(connection *on, std::string *got);
+// What the kernel still has for the near end. Counts it as read; false if it is not what the peer sent.
+bool near_take_rest(connection *on);
+
+// Byte number `index` of the stream `id`.
+char stream_byte(int id, size_t index);
+
+} // namespace parity
+
+#endif

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Runs the named tests of regress/parity, one process each, and prints how each fares on libevent's select, on
+libevent's own IOCP and on ours. Ours must hold in all of them; the others are for comparison."""
+import argparse
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+COLUMNS = {
+    "stock-select": ("guarantees-stock.exe", "select"),
+    "stock-iocp": ("guarantees-stock.exe", "iocp"),
+    "ours": ("guarantees-iocp.exe", "iocp"),
+}
+STATUS_TIMEOUT = 124
+STATUS_WINE_RUN_FAILED = 125
+
+# What cannot be provoked with the real kernel under Wine, and where it is tested instead.
+ELSEWHERE = {
+    "r4 (WSAENOBUFS, WSAEMFILE), s2": "shortage of memory or handles: fake kernel",
+    "r8 (plain events)": "Wine refuses a loopback connect within connect(): fake kernel",
+    "r9 (layered providers)": "Wine has none: fake kernel",
+    "r14 (FALSE or TRUE with a packet queued), s1": "the kernel decides: fake kernel",
+    "s11": "a port without a base, shut down under its threads: libevent's iocp/port, fake kernel",
+    "s13": "the port cannot be created: fake kernel",
+    "s14 (other providers)": "AF_UNIX, LSPs: not in Wine 8; fake kernel",
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mingw", help="build folder")
+    parser.add_argument("--columns", default=",".join(COLUMNS), help="which to run, with commas between them")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="tests whose name matches")
+    parser.add_argument("--limit", type=int, default=10, metavar="S", help="seconds until a test counts as hung (10)")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each N times, take the worst")
+    parser.add_argument("--verbose", action="store_true", help="show what failing tests print in every column")
+    return parser.parse_args()
+
+
+def run(arguments, column, test):
+    """Outcome and output of one run."""
+    program, backend = COLUMNS[column]
+    with tempfile.NamedTemporaryFile(mode="r+", errors="replace") as output:
+        command = [ROOT / "tools/wine-run", "--timeout", str(arguments.limit), "--output", output.name,
+                   arguments.build / "bin/parity" / program]
+        command += [test, backend] if test else ["--list"]
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, check=False).returncode
+        text = output.read()
+    if status == STATUS_WINE_RUN_FAILED:
+        sys.exit(f"tools/wine-run failed for {program}")
+    if status == 0 and (not test or "holds" in text):
+        return "holds", text
+    if status == STATUS_TIMEOUT:
+        return "hangs", text
+    return ("fails" if status == 1 and "FAILS" in text else "dies"), text
+
+
+def run_repeatedly(arguments, column, test):
+    for _ in range(arguments.repeat):
+        outcome, text = run(arguments, column, test)
+        if outcome != "holds":
+            break
+    return outcome, text
+
+
+def first_complaint(text):
+    found = re.search(r"[^/\n]*:\d+: not true: .*", text)
+    return found.group(0) if found else (text.strip().splitlines() or ["(nothing printed)"])[-1]
+
+
+def main():
+    arguments = parse_arguments()
+    columns = [name for name in arguments.columns.split(",") if name in COLUMNS]
+    outcome, text = run(arguments, columns[-1], None)
+    tests = re.findall(r"^[rs]\d+_\w+", text, re.MULTILINE)
+    if outcome != "holds" or not tests:
+        sys.exit("cannot list the tests:\n" + text)
+    if arguments.only:
+        tests = [test for test in tests if any(fnmatch.fnmatch(test, one) for one in arguments.only)]
+    started = time.monotonic()
+    counts = {column: {} for column in columns}
+    complaints = []
+    width = max(map(len, tests), default=0)
+    print(" " * width, *(f"{column:13}" for column in columns))
+    for test in tests:
+        row = []
+        for column in columns:
+            outcome, text = run_repeatedly(arguments, column, test)
+            counts[column][outcome] = counts[column].get(outcome, 0) + 1
+            row.append(f"{outcome:13}")
+            if outcome != "holds" and (arguments.verbose or column == "ours"):
+                complaints.append(f"{test} on {column} {outcome}: {first_complaint(text)}")
+        print(f"{test:{width}}", *row, flush=True)
+    for column in columns:
+        print(f"{column}: " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts[column].items())))
+    print(*complaints, sep="\n")
+    print("Tested elsewhere:", *(f"  {what}: {where}" for what, where in ELSEWHERE.items()), sep="\n")
+    print(f"{len(tests)} tests, {time.monotonic() - started:.0f} s")
+    ours = counts.get("ours", {"holds": len(tests)})
+    return 0 if ours.get("holds", 0) == len(tests) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

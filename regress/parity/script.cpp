@@ -1,0 +1,282 @@
+#include "script.h"
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include <stdio.h>
+
+namespace parity {
+
+namespace {
+
+struct random_source {
+    uint64_t state;
+
+    uint64_t next()
+    {
+        // splitmix64
+        uint64_t z = state += 0x9E3779B97F4A7C15ull;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+        return z ^ (z >> 31);
+    }
+    int below(int limit) { return static_cast<int>(next() % static_cast<uint64_t>(limit)); }
+    bool one_in(int n) { return below(n) == 0; }
+};
+
+// Mostly small, sometimes around the sizes at which libevent and we change our ways, seldom large.
+int size_of_data(random_source *random)
+{
+    static const int edges[] = {1, 2047, 2048, 2049, 4095, 4096, 4097, 8192, 16384, 16385};
+    int kind = random->below(10);
+    if (kind < 6)
+        return 1 + random->below(300);
+    if (kind < 8)
+        return 1 + random->below(3000);
+    if (kind < 9)
+        return edges[random->below(10)];
+    return 1 + random->below(60000);
+}
+
+struct weighted {
+    op_kind kind;
+    int weight;
+};
+
+const weighted choices[] = {
+    {op_kind::enable, 12},        {op_kind::disable, 7},         {op_kind::write, 12},
+    {op_kind::write_many, 2},     {op_kind::drain, 3},           {op_kind::frame, 3},
+    {op_kind::read_watermark, 4}, {op_kind::write_watermark, 2}, {op_kind::idle, 1},
+    {op_kind::set_callbacks, 2},  {op_kind::set_descriptor, 3},  {op_kind::flush, 1},
+    {op_kind::rate_limit, 1},     {op_kind::join_group, 1},      {op_kind::priority, 1},
+    {op_kind::hook, 7},           {op_kind::free_subject, 1},    {op_kind::shut_write, 1},
+    {op_kind::connect, 4},        {op_kind::peer_send, 18},      {op_kind::peer_finish, 3},
+    {op_kind::peer_reset, 2},
+};
+
+const weighted listener_choices[] = {
+    {op_kind::listener_connect, 6},
+    {op_kind::listener_enable, 4},
+    {op_kind::listener_hook, 2},
+    {op_kind::listener_free, 1},
+};
+
+template <int N> op_kind choose(random_source *random, const weighted (&from)[N])
+{
+    int total = 0;
+    for (const weighted &one : from)
+        total += one.weight;
+    int left = random->below(total);
+    for (const weighted &one : from) {
+        left -= one.weight;
+        if (left < 0)
+            return one.kind;
+    }
+    return op_kind::sync;
+}
+
+int some_events(random_source *random)
+{
+    static const int events[] = {EV_READ, EV_READ, EV_WRITE, EV_READ | EV_WRITE, EV_READ | EV_WRITE};
+    return events[random->below(5)];
+}
+
+void watermark(random_source *random, operation *made)
+{
+    made->a = random->one_in(3) ? 0 : 1 + random->below(400);
+    made->b = random->one_in(2) ? 0 : 400 + random->below(4000);
+    made->c = 1 + random->below(400);
+}
+
+// For what the program does to its listener, and what its peers do.
+void outer_arguments(random_source *random, operation *made)
+{
+    switch (made->kind) {
+    case op_kind::peer_send:
+        made->a = size_of_data(random);
+        made->b = 1 + random->below(random->one_in(2) ? 4 : 1);
+        break;
+    case op_kind::peer_reset:
+        made->c = random->one_in(2) ? 0 : 1 + random->below(300);
+        break;
+    case op_kind::listener_connect:
+        made->a = 1 + random->below(random->one_in(4) ? 8 : 3);
+        break;
+    case op_kind::listener_enable:
+        made->a = random->below(2);
+        break;
+    case op_kind::listener_hook:
+        made->a = 1 + random->below(2);
+        break;
+    default:
+        break;
+    }
+}
+
+void arguments(random_source *random, operation *made)
+{
+    switch (made->kind) {
+    case op_kind::enable:
+    case op_kind::disable:
+        made->a = some_events(random);
+        break;
+    case op_kind::write:
+    case op_kind::drain:
+        made->a = size_of_data(random);
+        break;
+    case op_kind::write_many:
+        made->a = 1 + random->below(40);
+        made->b = 2 + random->below(30);
+        break;
+    case op_kind::frame:
+        made->a = random->one_in(3) ? 0 : 1 + random->below(600);
+        break;
+    case op_kind::read_watermark:
+        watermark(random, made);
+        break;
+    case op_kind::write_watermark:
+        made->a = random->one_in(3) ? 0 : 1 + random->below(400);
+        break;
+    case op_kind::idle:
+        made->a = 1 + random->below(3);
+        break;
+    case op_kind::set_callbacks:
+        made->a = random->one_in(2) ? 7 : random->below(8);
+        break;
+    case op_kind::set_descriptor:
+        made->a = random->below(4);
+        break;
+    case op_kind::flush:
+        made->a = some_events(random);
+        made->b = random->below(3);
+        break;
+    case op_kind::rate_limit:
+        made->a = random->one_in(3) ? 0 : 500 + random->below(3000);
+        break;
+    case op_kind::join_group:
+        made->a = random->below(2);
+        break;
+    case op_kind::priority:
+        made->a = random->below(3);
+        break;
+    case op_kind::hook:
+        made->a = random->below(static_cast<int>(moment::count));
+        made->b = random->below(static_cast<int>(action::count));
+        made->c = 1 + random->below(500);
+        break;
+    case op_kind::connect:
+        made->a = random->one_in(4);
+        made->b = random->one_in(4);
+        break;
+    default:
+        outer_arguments(random, made);
+        break;
+    }
+}
+
+int some_options(random_source *random)
+{
+    int options = random->one_in(2) ? BEV_OPT_CLOSE_ON_FREE : 0;
+    if (random->one_in(3))
+        options |= BEV_OPT_THREADSAFE;
+    if (random->one_in(3))
+        options |= BEV_OPT_DEFER_CALLBACKS | (random->one_in(2) ? BEV_OPT_UNLOCK_CALLBACKS : 0);
+    return options;
+}
+
+const char *const names[] = {
+    "sync",
+    "enable",
+    "disable",
+    "write",
+    "write_many",
+    "drain",
+    "frame",
+    "read_watermark",
+    "write_watermark",
+    "idle",
+    "set_callbacks",
+    "set_descriptor",
+    "flush",
+    "rate_limit",
+    "join_group",
+    "priority",
+    "hook",
+    "free",
+    "shut_write",
+    "connect",
+    "peer_send",
+    "peer_finish",
+    "peer_reset",
+    "listener_connect",
+    "listener_enable",
+    "listener_hook",
+    "listener_free",
+};
+static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(op_kind::count), "one name each");
+
+const char *const moments[] = {"read", "write", "connected", "ended", "failed", "timed_out"};
+const char *const actions[] = {"free",  "stop_reading", "stop_writing",  "start",
+                               "write", "no_callbacks", "no_descriptor", "drain"};
+
+} // namespace
+
+script make_script(uint64_t seed)
+{
+    random_source random = {seed * 0x2545F4914F6CDD1Dull + 1};
+    script made = {};
+    made.seed = seed;
+    made.subjects = random.one_in(4) ? 2 : 1;
+    made.listens = random.one_in(8);
+    made.locks = random.one_in(4);
+    made.listener_flags = (random.one_in(2) ? LEV_OPT_CLOSE_ON_FREE : 0u) | (random.one_in(4) ? LEV_OPT_DISABLED : 0u);
+    for (int i = 0; i < made.subjects; ++i) {
+        made.options[i] = some_options(&random);
+        made.starts_connected[i] = !random.one_in(3);
+    }
+    int length = 4 + random.below(14);
+    for (int i = 0; i < length; ++i) {
+        operation next = {};
+        next.subject = random.below(made.subjects);
+        next.kind = made.listens && random.one_in(3) ? choose(&random, listener_choices) : choose(&random, choices);
+        arguments(&random, &next);
+        made.operations.push_back(next);
+        if (!random.one_in(3))
+            made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
+    }
+    made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
+    return made;
+}
+
+std::string describe(const operation &of)
+{
+    char text[160];
+    if (of.kind == op_kind::hook)
+        snprintf(text, sizeof(text), "%d: hook on %s: %s (%d)", of.subject, moments[of.a], actions[of.b], of.c);
+    else
+        snprintf(text, sizeof(text), "%d: %s %d %d %d", of.subject, names[static_cast<int>(of.kind)], of.a, of.b, of.c);
+    return text;
+}
+
+std::string describe(const script &of)
+{
+    std::string text;
+    char line[200];
+    for (int i = 0; i < of.subjects; ++i) {
+        snprintf(line, sizeof(line), "  bufferevent %d: options 0x%x, %s\n", i, static_cast<unsigned>(of.options[i]),
+                 of.starts_connected[i] ? "connected" : "no descriptor");
+        text += line;
+    }
+    if (of.listens) {
+        snprintf(line, sizeof(line), "  listener: flags 0x%x\n", of.listener_flags);
+        text += line;
+    }
+    for (size_t i = 0; i < of.operations.size(); ++i) {
+        snprintf(line, sizeof(line), "  [%d] ", static_cast<int>(i));
+        text += line + describe(of.operations[i]) + "\n";
+    }
+    return text;
+}
+
+} // namespace parity

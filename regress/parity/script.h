@@ -1,0 +1,78 @@
+// A random program for one or two bufferevents, a listener and their peers: a list of operations, made from a seed.
+//
+// Any subset of a script's operations is a script again (an operation that makes no sense where it stands does nothing),
+// so that a failing one shrinks by leaving operations out.
+#ifndef LIBEVENT_IOCP_REGRESS_PARITY_SCRIPT_H
+#define LIBEVENT_IOCP_REGRESS_PARITY_SCRIPT_H
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+namespace parity {
+
+constexpr int max_subjects = 2;
+
+// a, b and c in the comments are the operation's arguments.
+enum class op_kind {
+    sync,             // run the loop until nothing more can happen, and log
+    enable,           // a: events
+    disable,          // a: events
+    write,            // a: bytes
+    write_many,       // a: bytes each, b: times
+    drain,            // a: bytes, from the input
+    frame,            // a: the read callback takes multiples of this many bytes; 0: nothing
+    read_watermark,   // a: low, b: high, c: a frame for b, if there is none
+    write_watermark,  // a: low
+    idle,             // a: 1: with a read timeout, 2: with a write timeout, 3: both; until they fire or cannot
+    set_callbacks,    // a: 1: read, 2: write, 4: event
+    set_descriptor,   // a: 0: none, 1: another connection, 2: the first one again, 3: the same
+    flush,            // a: events, b: mode
+    rate_limit,       // a: bytes a tick; 0: none
+    join_group,       // a: 1: join, 0: leave
+    priority,         // a: priority
+    hook,             // a: moment, b: action, c: bytes
+    free_subject,     //
+    shut_write,       // shutdown(SD_SEND) on the descriptor, once drained
+    connect,          // a: 0: to an open port, 1: to a closed one, b: 1: by host name
+    peer_send,        // a: bytes, b: fragments
+    peer_finish,      // shutdown(SD_SEND) by the peer
+    peer_reset,       // close with linger 0, c: bytes sent just before
+    listener_connect, // a: how many
+    listener_enable,  // a: 1: enable, 0: disable
+    listener_hook,    // a: 1: disable in the next callback, 2: free
+    listener_free,
+    count,
+};
+
+enum class moment { read, write, connected, ended, failed, timed_out, count };
+
+enum class action { free, stop_reading, stop_writing, start, write, no_callbacks, no_descriptor, drain, count };
+
+struct operation {
+    op_kind kind;
+    int subject;
+    int a;
+    int b;
+    int c;
+};
+
+struct script {
+    uint64_t seed;
+    int subjects;
+    int options[max_subjects]; // of bufferevent_socket_new
+    bool starts_connected[max_subjects];
+    bool listens;
+    unsigned listener_flags;
+    bool locks; // the bases have locks
+    std::vector<operation> operations;
+};
+
+script make_script(uint64_t seed);
+std::string describe(const script &of);
+std::string describe(const operation &of);
+
+} // namespace parity
+
+#endif

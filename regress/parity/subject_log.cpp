@@ -1,0 +1,85 @@
+#include "subject.h"
+
+#include <event2/bufferevent_struct.h>
+
+#include <stdio.h>
+
+namespace parity {
+
+namespace {
+
+std::string lengths(const subject *self)
+{
+    char text[160];
+    std::string log;
+    if (self->bev == nullptr)
+        return " freed";
+    if (self->on != nullptr && !self->fuzzy_read) {
+        snprintf(text, sizeof(text), " read=%d", static_cast<int>(self->on->read));
+        log += text;
+    }
+    if (!self->fuzzy_read && !self->input_unknown) {
+        snprintf(text, sizeof(text), " in=%d", static_cast<int>(evbuffer_get_length(bufferevent_get_input(self->bev))));
+        log += text;
+    }
+    if (!self->fuzzy_write) {
+        snprintf(text, sizeof(text), " out=%d received=%d",
+                 static_cast<int>(evbuffer_get_length(bufferevent_get_output(self->bev))),
+                 static_cast<int>(self->got.size()));
+        log += text;
+    }
+    if (self->hide_enabled)
+        return log;
+    snprintf(text, sizeof(text), " enabled=%d", bufferevent_get_enabled(self->bev));
+    return log + text;
+}
+
+void settle_fuzziness(subject *self)
+{
+    self->read_was_fuzzy = self->fuzzy_read;
+    self->write_was_fuzzy = self->fuzzy_write;
+    if (self->bev == nullptr || self->on == nullptr)
+        return;
+    if (self->on->read == self->on->sent && event_pending(&self->bev->ev_read, EV_READ, nullptr) != 0)
+        self->fuzzy_read = false;
+    if (!self->on->refused && evbuffer_get_length(bufferevent_get_output(self->bev)) == 0 &&
+        (bufferevent_get_enabled(self->bev) & EV_WRITE) != 0)
+        self->fuzzy_write = false;
+}
+
+} // namespace
+
+std::string subject_log(subject *self)
+{
+    char text[32];
+    std::string log;
+    settle_fuzziness(self);
+    if (!self->connect_events.empty())
+        log += " connection:" + self->connect_events;
+    if (!self->hide_reading) {
+        if (self->read_called && !self->read_was_fuzzy && !self->input_unknown)
+            log += " read";
+        log += self->read_events;
+    }
+    if (self->deferred_events != 0 && !self->hide_reading && !self->hide_writing && !self->write_was_fuzzy) {
+        snprintf(text, sizeof(text), " deferred 0x%x", static_cast<unsigned>(self->deferred_events));
+        log += text;
+    }
+    self->deferred_events = 0;
+    if (!self->hide_writing && !self->write_was_fuzzy) {
+        bool exact = (!self->written_much && !self->rate_limited) || self->write_calls == 0;
+        snprintf(text, sizeof(text), exact ? " write*%d" : " write", self->write_calls);
+        log += text + self->write_events;
+    }
+    log += lengths(self);
+    if (!self->wrong.empty())
+        log += " WRONG:" + self->wrong;
+    self->read_called = self->written_much = self->hide_reading = self->hide_writing = false;
+    self->write_calls = 0;
+    self->connect_events.clear();
+    self->read_events.clear();
+    self->write_events.clear();
+    return log;
+}
+
+} // namespace parity

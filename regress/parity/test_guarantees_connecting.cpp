@@ -1,0 +1,167 @@
+// R3, R8, R12, S14, S15: connects.
+#include "guarantees.h"
+
+#include <string.h>
+
+namespace parity {
+
+namespace {
+
+bool connect_to(record *one, struct sockaddr_in address)
+{
+    return bufferevent_socket_connect(one->bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0;
+}
+
+bool accept_from(record *one)
+{
+    one->on.near_end = static_cast<SOCKET>(bufferevent_getfd(one->bev));
+    return connection_accept(&one->on);
+}
+
+bool r3_enable_before_a_connection(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(bufferevent_enable(one.bev, EV_READ | EV_WRITE) == 0);
+    bufferevent_write(one.bev, "early", 5);
+    REQUIRE(connect_to(&one, open_address()));
+    REQUIRE(accept_from(&one));
+    peer_send(&one.on, 100, 1);
+    REQUIRE(run_until(base, [&] { return one.connected == 1 && one.data.size() == 100; }));
+    std::string got;
+    REQUIRE(peer_reads(base, &one.on, &got, 5) && got == "early");
+    close_pair(&one);
+    return true;
+}
+
+// As evhttp's client does: the descriptor is taken away, writing enabled, and then a connect asked for.
+bool r3_enable_without_a_descriptor_then_connect(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(bufferevent_setfd(one.bev, -1) == 0);
+    REQUIRE(bufferevent_enable(one.bev, EV_WRITE) == 0);
+    REQUIRE(connect_to(&one, open_address()));
+    REQUIRE(accept_from(&one));
+    REQUIRE(run_until(base, [&] { return one.connected == 1; }));
+    REQUIRE((bufferevent_get_enabled(one.bev) & EV_WRITE) != 0);
+    close_pair(&one);
+    return true;
+}
+
+bool r8_refused_connect_is_prompt_and_typed(struct event_base *base)
+{
+    for (int i = 0; i < 20; ++i) {
+        record one;
+        REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(one.bev, EV_WRITE);
+        REQUIRE(connect_to(&one, closed_address()));
+        REQUIRE(run_until(base, [&] { return one.errors + one.ended + one.connected > 0; }));
+        turn(base);
+        REQUIRE(one.errors == 1 && one.ended == 0 && one.connected == 0);
+        REQUIRE(one.error == WSAECONNREFUSED);
+        close_pair(&one);
+    }
+    return true;
+}
+
+bool r8_refused_by_name(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(bufferevent_socket_connect_hostname(one.bev, nullptr, AF_INET, "127.0.0.1",
+                                                ntohs(closed_address().sin_port)) == 0);
+    REQUIRE(run_until(base, [&] { return one.errors + one.connected > 0; }));
+    some_turns(base);
+    REQUIRE(one.errors == 1 && one.connected == 0);
+    close_pair(&one);
+    return true;
+}
+
+bool r12_connected_is_told_once_and_first(struct event_base *base)
+{
+    for (int i = 0; i < 20; ++i) {
+        record one;
+        REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(one.bev, EV_READ);
+        REQUIRE(connect_to(&one, open_address()));
+        REQUIRE(one.connected == 0);
+        REQUIRE(accept_from(&one));
+        REQUIRE(run_until(base, [&] { return one.connected > 0; }));
+        REQUIRE(one.reads == 0 && one.writes == 0);
+        some_turns(base);
+        REQUIRE(one.connected == 1 && one.errors == 0 && !one.wrong_thread);
+        close_pair(&one);
+    }
+    return true;
+}
+
+bool s15_a_connected_socket_is_a_whole_one(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(connect_to(&one, open_address()));
+    REQUIRE(accept_from(&one));
+    REQUIRE(run_until(base, [&] { return one.connected == 1; }));
+    struct sockaddr_in name;
+    int length = sizeof(name);
+    REQUIRE(getpeername(one.on.near_end, reinterpret_cast<struct sockaddr *>(&name), &length) == 0);
+    REQUIRE(name.sin_port == open_address().sin_port);
+    length = sizeof(name);
+    REQUIRE(getsockname(one.on.near_end, reinterpret_cast<struct sockaddr *>(&name), &length) == 0);
+    REQUIRE(shutdown(one.on.near_end, SD_SEND) == 0);
+    std::string got;
+    REQUIRE(peer_reads(base, &one.on, &got, 1) && got.empty() && one.on.far_ended && !one.on.far_reset);
+    close_pair(&one);
+    return true;
+}
+
+void accept_and_greet(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
+{
+    ++*static_cast<int *>(argument);
+    send(static_cast<SOCKET>(fd), "six", 3, 0);
+    evutil_closesocket(fd);
+}
+
+bool s14_ipv6_listener_and_connect(struct event_base *base)
+{
+    struct sockaddr_in6 address;
+    memset(&address, 0, sizeof(address));
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_loopback;
+    int accepted = 0;
+    struct evconnlistener *listener =
+        evconnlistener_new_bind(base, accept_and_greet, &accepted, LEV_OPT_CLOSE_ON_FREE, -1,
+                                reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    if (listener == nullptr) {
+        puts("no IPv6 loopback here: nothing tested");
+        return true;
+    }
+    int length = sizeof(address);
+    getsockname(static_cast<SOCKET>(evconnlistener_get_fd(listener)), reinterpret_cast<struct sockaddr *>(&address),
+                &length);
+    record one;
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_enable(one.bev, EV_READ);
+    REQUIRE(bufferevent_socket_connect(one.bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0);
+    REQUIRE(run_until(base, [&] { return one.ended + one.errors > 0; }));
+    REQUIRE(one.connected == 1 && one.errors == 0 && accepted == 1 && one.data == "six");
+    close_pair(&one);
+    evconnlistener_free(listener);
+    return true;
+}
+
+} // namespace
+
+const guarantee connecting_guarantees[] = {
+    {"r3_enable_before_a_connection", r3_enable_before_a_connection},
+    {"r3_enable_without_a_descriptor_then_connect", r3_enable_without_a_descriptor_then_connect},
+    {"r8_refused_connect_is_prompt_and_typed", r8_refused_connect_is_prompt_and_typed},
+    {"r8_refused_by_name", r8_refused_by_name},
+    {"r12_connected_is_told_once_and_first", r12_connected_is_told_once_and_first},
+    {"s14_ipv6_listener_and_connect", s14_ipv6_listener_and_connect},
+    {"s15_a_connected_socket_is_a_whole_one", s15_a_connected_socket_is_a_whole_one},
+    {nullptr, nullptr},
+};
+
+} // namespace parity

@@ -1,0 +1,184 @@
+// R13, R15, S10: busy connections and rate limits, and wake-ups from other threads.
+#include "guarantees.h"
+
+namespace parity {
+
+namespace {
+
+constexpr int flood_ms = 400;
+constexpr int lateness_ms = 50;
+constexpr int wake_ms = 50;
+constexpr int group_members = 30;
+constexpr size_t group_rate = 4000; // a tick of 10 ms
+constexpr int group_ticks = 20;
+
+double now_ms()
+{
+    LARGE_INTEGER frequency, count;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&count);
+    return static_cast<double>(count.QuadPart) * 1000.0 / static_cast<double>(frequency.QuadPart);
+}
+
+struct ticking {
+    struct event *timer;
+    double due;
+    double latest;
+    int count;
+};
+
+void on_timer(evutil_socket_t, short, void *argument)
+{
+    auto *self = static_cast<ticking *>(argument);
+    double late = now_ms() - self->due;
+    self->latest = late > self->latest ? late : self->latest;
+    ++self->count;
+    self->due = now_ms() + 10;
+    struct timeval ten = {0, 10 * 1000};
+    event_add(self->timer, &ten);
+}
+
+volatile LONG flooding;
+
+DWORD WINAPI flood(void *argument)
+{
+    SOCKET to = *static_cast<SOCKET *>(argument);
+    static char block[65536];
+    while (flooding != 0) {
+        if (send(to, block, sizeof(block), 0) < 0) {
+            fd_set set;
+            FD_ZERO(&set);
+            FD_SET(to, &set);
+            struct timeval millisecond = {0, 1000};
+            select(0, nullptr, &set, nullptr, &millisecond);
+        }
+    }
+    return 0;
+}
+
+void discard(struct bufferevent *bev, void *)
+{
+    struct evbuffer *input = bufferevent_get_input(bev);
+    evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+bool r13_a_flood_does_not_hold_up_timers(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_setcb(one.bev, discard, nullptr, nullptr, nullptr);
+    bufferevent_enable(one.bev, EV_READ);
+    flooding = 1;
+    HANDLE thread = CreateThread(nullptr, 0, flood, &one.on.far_end, 0, nullptr);
+    ticking tick = {};
+    tick.timer = evtimer_new(base, on_timer, &tick);
+    tick.due = now_ms() + 10;
+    struct timeval ten = {0, 10 * 1000}, end = {0, flood_ms * 1000};
+    event_add(tick.timer, &ten);
+    event_base_loopexit(base, &end);
+    event_base_dispatch(base);
+    flooding = 0;
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+    printf("%d ticks, the latest %d ms late\n", tick.count, static_cast<int>(tick.latest));
+    event_free(tick.timer);
+    close_pair(&one);
+    REQUIRE(tick.count >= 3 && tick.latest < lateness_ms);
+    return true;
+}
+
+struct waking {
+    struct event *event;
+    struct event_base *base;
+    HANDLE go;
+    double asked;
+    double woken;
+};
+
+void on_wake(evutil_socket_t, short, void *argument)
+{
+    auto *self = static_cast<waking *>(argument);
+    self->woken = now_ms();
+    event_base_loopbreak(self->base);
+}
+
+DWORD WINAPI wake(void *argument)
+{
+    auto *self = static_cast<waking *>(argument);
+    WaitForSingleObject(self->go, INFINITE);
+    self->asked = now_ms();
+    event_active(self->event, EV_TIMEOUT, 0);
+    return 0;
+}
+
+void let_go(evutil_socket_t, short, void *argument)
+{
+    SetEvent(static_cast<waking *>(argument)->go);
+}
+
+bool r15_woken_from_another_thread(struct event_base *base)
+{
+    for (int i = 0; i < 10; ++i) {
+        waking self = {};
+        self.base = base;
+        self.go = CreateEventW(nullptr, FALSE, FALSE, nullptr);
+        self.event = event_new(base, -1, EV_PERSIST, on_wake, &self);
+        struct timeval long_time = {5, 0}, soon = {0, 1000};
+        event_add(self.event, &long_time);
+        event_base_once(base, -1, EV_TIMEOUT, let_go, &self, &soon);
+        HANDLE thread = CreateThread(nullptr, 0, wake, &self, 0, nullptr);
+        event_base_dispatch(base);
+        WaitForSingleObject(thread, INFINITE);
+        CloseHandle(thread);
+        CloseHandle(self.go);
+        event_free(self.event);
+        REQUIRE(self.woken != 0 && self.woken - self.asked < wake_ms);
+    }
+    return true;
+}
+
+// Members that have nothing to read must not use up what the busy one may have.
+bool s10_idle_members_cost_a_group_nothing(struct event_base *base)
+{
+    struct timeval tick = {0, 10 * 1000};
+    struct ev_token_bucket_cfg *rates = ev_token_bucket_cfg_new(group_rate, group_rate, group_rate, group_rate, &tick);
+    struct bufferevent_rate_limit_group *group = bufferevent_rate_limit_group_new(base, rates);
+    static record members[group_members];
+    for (record &one : members) {
+        REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_add_to_rate_limit_group(one.bev, group);
+        bufferevent_enable(one.bev, EV_READ);
+    }
+    some_turns(base);
+    record *busy = &members[0];
+    constexpr size_t total = group_rate * group_ticks;
+    peer_send(&busy->on, static_cast<int>(total), 1);
+    REQUIRE(busy->on.sent == total);
+    double begun = now_ms();
+    REQUIRE(run_until(base, [&] { return busy->data.size() == total; }));
+    double passed = now_ms() - begun;
+    printf("%d ms for %d ticks\n", static_cast<int>(passed), group_ticks);
+    ev_uint64_t read = 0, written = 0;
+    bufferevent_rate_limit_group_get_totals(group, &read, &written);
+    REQUIRE(read == total && written == 0);
+    REQUIRE(passed < 4.0 * 10 * group_ticks); // and not group_members times as long
+    for (record &one : members) {
+        bufferevent_remove_from_rate_limit_group(one.bev);
+        close_pair(&one);
+    }
+    turn(base);
+    bufferevent_rate_limit_group_free(group);
+    ev_token_bucket_cfg_free(rates);
+    return true;
+}
+
+} // namespace
+
+const guarantee fairness_guarantees[] = {
+    {"r13_a_flood_does_not_hold_up_timers", r13_a_flood_does_not_hold_up_timers},
+    {"r15_woken_from_another_thread", r15_woken_from_another_thread},
+    {"s10_idle_members_cost_a_group_nothing", s10_idle_members_cost_a_group_nothing},
+    {nullptr, nullptr},
+};
+
+} // namespace parity

@@ -1,0 +1,156 @@
+#include "world_state.h"
+
+#include <event2/bufferevent_struct.h>
+
+namespace parity {
+
+namespace {
+
+constexpr int idle_limit_ms = 2;
+constexpr ULONGLONG hang_ms = 2000;
+// Turns of the loop without waiting before a turn that waits; some things come a moment later under Wine.
+constexpr int turns_at_once = 6;
+constexpr int max_turns = 5000;
+
+// The peers take what has been sent to them. Only those are asked that may have something: each question costs a call.
+bool peers_have_all(world *w)
+{
+    bool all = true;
+    for (int i = 0; i < w->subject_count; ++i) {
+        subject *one = &w->subjects[i];
+        size_t drained = subject_drained(one);
+        for (int tries = 0; one->on != nullptr && one->on->far_end != INVALID_SOCKET && one->got.size() < drained &&
+                            !one->on->far_ended && tries < 64;
+             ++tries)
+            if (!peer_receive(one->on, &one->got))
+                break;
+        subject_receive(one);
+        bool open = one->on != nullptr && one->on->far_end != INVALID_SOCKET && !one->on->far_ended;
+        all = all && (one->got.size() >= drained || !open || one->bev == nullptr);
+    }
+    return all;
+}
+
+// A descriptor that was closed is seen to be closed.
+bool peers_see_the_end(world *w)
+{
+    bool all = true;
+    for (int i = 0; i < w->connection_count; ++i) {
+        connection *one = &w->connections[i];
+        if ((!one->near_closed && !one->near_shut) || one->far_ended || one->far_end == INVALID_SOCKET)
+            continue;
+        subject *of = &w->subjects[0];
+        for (int k = 0; k < w->subject_count; ++k)
+            if (w->subjects[k].on == one)
+                of = &w->subjects[k];
+        for (int tries = 0; tries < 64 && peer_receive(one, &of->got); ++tries)
+            subject_receive(of);
+        all = all && one->far_ended;
+    }
+    return all;
+}
+
+bool is_quiet(world *w, const char **why)
+{
+    *why = "a peer has not received all";
+    if (!peers_have_all(w))
+        return false;
+    *why = "a peer has not seen the end";
+    if (!peers_see_the_end(w))
+        return false;
+    for (int i = 0; i < w->subject_count; ++i)
+        if (!subject_is_quiet(&w->subjects[i], why))
+            return false;
+    *why = "connections to be accepted";
+    if (!accepting_is_quiet(&w->listening))
+        return false;
+    *why = "callbacks to be run";
+    return event_base_get_num_events(w->base, EVENT_BASE_COUNT_ACTIVE) == 0;
+}
+
+void log_step(world *w)
+{
+    for (int i = 0; i < w->subject_count; ++i)
+        note(w, std::to_string(i) + ":" + subject_log(&w->subjects[i]));
+    if (w->listening.port != 0)
+        note(w, "listener:" + accepting_log(&w->listening));
+}
+
+// Runs the loop until nothing more can happen, and a turn longer: that brings nothing.
+void run_until_quiet(world *w)
+{
+    const char *why = "";
+    ULONGLONG give_up = 0;
+    int quiet_turns = 0;
+    for (int i = 0; i < max_turns && quiet_turns < 2; ++i) {
+        turn(w, i > turns_at_once && quiet_turns == 0);
+        quiet_turns = is_quiet(w, &why) ? quiet_turns + 1 : 0;
+        if (i <= turns_at_once || quiet_turns != 0)
+            continue;
+        ULONGLONG now = GetTickCount64();
+        if (give_up == 0)
+            give_up = now + hang_ms;
+        if (now > give_up) {
+            w->out.hung = true;
+            note(w, std::string("HANGS: ") + why);
+            return;
+        }
+    }
+}
+
+} // namespace
+
+void turn(world *w, bool wait)
+{
+    if (!wait) {
+        event_base_loop(w->base, EVLOOP_NONBLOCK);
+        return;
+    }
+    struct timeval millisecond = {0, 1000};
+    event_add(w->tick, &millisecond);
+    event_base_loop(w->base, EVLOOP_ONCE);
+    event_del(w->tick);
+}
+
+void sync(world *w)
+{
+    run_until_quiet(w);
+    log_step(w);
+    for (connection &one : w->connections)
+        one.connecting = false;
+}
+
+bool wants(const subject *on, short event)
+{
+    return on->bev != nullptr &&
+           event_pending(event == EV_READ ? &on->bev->ev_read : &on->bev->ev_write, event, nullptr);
+}
+
+// With a timeout, which fires in a direction that waits for something, and in no other: for writing it waits only when
+// there is output and nowhere to send it. Not in both directions at once: which comes first would be chance.
+void idle(world *w, subject *on, int which)
+{
+    sync(w);
+    if (on->bev == nullptr || w->out.hung)
+        return;
+    if (wants(on, EV_READ) && wants(on, EV_WRITE))
+        which &= ~2;
+    struct timeval limit = {0, idle_limit_ms * 1000}, never = {never_seconds, 0};
+    short expected = (which & 1) != 0 && wants(on, EV_READ) ? EV_READ : 0;
+    if (expected == 0 && (which & 2) != 0 && wants(on, EV_WRITE))
+        expected = EV_WRITE;
+    on->timed_out = false;
+    bufferevent_set_timeouts(on->bev, (which & 1) != 0 ? &limit : &never, (which & 2) != 0 ? &limit : &never);
+    ULONGLONG begun = GetTickCount64();
+    for (int i = 0; i < max_turns && on->bev != nullptr; ++i) {
+        turn(w, true);
+        ULONGLONG passed = GetTickCount64() - begun;
+        if (expected != 0 ? on->timed_out || !wants(on, expected) || passed > hang_ms : passed > 2 * idle_limit_ms)
+            break;
+    }
+    if (on->bev != nullptr)
+        bufferevent_set_timeouts(on->bev, &never, &never);
+    sync(w);
+}
+
+} // namespace parity

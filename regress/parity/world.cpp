@@ -1,0 +1,152 @@
+#include "world.h"
+#include "world_state.h"
+
+#include <memory>
+#include <stdlib.h>
+
+namespace parity {
+
+namespace {
+
+long live_blocks;
+
+void *counted_malloc(size_t size)
+{
+    ++live_blocks;
+    return malloc(size);
+}
+
+void *counted_realloc(void *block, size_t size)
+{
+    if (block == nullptr)
+        ++live_blocks;
+    return realloc(block, size);
+}
+
+void counted_free(void *block)
+{
+    if (block != nullptr)
+        --live_blocks;
+    free(block);
+}
+
+void on_tick(evutil_socket_t, short, void *)
+{
+}
+
+bool make_base(world *w, bool locks)
+{
+    struct event_config *config = event_config_new();
+    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | (locks ? 0 : EVENT_BASE_FLAG_NOLOCK) |
+                                      (w->kind == base_kind::iocp ? EVENT_BASE_FLAG_STARTUP_IOCP : 0));
+    w->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (w->base == nullptr || event_base_priority_init(w->base, 3) != 0)
+        return false;
+    w->tick = evtimer_new(w->base, on_tick, nullptr);
+    return w->tick != nullptr;
+}
+
+bool begin(world *w, const script &of)
+{
+    if (!make_base(w, of.locks))
+        return false;
+    w->subject_count = of.subjects;
+    for (int i = 0; i < of.subjects; ++i) {
+        subject *one = &w->subjects[i];
+        if (of.starts_connected[i]) {
+            one->on = w->first[i] = new_connection(w);
+            if (!connection_make(one->on, one->on->id))
+                return false;
+        }
+        if (!subject_start(one, of, i, w->base))
+            return false;
+    }
+    return !of.listens || accepting_start(&w->listening, of, w->base);
+}
+
+// What is left of each connection: no byte of it was lost, and an orderly close is seen as one.
+void end_connections(world *w)
+{
+    for (int i = 0; i < w->connection_count; ++i) {
+        connection *one = &w->connections[i];
+        std::string line = "connection " + std::to_string(i) + ":";
+        bool read_all = one->read == one->sent;
+        if (one->near_closed && read_all && !one->closed_amid_data && one->far_end != INVALID_SOCKET)
+            line += one->far_reset ? " reset" : one->far_ended ? " ended" : " open";
+        if (!one->near_closed && one->near_end != INVALID_SOCKET) {
+            if (!near_take_rest(one))
+                line += " WRONG: rest";
+            line += " read=" + std::to_string(one->read) + " of " + std::to_string(one->sent);
+        }
+        note(w, line);
+        if (!one->near_closed && one->near_end != INVALID_SOCKET)
+            evutil_closesocket(static_cast<evutil_socket_t>(one->near_end));
+        if (one->far_end != INVALID_SOCKET)
+            closesocket(one->far_end);
+    }
+}
+
+void end(world *w)
+{
+    for (int i = 0; i < w->subject_count; ++i)
+        if (w->subjects[i].bev != nullptr)
+            subject_free(&w->subjects[i]);
+    accepting_end(&w->listening);
+    if (!w->out.hung)
+        sync(w);
+    end_connections(w);
+    turn(w, false);
+    if (w->group != nullptr)
+        bufferevent_rate_limit_group_free(w->group);
+    for (int i = 0; i < w->rate_count; ++i)
+        ev_token_bucket_cfg_free(w->rates[i]);
+    event_free(w->tick);
+    event_base_free(w->base);
+}
+
+} // namespace
+
+connection *new_connection(world *w)
+{
+    if (w->connection_count == max_connections)
+        return nullptr;
+    connection *made = &w->connections[w->connection_count];
+    *made = {};
+    made->id = w->connection_count++;
+    made->near_end = made->far_end = INVALID_SOCKET;
+    return made;
+}
+
+void note(world *w, const std::string &line)
+{
+    w->out.lines.push_back(line);
+}
+
+trace run_script(const script &of, base_kind kind)
+{
+    auto w = std::make_unique<world>();
+    w->kind = kind;
+    long blocks = live_blocks;
+    if (!begin(w.get(), of)) {
+        note(w.get(), "cannot begin");
+        w->out.hung = true;
+        return w->out;
+    }
+    for (const operation &next : of.operations) {
+        if (w->out.hung)
+            break;
+        apply(w.get(), next);
+    }
+    end(w.get());
+    if (live_blocks != blocks)
+        note(w.get(), "leaks " + std::to_string(live_blocks - blocks) + " blocks");
+    return w->out;
+}
+
+void count_blocks()
+{
+    event_set_mem_functions(counted_malloc, counted_realloc, counted_free);
+}
+
+} // namespace parity

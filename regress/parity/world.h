@@ -1,0 +1,26 @@
+// Runs a script on one kind of base and writes down what its user would see.
+#ifndef LIBEVENT_IOCP_REGRESS_PARITY_WORLD_H
+#define LIBEVENT_IOCP_REGRESS_PARITY_WORLD_H
+
+#include "script.h"
+
+#include <string>
+#include <vector>
+
+namespace parity {
+
+enum class base_kind { select, iocp };
+
+struct trace {
+    std::vector<std::string> lines;
+    bool hung; // a condition that should have come about did not
+};
+
+trace run_script(const script &of, base_kind kind);
+
+// Counts libevent's live blocks from now on. Before anything else of libevent.
+void count_blocks();
+
+} // namespace parity
+
+#endif

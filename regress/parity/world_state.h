@@ -1,0 +1,43 @@
+// The state of one run of a script (see world.h), for the files that carry it out.
+#ifndef LIBEVENT_IOCP_REGRESS_PARITY_WORLD_STATE_H
+#define LIBEVENT_IOCP_REGRESS_PARITY_WORLD_STATE_H
+
+#include "accepting.h"
+#include "subject.h"
+#include "world.h"
+
+namespace parity {
+
+constexpr int max_connections = 6;
+constexpr int max_rates = 32;
+
+struct world {
+    struct event_base *base;
+    struct event *tick;
+    base_kind kind;
+    subject subjects[max_subjects];
+    int subject_count;
+    connection connections[max_connections];
+    int connection_count;
+    connection *first[max_subjects]; // the one it began with, or NULL
+    accepting listening;
+    struct ev_token_bucket_cfg *rates[max_rates];
+    int rate_count;
+    struct bufferevent_rate_limit_group *group;
+    bool in_group[max_subjects];
+    trace out;
+};
+
+connection *new_connection(world *w);
+void note(world *w, const std::string &line);
+// Runs the loop once, without waiting or until something happens or a millisecond has passed.
+void turn(world *w, bool wait);
+// Runs the loop until nothing more can happen, and logs.
+void sync(world *w);
+// The operation `idle`.
+void idle(world *w, subject *on, int which);
+void apply(world *w, const operation &what);
+
+} // namespace parity
+
+#endif
