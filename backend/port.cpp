@@ -190,26 +190,42 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
     }
 }
 
-bool port_drain(port *draining)
+namespace {
+
+// Collects until `awaited` has ended, or everything if it is NULL. False if that takes longer than the limit.
+bool collect(port *on, const completion *awaited, int64_t limit_us)
 {
-    for (completion *operation = draining->in_flight; operation != nullptr; operation = operation->next)
-        completion_cancel(operation);
     struct evutil_monotonic_timer timer;
     struct timeval start, now, spent;
     evutil_configure_monotonic_time_(&timer, 0);
     evutil_gettime_monotonic_(&timer, &start);
-    int64_t left = drain_limit_us;
-    while (draining->in_flight != nullptr && left > 0) {
+    int64_t left = limit_us;
+    while (on->in_flight != nullptr && (awaited == nullptr || awaited->pending)) {
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
-        if (sys::port_dequeue(draining->face.port, entries, max_packets, left, &count) != 0)
-            break;
-        port_deliver(draining, entries, count);
+        if (left <= 0 || sys::port_dequeue(on->face.port, entries, max_packets, left, &count) != 0)
+            return false;
+        port_deliver(on, entries, count);
         evutil_gettime_monotonic_(&timer, &now);
         evutil_timersub(&now, &start, &spent);
-        left = drain_limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
+        left = limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
     }
-    return draining->in_flight == nullptr;
+    return true;
+}
+
+} // namespace
+
+bool port_drain(port *draining)
+{
+    for (completion *operation = draining->in_flight; operation != nullptr; operation = operation->next)
+        completion_cancel(operation);
+    return collect(draining, nullptr, drain_limit_us);
+}
+
+bool port_await(port *on, completion *awaited)
+{
+    completion_cancel(awaited);
+    return collect(on, awaited, await_limit_us);
 }
 
 } // namespace iocp

@@ -18,6 +18,9 @@ constexpr ULONG max_packets = 128;
 // How long port_drain waits for cancelled operations before it gives up and leaks them.
 constexpr int64_t drain_limit_us = 5 * 1000 * 1000;
 
+// How long port_await waits for one cancelled operation. The kernel usually gives it back within the cancel.
+constexpr int64_t await_limit_us = 1000 * 1000;
+
 struct port {
     struct event_iocp_port face; // first: what libevent calls a port
     backend *owner;              // the base that runs it; NULL for a port launched without one
@@ -50,6 +53,11 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
 
 // Cancels everything and collects until nothing is in flight. True if that succeeded within drain_limit_us.
 bool port_drain(port *draining);
+
+// Cancels one operation and collects until its packet has come; other packets are delivered meanwhile. For the rare
+// moment when what the operation moved must be known before going on. The loop must not be waiting in another thread.
+// False if it did not come within await_limit_us.
+bool port_await(port *on, completion *awaited);
 
 } // namespace iocp
 

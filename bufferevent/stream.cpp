@@ -91,7 +91,7 @@ void stream_detach(stream *self, bool output_lives)
         fd_record_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
-    stream_receive_drop(self);
+    stream_receive_drop(self, output_lives);
     stream_send_drop(self, output_lives && owner != nullptr);
     stream_connect_drop(self);
     if (owner != nullptr)

@@ -279,7 +279,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(bytes);
 }
 
-// The descriptor may live on, and another bufferevent read from it: what came with the connection is not lost.
+// The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
 void give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->face.owner;
@@ -287,7 +287,7 @@ void give_back(stream *self, receive_operation *receiving)
         return;
     early_data left = {receiving->buffer, receiving->end - receiving->begin};
     memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
-    if (socket_keep_early(owner, self->face.fd, left, true))
+    if (socket_keep_early(owner, self->face.fd, left, receiving->came_early))
         receiving->buffer = nullptr;
 }
 
@@ -323,16 +323,20 @@ bool stream_receive_submit(stream *self)
     }
 }
 
-void stream_receive_drop(stream *self)
+void stream_receive_drop(stream *self, bool socket_lives)
 {
     receive_operation *receiving = self->receiving;
-    if (self->receive == receive_state::held && receiving->came_early)
+    backend *owner = self->face.owner;
+    // A buffer in flight may have taken bytes already, or take them before the cancel does.
+    if (socket_lives && owner != nullptr && self->receive == receive_state::pending && receiving->buffer != nullptr &&
+        !EVBASE_NEED_NOTIFY(owner->base))
+        port_await(owner->on, &receiving->operation);
+    if (self->receive == receive_state::held && (socket_lives || receiving->came_early))
         give_back(self, receiving);
     self->receive = receive_state::none;
     self->receiving = nullptr;
     if (receiving == nullptr)
         return;
-    backend *owner = self->face.owner;
     if (owner != nullptr) {
         list_remove(&owner->receives, receiving);
         owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet

@@ -22,7 +22,8 @@ void stream_receive_cancel(stream *self);
 // Nobody wants to read at present: gives up a buffer that is not in use.
 void stream_receive_rest(stream *self);
 // Cancels the receive in flight, and frees what is held.
-void stream_receive_drop(stream *self);
+// If the socket lives on, what was received and not read is kept for the next bufferevent on it.
+void stream_receive_drop(stream *self, bool socket_lives);
 
 } // namespace iocp
 

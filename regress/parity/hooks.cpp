@@ -56,6 +56,9 @@ void act(subject *self, const hook &what)
         break;
     case action::write:
         self->written_much = self->written_much || (what.when != moment::write && what.when != moment::connected);
+        // It fails: whether before or after the first write callback is chance.
+        self->hide_writing =
+            self->hide_writing || (self->on != nullptr && self->on->near_shut && what.when != moment::write);
         subject_write(self, what.bytes);
         break;
     case action::no_callbacks:
