@@ -22,8 +22,6 @@ bool is_sure(const subject *on)
 void set_descriptor(world *w, subject *on, int which)
 {
     connection *to = nullptr;
-    if (!subject_may_move(on))
-        return;
     if (which == 1) {
         to = new_connection(w);
         if (to == nullptr || !connection_make(to, to->id))

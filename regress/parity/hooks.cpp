@@ -24,12 +24,11 @@ void stop_being_sure(subject *self, moment when)
 
 void move_away(subject *self, moment when)
 {
-    // Whether the end was read before a write would be chance, and what is left on a descriptor of its own.
-    bool amid_data = when == moment::read || when == moment::write;
     // Told of the connection, libevent goes on to write: to the descriptor that it had when it began.
     if (when == moment::connected && evbuffer_get_length(bufferevent_get_output(self->bev)) > 0)
         return;
-    if (when == moment::write || (amid_data && subject_owns_descriptor(self) && !handover) || !subject_may_move(self))
+    // Whether the end was read before a write would be chance.
+    if (when == moment::write)
         return;
     stop_being_sure(self, when);
     subject_move(self, nullptr);

@@ -1,7 +1,6 @@
 // Random scripts of bufferevent operations, each run on a base on select and on one on the completion port: both users
 // must see the same. A failing script is printed with its seed, and shrunk on request.
 #include "peer.h"
-#include "subject.h"
 #include "world.h"
 
 #include <event2/thread.h>
@@ -26,7 +25,7 @@ struct settings {
 
 void usage()
 {
-    puts("usage: parity [--seed N] [--count N] [--shrink] [--failures N] [--print] [--only i,j,...] [--handover]\n"
+    puts("usage: parity [--seed N] [--count N] [--shrink] [--failures N] [--print] [--only i,j,...]\n"
          "              [--no-threads]\n"
          "  --seed N       the first script's seed (1)\n"
          "  --count N      how many scripts, each with the next seed (200)\n"
@@ -34,7 +33,6 @@ void usage()
          "  --failures N   stop after so many failing scripts (1)\n"
          "  --print        print scripts and traces\n"
          "  --only i,j     only these operations of the script, and each sync\n"
-         "  --handover     scripts may take a descriptor away from a bufferevent that owns it, with bytes unread\n"
          "  --no-threads   without evthread_use_windows_threads");
 }
 
@@ -47,8 +45,6 @@ bool parse(int count, char **arguments, settings *into)
             into->shrink = true;
         else if (strcmp(name, "--print") == 0)
             into->print = true;
-        else if (strcmp(name, "--handover") == 0)
-            handover = true;
         else if (strcmp(name, "--no-threads") == 0)
             into->threads = false;
         else if (value == nullptr)

@@ -12,8 +12,6 @@ extern "C" {
 
 namespace parity {
 
-bool handover = false;
-
 namespace {
 
 constexpr int held_by_rate = BEV_SUSPEND_BW | BEV_SUSPEND_BW_GROUP;
@@ -221,12 +219,6 @@ void subject_free(subject *self)
 bool subject_owns_descriptor(const subject *self)
 {
     return (self->options & BEV_OPT_CLOSE_ON_FREE) != 0;
-}
-
-bool subject_may_move(const subject *self)
-{
-    bool all_read = self->on == nullptr || self->on->read == self->on->sent;
-    return all_read || handover || !subject_owns_descriptor(self);
 }
 
 void subject_move(subject *self, connection *to)

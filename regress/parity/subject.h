@@ -71,10 +71,6 @@ int subject_enable(subject *self, int events);
 void subject_write(subject *self, int bytes);
 void subject_free(subject *self);
 bool subject_owns_descriptor(const subject *self);
-// Whether bytes that the bufferevent has not read must still be found on a descriptor it gives up though it owns it
-// (BEV_OPT_CLOSE_ON_FREE). On the port they may have been received ahead of need.
-extern bool handover;
-bool subject_may_move(const subject *self);
 // To another connection, or none.
 void subject_move(subject *self, connection *to);
 
