@@ -198,6 +198,8 @@ void apply_settings(world *w, subject *on, const operation &what)
             on->wrong += " bufferevent_priority_set;";
         break;
     default:
+        // One at a time: of two, which comes first could be chance.
+        on->hooks.clear();
         on->hooks.push_back({static_cast<moment>(what.a), static_cast<action>(what.b), what.c});
         break;
     }
