@@ -42,6 +42,9 @@ sys::start_result completion_settle_start(port *on, completion *operation, sys::
 // Asks the kernel to end it early. Nothing if it is idle or was asked before.
 void completion_cancel(completion *operation);
 
+// The starter lets go of an operation in flight, which ends by itself and is freed by its packet.
+void completion_abandon(completion *operation);
+
 // The starter lets go: an operation in flight is cancelled and frees itself by its packet; an idle one is freed now.
 void completion_disown(completion *operation);
 

@@ -91,6 +91,12 @@ void completion_cancel(completion *operation)
     sys::cancel(operation->file, &operation->record.overlapped);
 }
 
+void completion_abandon(completion *operation)
+{
+    EVUTIL_ASSERT(operation->pending && !operation->orphan);
+    operation->orphan = true;
+}
+
 void completion_disown(completion *operation)
 {
     EVUTIL_ASSERT(!operation->orphan);

@@ -1,34 +1,32 @@
 // libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
 #include "backend/socket_registry.h"
-#include "bufferevent/stream.h"
+#include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/stream_send.h"
 
 #include "compat/bufferevent_slot.h"
+#include "compat/http_slot.h"
+
+namespace iocp {
+
+const struct bufferevent_ops *tls_ops;
+
+} // namespace iocp
 
 using namespace iocp;
 
 namespace {
 
-backend *backend_for(const struct bufferevent *bev)
-{
-    return bev->ev_base != nullptr ? backend_of(bev->ev_base) : nullptr;
-}
-
-// The bufferevent's own stream: a descriptor may be watched by others too.
-stream *stream_for(struct bufferevent *bev)
-{
-    evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    return fd >= 0 ? stream_find(fd) : nullptr;
-}
+// An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor.
+constexpr int option_keeps_descriptor = 1 << 24;
 
 void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
-    bool owned = (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0;
+    bool owned = (BEV_UPCAST(bev)->options & (BEV_OPT_CLOSE_ON_FREE | option_keeps_descriptor)) != 0;
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_attach(owner, fd, owned, to_connect);
+    stream_attach(owner, fd, bev, owned, to_connect);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
@@ -125,6 +123,11 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
     return bev;
 }
 
+struct bufferevent *iocp_http_bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options)
+{
+    return bufferevent_socket_new(base, fd, options | option_keeps_descriptor);
+}
+
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
     stream *own = stream_in_use(fd);
@@ -148,8 +151,8 @@ int iocp_finished_connecting(evutil_socket_t fd)
 int bufferevent_async_can_connect_(struct bufferevent *bev)
 {
     backend *owner = backend_for(bev);
-    if (owner == nullptr || bev->be_ops != &iocp_bufferevent_ops ||
-        event_get_win32_extension_fns_()->ConnectEx == nullptr)
+    bool ours = bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
+    if (owner == nullptr || !ours || event_get_win32_extension_fns_()->ConnectEx == nullptr)
         return 0;
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
@@ -168,7 +171,7 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         attach(bev, fd, true);
     stream *own = stream_find(fd);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0)
-        return enable(bev, EV_WRITE);
+        return bev->be_ops->enable(bev, EV_WRITE);
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
         result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
     else {
@@ -176,7 +179,7 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
             stream_detach(own, true);
         result = evutil_socket_connect_(&fd, address, length);
     }
-    if (result < 0 || enable(bev, EV_WRITE) != 0)
+    if (result < 0 || bev->be_ops->enable(bev, EV_WRITE) != 0)
         return -1;
     if (result == 2)
         bev_private->connection_refused = 1;
@@ -217,8 +220,8 @@ int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 int evutil_closesocket(evutil_socket_t fd)
 {
     stream *own = stream_find(fd);
-    if (own != nullptr)
-        stream_closing(own);
+    if (own != nullptr && stream_closing(own))
+        return 0;
     socket_forget(fd);
     int error = sys::close_socket(static_cast<SOCKET>(fd));
     if (error != 0)

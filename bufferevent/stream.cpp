@@ -2,6 +2,7 @@
 #include "backend/fd_record.h"
 #include "backend/socket_registry.h"
 #include "bufferevent/stream_connect.h"
+#include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
 #include "bufferevent/stream_send.h"
 
@@ -28,6 +29,7 @@ short stream_submit(source *face)
     short ready = 0;
     if (self->connect == connect_state::pending)
         return 0;
+    stream_queue_submit(self);
     if ((face->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
         ready |= EV_READ;
     if ((face->wanted & EV_WRITE) != 0 && stream_send_ready(self)) {
@@ -63,7 +65,7 @@ void take_early(stream *self)
 
 } // namespace
 
-stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect)
+stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
     if (owner->draining || (!to_connect && !is_connected_stream(socket)))
@@ -72,6 +74,7 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_co
     if (self == nullptr)
         return nullptr;
     source_init(&self->face, &stream_ops, owner, fd);
+    self->holder = holder;
     self->may_prefetch = owned;
     if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
         mm_free(self);
@@ -92,6 +95,7 @@ void stream_detach(stream *self, bool output_lives)
         socket_clear_source(&self->face);
     }
     stream_receive_drop(self, output_lives);
+    stream_queue_drop(self);
     stream_send_drop(self, output_lives && owner != nullptr);
     stream_connect_drop(self);
     if (owner != nullptr)
@@ -99,14 +103,24 @@ void stream_detach(stream *self, bool output_lives)
     mm_free(self);
 }
 
-void stream_closing(stream *self)
+void stream_step_aside(stream *self)
+{
+    if (self->connect == connect_state::pending)
+        self->steps_aside = true;
+    else
+        stream_detach(self, true);
+}
+
+bool stream_closing(stream *self)
 {
     backend *owner = self->face.owner;
     if (owner == nullptr)
-        return;
+        return false;
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     stream_receive_cancel(self);
+    bool lingers = stream_queue_linger(self);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    return lingers;
 }
 
 stream *stream_find(evutil_socket_t fd)

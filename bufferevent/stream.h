@@ -30,6 +30,8 @@ struct connect_operation;
 // 16 KiB by default): what is in flight is bounded, since the kernel may lock it in memory.
 constexpr unsigned max_receive_size = 256 * 1024;
 constexpr unsigned max_send_size = 1024 * 1024;
+// The same for bytes received for a reader with memory of its own (see stream_queue.h).
+constexpr unsigned max_take_size = 64 * 1024;
 
 enum class receive_state : unsigned char {
     none,     // nothing asked, nothing known
@@ -43,11 +45,14 @@ enum class receive_state : unsigned char {
 enum class connect_state : unsigned char { none, pending, succeeded, failed };
 
 struct stream {
-    source face; // first: a source is cast to its stream
+    source face;        // first: a source is cast to its stream
+    const void *holder; // the bufferevent that brought it
     receive_operation *receiving;
     send_operation *sending;
     send_operation *blocked_by; // a send of the same evbuffer on the descriptor before this one (see stream_send.h)
     connect_operation *connecting;
+    struct evbuffer *queued; // to be sent, see stream_queue.h; NULL: nothing ever was
+    int queue_error;
     int receive_error;
     int connect_error;
     unsigned receive_size; // of the next receive with a buffer
@@ -59,6 +64,7 @@ struct stream {
     bool may_prefetch;  // bytes may be received before they are asked for
     bool send_again;    // the kernel had no memory for a send: wait before the next
     bool receive_again; // nor for a receive
+    bool steps_aside;   // once its connect has ended
 };
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
@@ -69,13 +75,17 @@ struct stream {
 //
 // `owned` says that the descriptor is closed with its bufferevent. Only then may bytes be received ahead of need:
 // otherwise the program may take the descriptor back at any time and find bytes gone.
-stream *stream_attach(backend *owner, evutil_socket_t fd, bool owned, bool to_connect);
+stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect);
 // Lets go of the socket: cancels what is in flight. `output_lives` says that the evbuffer of a send in flight will be
 // sent on another socket.
 void stream_detach(stream *self, bool output_lives);
 
-// The descriptor is about to be closed by somebody who does not know of the stream.
-void stream_closing(stream *self);
+// From now on somebody else reads and writes the socket, which is watched for readiness. A connect in flight goes on.
+// The stream may be freed by this.
+void stream_step_aside(stream *self);
+
+// The descriptor is about to be closed by somebody who does not know of the stream. True: it is closed later.
+bool stream_closing(stream *self);
 
 // The stream of a descriptor, or NULL.
 stream *stream_find(evutil_socket_t fd);

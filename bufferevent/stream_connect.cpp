@@ -1,4 +1,5 @@
 #include "bufferevent/stream_connect.h"
+#include "backend/fd_record.h"
 
 namespace iocp {
 
@@ -23,13 +24,28 @@ void connect_freed(completion *operation, int, DWORD)
     mm_free(operation);
 }
 
+// Whoever reads and writes from here on is told by a poll; of a failure now, since a poll may not know of it.
+void step_aside(stream *self)
+{
+    backend *owner = self->face.owner;
+    short wanted = self->face.wanted;
+    bool failed = self->connect == connect_state::failed;
+    self->connect = connect_state::none;
+    fd_record_fall_back(owner, &self->face);
+    if (failed && wanted != 0 && !owner->draining)
+        evmap_io_active_(owner->base, self->face.fd, wanted);
+}
+
 void connect_ended(completion *operation, int error, DWORD)
 {
     stream *self = reinterpret_cast<connect_operation *>(operation)->owner;
     self->connecting = nullptr;
     mm_free(operation);
     connect_settled(self, error);
-    source_ready(&self->face, EV_WRITE);
+    if (self->steps_aside)
+        step_aside(self);
+    else
+        source_ready(&self->face, EV_WRITE);
 }
 
 int start(stream *self, const struct sockaddr *address, int length)

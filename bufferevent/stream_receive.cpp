@@ -1,14 +1,9 @@
 #include "bufferevent/stream_receive.h"
+#include "bufferevent/receive_operation.h"
 
 namespace iocp {
 
 namespace {
-
-// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly empty.
-constexpr unsigned first_receive_size = 2048;
-
-// A buffer that has waited this many turns of the loop may be called back for a busier connection.
-constexpr uint64_t cold_after_turns = 64;
 
 // A connection that may read less than this at a time is held back on purpose (rate limit, high watermark): nothing is
 // received for it ahead of need. libevent's default allows this much.
@@ -17,100 +12,9 @@ constexpr unsigned unlimited_read = 16 * 1024;
 // From here on a filled buffer is handed to the evbuffer as it is, rather than copied.
 constexpr unsigned handover_size = 8 * 1024;
 
-} // namespace
-
-struct receive_operation {
-    completion operation; // first
-    stream *owner;        // not looked at once disowned
-    char *buffer;         // NULL: the receive is of zero bytes
-    unsigned capacity;
-    unsigned begin; // held bytes: buffer[begin, end)
-    unsigned end;
-    uint64_t started_turn;
-    receive_operation *newer; // the budget's list, while in flight with a buffer
-    receive_operation *older;
-    bool in_list;
-    bool came_early; // the held bytes came with the connection
-};
-
-namespace {
-
 receive_operation *from_completion(completion *operation)
 {
     return reinterpret_cast<receive_operation *>(operation);
-}
-
-void list_append(receive_budget *budget, receive_operation *receiving)
-{
-    receiving->newer = nullptr;
-    receiving->older = budget->newest;
-    if (budget->newest != nullptr)
-        budget->newest->newer = receiving;
-    else
-        budget->oldest = receiving;
-    budget->newest = receiving;
-    receiving->in_list = true;
-}
-
-void list_remove(receive_budget *budget, receive_operation *receiving)
-{
-    if (!receiving->in_list)
-        return;
-    if (receiving->older != nullptr)
-        receiving->older->newer = receiving->newer;
-    else
-        budget->oldest = receiving->newer;
-    if (receiving->newer != nullptr)
-        receiving->newer->older = receiving->older;
-    else
-        budget->newest = receiving->older;
-    receiving->in_list = false;
-}
-
-void release_buffer(backend *owner, receive_operation *receiving)
-{
-    if (receiving->buffer == nullptr)
-        return;
-    mm_free(receiving->buffer);
-    receiving->buffer = nullptr;
-    if (owner != nullptr) {
-        EVUTIL_ASSERT(owner->receives.spent >= receiving->capacity);
-        owner->receives.spent -= receiving->capacity;
-    }
-    receiving->capacity = 0;
-}
-
-// Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
-void call_back_coldest(backend *owner)
-{
-    receive_operation *coldest = owner->receives.oldest;
-    if (coldest == nullptr || owner->turn - coldest->started_turn < cold_after_turns)
-        return;
-    list_remove(&owner->receives, coldest);
-    coldest->owner->warm = false;
-    completion_cancel(&coldest->operation);
-}
-
-// Gives the operation a buffer if its connection deserves one and the budget has room.
-void provide_buffer(stream *self, receive_operation *receiving)
-{
-    backend *owner = self->face.owner;
-    if (!self->may_prefetch || !self->warm) {
-        release_buffer(owner, receiving);
-        return;
-    }
-    if (receiving->buffer != nullptr && receiving->capacity == self->receive_size)
-        return;
-    release_buffer(owner, receiving);
-    if (owner->receives.spent + self->receive_size > receive_budget_bytes) {
-        call_back_coldest(owner);
-        return;
-    }
-    receiving->buffer = static_cast<char *>(mm_malloc(self->receive_size));
-    if (receiving->buffer == nullptr)
-        return; // zero bytes, then
-    receiving->capacity = self->receive_size;
-    owner->receives.spent += receiving->capacity;
 }
 
 // How a receive went, be it by packet or at once.
@@ -135,7 +39,7 @@ void receive_ended(completion *operation, int error, DWORD bytes)
 {
     receive_operation *receiving = from_completion(operation);
     stream *self = receiving->owner;
-    list_remove(&self->face.owner->receives, receiving);
+    receive_list_remove(&self->face.owner->receives, receiving);
     self->receive = outcome(receiving, error, bytes, &self->receive_error);
     source_ready(&self->face, self->receive == receive_state::none ? 0 : EV_READ);
 }
@@ -174,7 +78,7 @@ bool start(stream *self)
     receive_operation *receiving = operation_for(self);
     if (receiving == nullptr)
         return retry_later(self);
-    provide_buffer(self, receiving);
+    receive_provide_buffer(self, receiving);
     backend *owner = self->face.owner;
     auto socket = static_cast<SOCKET>(self->face.fd);
     WSABUF buffer = {receiving->capacity, receiving->buffer};
@@ -185,7 +89,7 @@ bool start(stream *self)
         self->receive = receive_state::pending;
         receiving->started_turn = owner->turn;
         if (receiving->buffer != nullptr)
-            list_append(&owner->receives, receiving);
+            receive_list_append(&owner->receives, receiving);
         return false;
     }
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
@@ -279,6 +183,43 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(bytes);
 }
 
+// Receives what is there into the operation's own buffer, where it is held.
+void fill(stream *self)
+{
+    backend *owner = self->face.owner;
+    receive_operation *receiving = operation_for(self);
+    if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
+        self->receive = receive_state::none;
+        self->receive_again = true;
+        return;
+    }
+    WSABUF buffer = {receiving->capacity, receiving->buffer};
+    DWORD bytes = 0;
+    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
+    if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
+        self->receive = receive_state::none;
+        self->receive_again = error == WSAENOBUFS;
+    } else {
+        self->receive = outcome(receiving, error, bytes, &self->receive_error);
+    }
+}
+
+int take_part(stream *self, char *into, int at_most)
+{
+    receive_operation *receiving = self->receiving;
+    unsigned length = receiving->end - receiving->begin;
+    if (length > static_cast<unsigned>(at_most))
+        length = static_cast<unsigned>(at_most);
+    memcpy(into, receiving->buffer + receiving->begin, length);
+    receiving->begin += length;
+    if (receiving->begin == receiving->end) {
+        receiving->came_early = false;
+        self->receive = receive_state::none;
+        adapt_size(self, receiving->capacity, receiving->end);
+    }
+    return static_cast<int>(length);
+}
+
 // The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
 void give_back(stream *self, receive_operation *receiving)
 {
@@ -338,11 +279,37 @@ void stream_receive_drop(stream *self, bool socket_lives)
     if (receiving == nullptr)
         return;
     if (owner != nullptr) {
-        list_remove(&owner->receives, receiving);
+        receive_list_remove(&owner->receives, receiving);
         owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet
     }
     receiving->capacity = 0;
     completion_disown(&receiving->operation);
+}
+
+size_t stream_receive_held(const stream *self)
+{
+    return self->receive == receive_state::held ? self->receiving->end - self->receiving->begin : 0;
+}
+
+int stream_receive_take(stream *self, char *into, int at_most)
+{
+    // Otherwise what there may be is found out by the next receive, and no call need ask.
+    if (self->receive == receive_state::readable)
+        fill(self);
+    self->read_limit = max_take_size;
+    switch (self->receive) {
+    case receive_state::held:
+        return take_part(self, into, at_most);
+    case receive_state::ended:
+        return 0;
+    case receive_state::failed:
+        self->receive = receive_state::none;
+        WSASetLastError(self->receive_error);
+        return -1;
+    default:
+        WSASetLastError(WSAEWOULDBLOCK);
+        return -1;
+    }
 }
 
 void stream_receive_cancel(stream *self)
@@ -354,7 +321,7 @@ void stream_receive_cancel(stream *self)
 void stream_receive_rest(stream *self)
 {
     if (self->receiving != nullptr && self->receive == receive_state::none)
-        release_buffer(self->face.owner, self->receiving);
+        receive_release_buffer(self->face.owner, self->receiving);
 }
 
 int stream_read(stream *self, struct evbuffer *input, int at_most)

@@ -17,6 +17,10 @@ namespace iocp {
 bool stream_receive_hold(stream *self, early_data early);
 // Starts a receive if there is none. True if the stream is readable now.
 bool stream_receive_submit(stream *self);
+// How many bytes were received and wait to be read.
+size_t stream_receive_held(const stream *self);
+// As stream_read, into the caller's memory, and nothing is asked of the kernel unless it is known to have something.
+int stream_receive_take(stream *self, char *into, int at_most);
 // Ends a receive in flight: closing a socket under one would make Windows reset the connection.
 void stream_receive_cancel(stream *self);
 // Nobody wants to read at present: gives up a buffer that is not in use.

@@ -1,4 +1,5 @@
 #include "bufferevent/stream_send.h"
+#include "backend/socket_registry.h"
 
 namespace iocp {
 
@@ -10,11 +11,13 @@ struct send_operation {
     stream *owner;           // whom to tell; NULL when stranded with no stream waiting
     send_operation *next;    // in the backend's list of stranded sends
     struct evbuffer *output; // whose chains these are
+    SOCKET socket;
     struct evbuffer_chain *chains[max_gathered];
     int chain_count;
     int error;
     DWORD sent;
     bool has_ended; // and its outcome has not been taken yet
+    bool closes;    // the socket was closed meanwhile, as far as its program knows: its packet does it
 };
 
 namespace {
@@ -46,6 +49,10 @@ void send_freed(completion *operation, int, DWORD)
 {
     send_operation *sending = from_completion(operation);
     unpin(sending);
+    if (sending->closes) {
+        socket_forget(static_cast<evutil_socket_t>(sending->socket));
+        sys::close_socket(sending->socket);
+    }
     mm_free(sending);
 }
 
@@ -101,7 +108,8 @@ int settle(struct evbuffer *output, send_operation *sending, int error, DWORD by
     return -1;
 }
 
-int start(stream *self, struct evbuffer *output, size_t at_most)
+// `locked`: the caller holds the base's lock.
+int start(stream *self, struct evbuffer *output, size_t at_most, bool locked)
 {
     backend *owner = self->face.owner;
     send_operation *sending = operation_for(self);
@@ -111,13 +119,15 @@ int start(stream *self, struct evbuffer *output, size_t at_most)
     }
     WSABUF buffers[max_gathered];
     int count = gather(sending, output, at_most, buffers);
-    auto socket = static_cast<SOCKET>(self->face.fd);
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    auto socket = sending->socket = static_cast<SOCKET>(self->face.fd);
+    if (!locked)
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     OVERLAPPED *overlapped = completion_begin(owner->on, &sending->operation, reinterpret_cast<HANDLE>(socket));
     sys::start_result result =
         completion_settle_start(owner->on, &sending->operation,
                                 sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    if (!locked)
+        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     if (result.how == sys::started::pending)
         return would_block();
     if (result.how == sys::started::failed && result.error == WSAENOBUFS) {
@@ -152,16 +162,7 @@ int settle_stranded(stream *self, struct evbuffer *output)
     return sent;
 }
 
-} // namespace
-
-bool stream_send_ready(const stream *self)
-{
-    if (self->blocked_by != nullptr && !self->blocked_by->has_ended)
-        return false;
-    return self->sending == nullptr || !self->sending->operation.pending;
-}
-
-int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
+int write(stream *self, struct evbuffer *output, ev_ssize_t at_most, bool locked)
 {
     int result;
     EVBUFFER_LOCK(output);
@@ -179,10 +180,45 @@ int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
     } else {
         if (at_most >= 0 && static_cast<size_t>(at_most) < length)
             length = static_cast<size_t>(at_most);
-        result = start(self, output, length < max_send_size ? length : max_send_size);
+        result = start(self, output, length < max_send_size ? length : max_send_size, locked);
     }
     EVBUFFER_UNLOCK(output);
     return result;
+}
+
+} // namespace
+
+bool stream_send_ready(const stream *self)
+{
+    if (self->blocked_by != nullptr && !self->blocked_by->has_ended)
+        return false;
+    return self->sending == nullptr || !self->sending->operation.pending;
+}
+
+int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
+{
+    return write(self, output, at_most, false);
+}
+
+int stream_send_locked(stream *self, struct evbuffer *own)
+{
+    return write(self, own, -1, true);
+}
+
+bool stream_send_has_ended(const stream *self)
+{
+    return self->sending != nullptr && self->sending->has_ended;
+}
+
+bool stream_send_abandon(stream *self, bool closes)
+{
+    send_operation *sending = self->sending;
+    if (sending == nullptr || !sending->operation.pending)
+        return false;
+    self->sending = nullptr;
+    sending->closes = closes;
+    completion_abandon(&sending->operation);
+    return true;
 }
 
 void stream_send_drop(stream *self, bool output_lives)

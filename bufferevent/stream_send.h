@@ -16,6 +16,12 @@ namespace iocp {
 
 // True if a write would not have to wait for a send.
 bool stream_send_ready(const stream *self);
+// As stream_write, for an evbuffer of our own that nobody else knows; the base's lock is held.
+int stream_send_locked(stream *self, struct evbuffer *own);
+// True if a send has ended and its outcome has not been taken.
+bool stream_send_has_ended(const stream *self);
+// Lets a send in flight end by itself. `closes`: it then closes the socket. False if there is none.
+bool stream_send_abandon(stream *self, bool closes);
 // Cancels the send in flight. It is stranded if `output_lives`, and frees itself by its packet if not.
 void stream_send_drop(stream *self, bool output_lives);
 // The evbuffer is going away: sends of it that were stranded are let go.

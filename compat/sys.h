@@ -85,6 +85,8 @@ start_result receive(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *ov
 start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips);
 // Receives what is there, without waiting: 0 or an error (WSAEWOULDBLOCK); *bytes is 0 at the end of the stream.
 int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
+// Sends what fits, without waiting: 0 or an error (WSAEWOULDBLOCK).
+int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 // WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below).
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips);
 // Binds to the wildcard address, as ConnectEx requires; an already bound socket is left as it is.

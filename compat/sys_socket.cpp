@@ -152,6 +152,11 @@ int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
     return WSARecv(socket, buffers, count, bytes, &flags, nullptr, nullptr) == 0 ? 0 : WSAGetLastError();
 }
 
+int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
+{
+    return WSASend(socket, buffers, count, bytes, 0, nullptr, nullptr) == 0 ? 0 : WSAGetLastError();
+}
+
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips)
 {
     LPFN_CONNECTEX connect_ex;

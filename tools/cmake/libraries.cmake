@@ -73,7 +73,7 @@ libevent_iocp_library(extra event_extra_static)
 target_link_libraries(libevent_iocp_extra PUBLIC libevent_iocp_core)
 
 if(LIBEVENT_IOCP_OPENSSL)
-    libevent_iocp_library(openssl event_openssl_static)
+    libevent_iocp_library(openssl event_openssl_static ${SEAM_OPENSSL_SOURCES})
     target_include_directories(libevent_iocp_openssl PRIVATE ${OPENSSL_INCLUDE_DIR})
     target_link_libraries(libevent_iocp_openssl PUBLIC
         libevent_iocp_core OpenSSL::SSL OpenSSL::Crypto crypt32)

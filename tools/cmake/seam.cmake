@@ -10,7 +10,9 @@ set(SEAM_DROP
 set(SEAM_SLOTS
     "event.c             compat/event_slot.h"
     "bufferevent_sock.c  compat/bufferevent_slot.h"
-    "listener.c          compat/listener_slot.h")
+    "listener.c          compat/listener_slot.h"
+    "http.c              compat/http_slot.h"
+    "bufferevent_openssl.c compat/openssl_slot.h")
 
 # libevent's files compiled with a macro: "file macro". Renaming the select backend leaves its name
 # free, so that event.c's table can hold our second entry behind it.
@@ -18,11 +20,13 @@ set(SEAM_DEFINES
     "win32select.c win32ops=iocp_stock_select_ops"
     "evutil.c evutil_closesocket=iocp_stock_evutil_closesocket")
 
-# Our own sources, all of which go into event_core.
+# Our own sources of event_core, and of event_openssl.
 file(GLOB SEAM_SOURCES CONFIGURE_DEPENDS
     ${LIBEVENT_IOCP_DIR}/backend/*.cpp
     ${LIBEVENT_IOCP_DIR}/bufferevent/*.cpp
     ${LIBEVENT_IOCP_DIR}/compat/*.cpp)
+file(GLOB SEAM_OPENSSL_SOURCES CONFIGURE_DEPENDS
+    ${LIBEVENT_IOCP_DIR}/bufferevent/openssl/*.cpp)
 
 # Public headers that we add to libevent's.
 file(GLOB SEAM_PUBLIC_HEADERS CONFIGURE_DEPENDS

@@ -1,0 +1,191 @@
+// libevent's TLS socket bufferevent on a port: where its functions meet the stream (see compat/openssl_slot.h). As with
+// socket_bufferevent.cpp, libevent's own code runs on top, and only how the bytes of the connection move is ours.
+//
+// A program may have given its SSL a BIO of its own. That is left in place, and the socket is watched for readiness.
+#include "bufferevent/bufferevent_stream.h"
+#include "bufferevent/openssl/tls_bio.h"
+#include "bufferevent/stream_queue.h"
+#include "bufferevent/stream_receive.h"
+
+#include "compat/openssl_slot.h"
+
+#include <openssl/ssl.h>
+
+using namespace iocp;
+
+namespace {
+
+bool closes_descriptor(struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0;
+}
+
+// The BIO for both directions, if it is ours to choose: libevent's socket BIO, unused yet (what an SSL has moved is
+// counted by its BIO, and charged to rate limits), or one that we have put there.
+BIO *own_bio(SSL *ssl)
+{
+    BIO *bio = SSL_get_rbio(ssl);
+    if (bio == nullptr || bio != SSL_get_wbio(ssl))
+        return nullptr;
+    if (is_tls_bio(bio))
+        return bio;
+    bool unused = BIO_number_read(bio) == 0 && BIO_number_written(bio) == 0;
+    return BIO_method_type(bio) == BIO_TYPE_SOCKET && unused ? bio : nullptr;
+}
+
+// What the BIO had from an earlier stream of the same socket is read first.
+void hand_over_kept(stream *own, BIO *bio)
+{
+    early_data kept = tls_bio_take_kept(bio);
+    if (kept.bytes != nullptr && (own->receive != receive_state::none || !stream_receive_hold(own, kept)))
+        tls_bio_keep(bio, kept);
+}
+
+// False for want of memory.
+bool put_own_bio(SSL *ssl, evutil_socket_t fd, const void *holder)
+{
+    BIO *chosen = tls_bio_new(fd, holder);
+    if (chosen != nullptr)
+        SSL_set_bio(ssl, chosen, chosen);
+    return chosen != nullptr;
+}
+
+void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
+{
+    backend *owner = backend_for(bev);
+    SSL *ssl = bufferevent_openssl_get_ssl(bev);
+    BIO *present = own_bio(ssl);
+    if (owner == nullptr || fd < 0 || present == nullptr)
+        return;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream *own = stream_for(bev);
+    if (own == nullptr) // OpenSSL reads whole records, ahead of need, wherever they come from: so may we
+        own = stream_attach(owner, fd, bev, true, to_connect);
+    bool has_own_bio = is_tls_bio(present);
+    if (own != nullptr && has_own_bio) {
+        tls_bio_set_holder(present, bev);
+        hand_over_kept(own, present);
+    }
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    if (own != nullptr && !has_own_bio && !put_own_bio(ssl, fd, bev))
+        stream_detach(own, true);
+}
+
+// The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
+void let_go(struct bufferevent *bev)
+{
+    stream *own = stream_for(bev);
+    if (own == nullptr)
+        return;
+    backend *owner = own->face.owner;
+    evutil_socket_t fd = own->face.fd;
+    stream_detach(own, true);
+    BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
+    early_data left = {nullptr, 0};
+    if (owner != nullptr && is_tls_bio(bio))
+        left = socket_take_early(owner, fd);
+    if (left.bytes != nullptr)
+        tls_bio_keep(bio, left);
+}
+
+int enable(struct bufferevent *bev, short events)
+{
+    return bufferevent_ops_openssl.enable(bev, events);
+}
+
+int disable(struct bufferevent *bev, short events)
+{
+    return bufferevent_ops_openssl.disable(bev, events);
+}
+
+void unlink(struct bufferevent *bev)
+{
+    bufferevent_ops_openssl.unlink(bev);
+}
+
+// libevent closes the descriptor that the BIO names. A send that is in flight then does it instead.
+void destruct(struct bufferevent *bev)
+{
+    stream *own = stream_for(bev);
+    if (own != nullptr) {
+        bool lingers = closes_descriptor(bev) && stream_closing(own);
+        stream_detach(own, false);
+        if (lingers)
+            BIO_set_fd(SSL_get_wbio(bufferevent_openssl_get_ssl(bev)), -1, BIO_NOCLOSE);
+    }
+    bufferevent_ops_openssl.destruct(bev);
+}
+
+int adjust_timeouts(struct bufferevent *bev)
+{
+    return bufferevent_ops_openssl.adj_timeouts(bev);
+}
+
+int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
+{
+    return bufferevent_ops_openssl.flush(bev, events, mode);
+}
+
+int set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
+{
+    backend *owner = backend_for(bev);
+    bool to_connect = owner != nullptr && owner->connecting == bev;
+    if (to_connect)
+        owner->connecting = nullptr;
+    stream *own = stream_for(bev);
+    if (own != nullptr) // what it has received is kept for the next stream of its socket
+        stream_detach(own, true);
+    int result = bufferevent_ops_openssl.ctrl(bev, BEV_CTRL_SET_FD, data);
+    if (result == 0)
+        attach(bev, data->fd, to_connect);
+    return result;
+}
+
+int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
+{
+    if (op == BEV_CTRL_SET_FD)
+        return set_descriptor(bev, data);
+    if (op == BEV_CTRL_CANCEL_ALL &&
+        !closes_descriptor(bev)) // bufferevent_free: the program may use the socket at once
+        let_go(bev);
+    return bufferevent_ops_openssl.ctrl(bev, op, data);
+}
+
+} // namespace
+
+extern "C" {
+
+const struct bufferevent_ops iocp_bufferevent_ops_openssl = {
+    "ssl",           evutil_offsetof(struct bufferevent_private, bev),
+    enable,          disable,
+    unlink,          destruct,
+    adjust_timeouts, flush,
+    control,
+};
+
+struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evutil_socket_t fd, SSL *ssl,
+                                                   enum bufferevent_ssl_state state, int options)
+{
+    struct bufferevent *bev = iocp_stock_bufferevent_openssl_socket_new(base, fd, ssl, state, options);
+    if (bev == nullptr || backend_for(bev) == nullptr)
+        return bev;
+    // What libevent allocates begins with what every bufferevent begins with.
+    EVUTIL_ASSERT(bufferevent_ops_openssl.mem_offset == iocp_bufferevent_ops_openssl.mem_offset);
+    tls_ops = &iocp_bufferevent_ops_openssl;
+    bev->be_ops = &iocp_bufferevent_ops_openssl;
+    attach(bev, bufferevent_getfd(bev), false);
+    return bev;
+}
+
+// The last of the output is about to be drained: what OpenSSL has made of it goes first, so that a program which finds
+// the output empty may shut the connection down.
+int iocp_tls_drain(struct evbuffer *output, size_t length)
+{
+    const struct bufferevent *bev = output->parent;
+    bool ours = bev != nullptr && bev->be_ops == &iocp_bufferevent_ops_openssl;
+    stream *own = ours && length >= evbuffer_get_length(output) ? stream_for(bev) : nullptr;
+    if (own != nullptr)
+        stream_flush(own);
+    return evbuffer_drain(output, length);
+}
+}

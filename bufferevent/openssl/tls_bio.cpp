@@ -1,0 +1,241 @@
+#include "bufferevent/openssl/tls_bio.h"
+#include "bufferevent/stream_queue.h"
+#include "bufferevent/stream_receive.h"
+
+#include <atomic>
+
+namespace iocp {
+
+namespace {
+
+constexpr char method_name[] = "libevent-iocp stream";
+
+struct tls_bio {
+    evutil_socket_t fd;
+    const void *holder;
+    early_data kept;
+    unsigned kept_from; // kept.bytes before this one have been read
+    bool at_end;
+};
+
+tls_bio *from_bio(BIO *bio)
+{
+    return static_cast<tls_bio *>(BIO_get_data(bio));
+}
+
+int take_kept(tls_bio *self, char *into, int at_most)
+{
+    unsigned length = self->kept.length - self->kept_from;
+    if (length > static_cast<unsigned>(at_most))
+        length = static_cast<unsigned>(at_most);
+    memcpy(into, self->kept.bytes + self->kept_from, length);
+    self->kept_from += length;
+    if (self->kept_from == self->kept.length) {
+        mm_free(self->kept.bytes);
+        self->kept = {nullptr, 0};
+    }
+    return static_cast<int>(length);
+}
+
+// On a socket without a stream: as the kernel has it.
+int settle(int error, DWORD bytes)
+{
+    if (error == 0)
+        return static_cast<int>(bytes);
+    WSASetLastError(error);
+    return -1;
+}
+
+int receive(tls_bio *self, char *into, int at_most)
+{
+    if (self->kept.bytes != nullptr)
+        return take_kept(self, into, at_most);
+    stream *own = stream_in_use(self->fd);
+    if (own != nullptr)
+        return stream_take(own, into, at_most);
+    WSABUF buffer = {static_cast<ULONG>(at_most), into};
+    DWORD bytes = 0;
+    int error = sys::receive_now(static_cast<SOCKET>(self->fd), &buffer, 1, &bytes);
+    return settle(error, bytes);
+}
+
+int send(const tls_bio *self, const char *bytes, int length)
+{
+    stream *own = stream_in_use(self->fd);
+    if (own != nullptr)
+        return stream_put(own, bytes, length);
+    WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
+    DWORD sent = 0;
+    int error = sys::send_now(static_cast<SOCKET>(self->fd), &buffer, 1, &sent);
+    return settle(error, sent);
+}
+
+int bio_read(BIO *bio, char *into, int at_most)
+{
+    tls_bio *self = from_bio(bio);
+    BIO_clear_retry_flags(bio);
+    if (into == nullptr || at_most <= 0)
+        return 0;
+    int got = receive(self, into, at_most);
+    self->at_end = got == 0;
+    if (got < 0 && WSAGetLastError() == WSAEWOULDBLOCK)
+        BIO_set_retry_read(bio);
+    return got;
+}
+
+int bio_write(BIO *bio, const char *bytes, int length)
+{
+    BIO_clear_retry_flags(bio);
+    if (bytes == nullptr || length <= 0)
+        return 0;
+    int sent = send(from_bio(bio), bytes, length);
+    if (sent < 0 && WSAGetLastError() == WSAEWOULDBLOCK)
+        BIO_set_retry_write(bio);
+    return sent;
+}
+
+int bio_puts(BIO *bio, const char *text)
+{
+    return bio_write(bio, text, static_cast<int>(strlen(text)));
+}
+
+long bytes_waiting(const tls_bio *self)
+{
+    if (self->kept.bytes != nullptr)
+        return static_cast<long>(self->kept.length - self->kept_from);
+    stream *own = stream_in_use(self->fd);
+    return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
+}
+
+long flush(const tls_bio *self)
+{
+    stream *own = stream_in_use(self->fd);
+    return own == nullptr || stream_flush(own) == 0 ? 1 : -1;
+}
+
+long get_descriptor(const tls_bio *self, void *into)
+{
+    if (into != nullptr)
+        *static_cast<int *>(into) = static_cast<int>(self->fd);
+    return static_cast<long>(self->fd);
+}
+
+long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    tls_bio *self = from_bio(bio);
+    switch (command) {
+    case BIO_C_GET_FD:
+        return get_descriptor(self, pointer);
+    case BIO_C_SET_FD:
+        self->fd = *static_cast<int *>(pointer);
+        return 1;
+    case BIO_CTRL_GET_CLOSE:
+        return BIO_get_shutdown(bio);
+    case BIO_CTRL_SET_CLOSE:
+        BIO_set_shutdown(bio, static_cast<int>(number));
+        return 1;
+    case BIO_CTRL_EOF:
+        return self->at_end ? 1 : 0;
+    case BIO_CTRL_PENDING:
+        return bytes_waiting(self);
+    case BIO_CTRL_FLUSH:
+        return flush(self);
+    case BIO_CTRL_DUP:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+int bio_destroy(BIO *bio)
+{
+    tls_bio *self = bio != nullptr ? from_bio(bio) : nullptr;
+    if (self == nullptr)
+        return 0;
+    stream *own = stream_find(self->fd);
+    if (own != nullptr && own->holder == self->holder)
+        stream_step_aside(own);
+    mm_free(self->kept.bytes);
+    mm_free(self);
+    BIO_set_data(bio, nullptr);
+    return 1;
+}
+
+BIO_METHOD *make_method()
+{
+    int type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
+    BIO_METHOD *made = BIO_meth_new(type, method_name);
+    if (made == nullptr)
+        return nullptr;
+    BIO_meth_set_read(made, bio_read);
+    BIO_meth_set_write(made, bio_write);
+    BIO_meth_set_puts(made, bio_puts);
+    BIO_meth_set_ctrl(made, bio_ctrl);
+    BIO_meth_set_destroy(made, bio_destroy);
+    return made;
+}
+
+std::atomic<BIO_METHOD *> the_method{nullptr};
+
+const BIO_METHOD *method()
+{
+    BIO_METHOD *present = the_method;
+    if (present != nullptr)
+        return present;
+    BIO_METHOD *made = make_method();
+    if (the_method.compare_exchange_strong(present, made))
+        return made;
+    BIO_meth_free(made); // another thread was first
+    return present;
+}
+
+} // namespace
+
+BIO *tls_bio_new(evutil_socket_t fd, const void *holder)
+{
+    auto *self = static_cast<tls_bio *>(mm_calloc(1, sizeof(tls_bio)));
+    const BIO_METHOD *of = method();
+    BIO *bio = self != nullptr && of != nullptr ? BIO_new(of) : nullptr;
+    if (bio == nullptr) {
+        mm_free(self);
+        return nullptr;
+    }
+    self->fd = fd;
+    self->holder = holder;
+    BIO_set_data(bio, self);
+    BIO_set_shutdown(bio, 0);
+    BIO_set_init(bio, 1);
+    return bio;
+}
+
+bool is_tls_bio(BIO *bio)
+{
+    return bio != nullptr && strcmp(BIO_method_name(bio), method_name) == 0;
+}
+
+void tls_bio_set_holder(BIO *bio, const void *holder)
+{
+    from_bio(bio)->holder = holder;
+}
+
+void tls_bio_keep(BIO *bio, early_data bytes)
+{
+    tls_bio *self = from_bio(bio);
+    EVUTIL_ASSERT(self->kept.bytes == nullptr);
+    self->kept = bytes;
+    self->kept_from = 0;
+}
+
+early_data tls_bio_take_kept(BIO *bio)
+{
+    tls_bio *self = from_bio(bio);
+    early_data taken = self->kept;
+    self->kept = {nullptr, 0};
+    if (taken.bytes != nullptr) {
+        taken.length -= self->kept_from;
+        memmove(taken.bytes, taken.bytes + self->kept_from, taken.length);
+    }
+    return taken;
+}
+
+} // namespace iocp

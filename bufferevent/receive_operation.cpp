@@ -1,0 +1,92 @@
+#include "bufferevent/receive_operation.h"
+
+namespace iocp {
+
+namespace {
+
+// A buffer that has waited this many turns of the loop may be called back for a busier connection.
+constexpr uint64_t cold_after_turns = 64;
+
+// Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
+void call_back_coldest(backend *owner)
+{
+    receive_operation *coldest = owner->receives.oldest;
+    if (coldest == nullptr || owner->turn - coldest->started_turn < cold_after_turns)
+        return;
+    receive_list_remove(&owner->receives, coldest);
+    coldest->owner->warm = false;
+    completion_cancel(&coldest->operation);
+}
+
+} // namespace
+
+void receive_list_append(receive_budget *budget, receive_operation *receiving)
+{
+    receiving->newer = nullptr;
+    receiving->older = budget->newest;
+    if (budget->newest != nullptr)
+        budget->newest->newer = receiving;
+    else
+        budget->oldest = receiving;
+    budget->newest = receiving;
+    receiving->in_list = true;
+}
+
+void receive_list_remove(receive_budget *budget, receive_operation *receiving)
+{
+    if (!receiving->in_list)
+        return;
+    if (receiving->older != nullptr)
+        receiving->older->newer = receiving->newer;
+    else
+        budget->oldest = receiving->newer;
+    if (receiving->newer != nullptr)
+        receiving->newer->older = receiving->older;
+    else
+        budget->newest = receiving->older;
+    receiving->in_list = false;
+}
+
+void receive_release_buffer(backend *owner, receive_operation *receiving)
+{
+    if (receiving->buffer == nullptr)
+        return;
+    mm_free(receiving->buffer);
+    receiving->buffer = nullptr;
+    if (owner != nullptr) {
+        EVUTIL_ASSERT(owner->receives.spent >= receiving->capacity);
+        owner->receives.spent -= receiving->capacity;
+    }
+    receiving->capacity = 0;
+}
+
+bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsigned size)
+{
+    if (receiving->buffer != nullptr && receiving->capacity == size)
+        return true;
+    receive_release_buffer(owner, receiving);
+    receiving->buffer = static_cast<char *>(mm_malloc(size));
+    if (receiving->buffer == nullptr)
+        return false;
+    receiving->capacity = size;
+    owner->receives.spent += size;
+    return true;
+}
+
+void receive_provide_buffer(stream *self, receive_operation *receiving)
+{
+    backend *owner = self->face.owner;
+    if (!self->may_prefetch || !self->warm) {
+        receive_release_buffer(owner, receiving);
+        return;
+    }
+    if (receiving->buffer != nullptr && receiving->capacity == self->receive_size)
+        return;
+    receive_release_buffer(owner, receiving);
+    if (owner->receives.spent + self->receive_size > receive_budget_bytes)
+        call_back_coldest(owner);
+    else
+        receive_allocate_buffer(owner, receiving, self->receive_size); // or zero bytes, then
+}
+
+} // namespace iocp

@@ -1,0 +1,42 @@
+// One receive: its memory, and how much of that the base can afford.
+//
+// The buffer lives until the packet, and the operation with it (see backend/completion.h). What was received stays in it
+// until it is read.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
+#define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
+
+#include "bufferevent/stream.h"
+
+namespace iocp {
+
+// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly empty.
+constexpr unsigned first_receive_size = 2048;
+
+struct receive_operation {
+    completion operation; // first
+    stream *owner;        // not looked at once disowned
+    char *buffer;         // NULL: the receive is of zero bytes
+    unsigned capacity;
+    unsigned begin; // held bytes: buffer[begin, end)
+    unsigned end;
+    uint64_t started_turn;
+    receive_operation *newer; // the budget's list, while in flight with a buffer
+    receive_operation *older;
+    bool in_list;
+    bool came_early; // the held bytes came with the connection
+};
+
+// In flight with a buffer: kept in the order of their start, so that the coldest can be found.
+void receive_list_append(receive_budget *budget, receive_operation *receiving);
+void receive_list_remove(receive_budget *budget, receive_operation *receiving);
+
+// Frees the buffer. `owner`: whose budget it is of; NULL if that base is gone.
+void receive_release_buffer(backend *owner, receive_operation *receiving);
+// A buffer of `size` bytes, whatever the budget says. False for want of memory.
+bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsigned size);
+// Gives the operation a buffer if its connection deserves one and the budget has room.
+void receive_provide_buffer(stream *self, receive_operation *receiving);
+
+} // namespace iocp
+
+#endif

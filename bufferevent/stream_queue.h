@@ -1,0 +1,38 @@
+// Bytes that a stream was handed to send, and keeps until they are sent: what TLS makes of a program's output.
+//
+// On a socket, the kernel takes such bytes at once, and then the program may close the socket at any moment and they are
+// still sent. Here, they wait for their send to end. So they are handed over in few pieces, and a socket that is closed
+// while a send is in flight is closed by the packet of that send instead.
+//
+// Threads: safe from any, if the base has a lock; nothing waits.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
+#define LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
+
+#include "bufferevent/stream.h"
+
+namespace iocp {
+
+// From so many bytes on, what is queued is sent before more is taken.
+constexpr size_t max_queued = 64 * 1024;
+
+// Reads as from a non-blocking socket: the count of bytes, 0 at the end of the stream, -1 with the socket error.
+int stream_take(stream *self, char *into, int at_most);
+
+// Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while a send is in flight, or the
+// error of an earlier one. It is sent by stream_flush, or by the next turn of the loop.
+int stream_put(stream *self, const char *bytes, int length);
+// Sends what is queued, as one send if it can. 0, or -1 with the socket error.
+int stream_flush(stream *self);
+
+// The rest with the base's lock held.
+
+// Once a turn: sends what nobody has flushed.
+void stream_queue_submit(stream *self);
+// The socket is about to be closed. True if a send is in flight, which closes it when it has ended.
+bool stream_queue_linger(stream *self);
+// The stream goes, its socket does not: a send in flight goes on.
+void stream_queue_drop(stream *self);
+
+} // namespace iocp
+
+#endif
