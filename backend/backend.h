@@ -5,6 +5,7 @@
 #include "backend/port.h"
 #include "backend/receive_budget.h"
 #include "backend/source.h"
+#include "backend/start_pace.h"
 
 namespace iocp {
 
@@ -15,8 +16,9 @@ struct send_operation;
 struct backend {
     struct event_base *base;
     port *on;
-    source *first_queued;
-    source *last_queued;
+    source_list changed;  // sources that may be ready, or have to start something
+    source_list starting; // sources that are not known to be ready, and have to
+    start_pace pace;
     afd_device *devices;
     fd_record *records;
     struct event_overlapped wake;        // posted by th_notify_fn
@@ -25,7 +27,7 @@ struct backend {
     send_operation *stranded_sends; // see bufferevent/stream_send.h
     const void *connecting;         // the bufferevent whose next descriptor is about to be connected
     uint64_t turn;                  // how many the loop has made
-    int turns_without_dequeue;      // see max_turns_without_dequeue
+    uint64_t packets;               // how many its turns have dequeued
     bool retry_soon;                // a start failed for want of memory: do not sleep long
     bool draining;                  // the base is being freed: start nothing
     bool precise;                   // holds the system's fine clock

@@ -2,14 +2,11 @@
 #include "backend/backend.h"
 #include "backend/fd_record.h"
 #include "backend/signals.h"
+#include "backend/submit.h"
 
 namespace iocp {
 
 namespace {
-
-// How often a turn may hand over what was ready at once without looking at the port: the look would cost a call, and
-// what has arrived there waits no longer than this many turns.
-constexpr int max_turns_without_dequeue = 8;
 
 // Batches dequeued in one turn, before callbacks and timers get theirs.
 constexpr int max_batches = 8;
@@ -114,26 +111,6 @@ int iocp_del(struct event_base *, evutil_socket_t, short, short events, void *fd
     return fd_record_del(events, static_cast<fd_record **>(fdinfo));
 }
 
-// Submits every source that was queued when the turn began. True if any is ready already.
-bool submit(backend *self)
-{
-    bool any_ready = false;
-    self->retry_soon = false;
-    source *last = self->last_queued;
-    while (self->first_queued != nullptr) {
-        source *next = self->first_queued;
-        source_unqueue(next);
-        short ready = next->ops->submit(next);
-        if (ready != 0) {
-            any_ready = true;
-            source_ready(next, ready);
-        }
-        if (next == last)
-            break;
-    }
-    return any_ready;
-}
-
 int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
 {
     if (any_ready)
@@ -156,7 +133,6 @@ int collect(backend *self, int64_t timeout_us)
     for (int batch = 0; batch < max_batches; ++batch) {
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
-        // Priorities rank what is ready together, and who only looks wants to see it all.
         ULONG wanted = port_packets_wanted(self->on, base->nactivequeues > 1 || timeout_us == 0);
         EVBASE_RELEASE_LOCK(base, th_base_lock);
         int error = sys::port_dequeue(self->on->face.port, entries, wanted, timeout_us, &count);
@@ -165,6 +141,7 @@ int collect(backend *self, int64_t timeout_us)
             event_warnx("iocp: the completion port failed (error %d)", error);
             return -1;
         }
+        self->packets += count;
         port_packets_came(self->on, wanted, count);
         port_deliver(self->on, entries, count);
         if (count < max_packets)
@@ -174,18 +151,31 @@ int collect(backend *self, int64_t timeout_us)
     return 0;
 }
 
+// One turn of the loop.
+int take_turn(backend *self, struct timeval *tv)
+{
+    ++self->turn;
+    self->retry_soon = false;
+    signals_claim(self);
+    // Priorities rank what is ready together, and who only looks wants to see it all.
+    bool at_once = self->base->nactivequeues > 1 || (tv != nullptr && !evutil_timerisset(tv));
+    bool any_ready = submit(self, at_once);
+    if (any_ready && !look_is_due(&self->pace))
+        return 0;
+    uint64_t came = self->packets;
+    int result = collect(self, wait_us(self, tv, any_ready));
+    look_was_made(&self->pace, self->packets != came);
+    return result;
+}
+
 int iocp_dispatch(struct event_base *base, struct timeval *tv)
 {
-    backend *self = backend_of(base);
-    ++self->turn;
-    signals_claim(self);
-    bool any_ready = submit(self);
-    if (any_ready && self->turns_without_dequeue < max_turns_without_dequeue) {
-        ++self->turns_without_dequeue;
-        return 0;
-    }
-    self->turns_without_dequeue = 0;
-    return collect(self, wait_us(self, tv, any_ready));
+    // Callbacks may ask for the error of a call that the program has made before it waited (evutil_socket_geterror).
+    int error = WSAGetLastError();
+    int result = take_turn(backend_of(base), tv);
+    if (result == 0)
+        WSASetLastError(error);
+    return result;
 }
 
 void iocp_dealloc(struct event_base *base)

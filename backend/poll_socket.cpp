@@ -209,6 +209,12 @@ void poll_narrowed(source *face)
         source_unqueue(face);
 }
 
+// Only the kernel knows.
+short poll_ready(const source *)
+{
+    return 0;
+}
+
 short poll_submit(source *face)
 {
     poll_socket *self = from_source(face);
@@ -220,7 +226,7 @@ short poll_submit(source *face)
     return static_cast<short>(ready & face->wanted);
 }
 
-const source_ops poll_ops = {poll_widened, poll_narrowed, poll_submit};
+const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit};
 
 } // namespace
 

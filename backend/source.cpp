@@ -3,6 +3,16 @@
 
 namespace iocp {
 
+namespace {
+
+source_list *list_at(source *self, source_place place)
+{
+    backend *owner = self->owner;
+    return place == source_place::changed ? &owner->changed : &owner->starting;
+}
+
+} // namespace
+
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd)
 {
     self->ops = ops;
@@ -10,38 +20,44 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->fd = fd;
     self->next_queued = self->previous_queued = nullptr;
     self->wanted = 0;
-    self->queued = self->in_use = false;
+    self->place = source_place::nowhere;
+    self->in_use = false;
 }
 
 void source_queue(source *self)
 {
-    backend *owner = self->owner;
-    if (self->queued)
+    source_queue_in(self, source_place::changed);
+}
+
+void source_queue_in(source *self, source_place place)
+{
+    if (self->place == place)
         return;
-    self->queued = true;
-    self->next_queued = nullptr;
-    self->previous_queued = owner->last_queued;
-    if (owner->last_queued != nullptr)
-        owner->last_queued->next_queued = self;
+    source_unqueue(self);
+    source_list *list = list_at(self, place);
+    self->place = place;
+    self->previous_queued = list->last;
+    if (list->last != nullptr)
+        list->last->next_queued = self;
     else
-        owner->first_queued = self;
-    owner->last_queued = self;
+        list->first = self;
+    list->last = self;
 }
 
 void source_unqueue(source *self)
 {
-    backend *owner = self->owner;
-    if (!self->queued)
+    if (self->place == source_place::nowhere)
         return;
-    self->queued = false;
+    source_list *list = list_at(self, self->place);
+    self->place = source_place::nowhere;
     if (self->previous_queued != nullptr)
         self->previous_queued->next_queued = self->next_queued;
     else
-        owner->first_queued = self->next_queued;
+        list->first = self->next_queued;
     if (self->next_queued != nullptr)
         self->next_queued->previous_queued = self->previous_queued;
     else
-        owner->last_queued = self->previous_queued;
+        list->last = self->previous_queued;
     self->next_queued = self->previous_queued = nullptr;
 }
 

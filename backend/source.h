@@ -2,8 +2,8 @@
 // readiness. A plain event's socket is a poll_socket; a bufferevent's or a listener's socket brings its own source,
 // whose readiness comes from overlapped operations (see source_registry.h).
 //
-// Readiness is level-triggered. A source whose interest changed, or that was ready, is queued; once a turn the backend
-// calls submit for each queued source, which starts what the interest needs and says what is ready already.
+// Readiness is level-triggered. A source whose interest changed, or that was ready, is queued: in its base's list of
+// changed sources first, and when it is not known to be ready, in that of sources to start (see submit.h).
 //
 // Threads: all of it with the base's lock held.
 #ifndef LIBEVENT_IOCP_BACKEND_SOURCE_H
@@ -23,8 +23,18 @@ struct source_ops {
     int (*widened)(source *self, bool first);
     // Interest was taken away; self->wanted is what is left.
     void (*narrowed)(source *self);
+    // Which events are ready, as far as that is known without a call into the kernel.
+    short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
+};
+
+// Where a source is queued.
+enum class source_place : unsigned char { nowhere, changed, starting };
+
+struct source_list {
+    source *first;
+    source *last;
 };
 
 struct source {
@@ -34,13 +44,14 @@ struct source {
     source *next_queued;
     source *previous_queued;
     short wanted;
-    bool queued;
+    source_place place;
     bool in_use; // its readiness is what the descriptor's events go by
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
-// Will be submitted in the base's next turn.
+// Will be looked at in the base's next turn.
 void source_queue(source *self);
+void source_queue_in(source *self, source_place place);
 void source_unqueue(source *self);
 // Activates the events that wait for any of `ready`, and queues the source again: it may be ready still.
 void source_ready(source *self, short ready);

@@ -183,6 +183,12 @@ void acceptor_narrowed(source *face)
         source_unqueue(face);
 }
 
+short acceptor_ready(const source *face)
+{
+    auto *self = reinterpret_cast<const acceptor *>(face);
+    return self->first_done != nullptr || self->error != 0 ? EV_READ : 0;
+}
+
 short acceptor_submit(source *face)
 {
     acceptor *self = from_source(face);
@@ -197,10 +203,10 @@ short acceptor_submit(source *face)
         fd_record_fall_back(face->owner, face);
         return 0;
     }
-    return self->first_done != nullptr || self->error != 0 ? EV_READ : 0;
+    return acceptor_ready(face);
 }
 
-const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_submit};
+const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit};
 
 // Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
 bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)

@@ -23,6 +23,19 @@ void stream_narrowed(source *face)
         stream_receive_rest(stream_of(face));
 }
 
+short stream_ready(const source *face)
+{
+    auto *self = reinterpret_cast<const stream *>(face);
+    short ready = 0;
+    if (self->connect == connect_state::pending)
+        return 0;
+    if (self->connect == connect_state::none && stream_receive_ready(self))
+        ready |= EV_READ;
+    if (stream_send_ready(self) && !self->send_again)
+        ready |= EV_WRITE;
+    return ready;
+}
+
 short stream_submit(source *face)
 {
     stream *self = stream_of(face);
@@ -50,7 +63,7 @@ bool is_connected_stream(SOCKET socket)
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed, stream_submit};
+const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit};
 
 // What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
 // not been sent.

@@ -248,6 +248,11 @@ bool stream_receive_hold(stream *self, early_data early)
     return true;
 }
 
+bool stream_receive_ready(const stream *self)
+{
+    return self->receive != receive_state::none && self->receive != receive_state::pending && !self->receive_again;
+}
+
 bool stream_receive_submit(stream *self)
 {
     if (self->receive_again) {

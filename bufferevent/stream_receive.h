@@ -15,6 +15,8 @@ namespace iocp {
 
 // Holds the first bytes of the connection, which came with it. Takes them over; false for want of memory.
 bool stream_receive_hold(stream *self, early_data early);
+// True if a read would not have to wait.
+bool stream_receive_ready(const stream *self);
 // Starts a receive if there is none. True if the stream is readable now.
 bool stream_receive_submit(stream *self);
 // How many bytes were received and wait to be read.

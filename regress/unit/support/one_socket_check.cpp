@@ -29,11 +29,11 @@ void check_interest(world *self)
     if (world_wanted(self) != model)
         world_breaks(self, "the interest is not the events'");
     if (poll == nullptr || model == 0) {
-        if (attached_in_flight(poll) != 0 || (poll != nullptr && poll->face.queued))
+        if (attached_in_flight(poll) != 0 || (poll != nullptr && poll->face.place != source_place::nowhere))
             world_breaks(self, "a poll is kept that nobody waits for");
         return;
     }
-    if (poll->dead || poll->face.queued)
+    if (poll->dead || poll->face.place != source_place::nowhere)
         return;
     // Neither to be submitted nor given up: then the kernel must have been asked for all of it.
     ULONG read = (model & EV_READ) != 0 ? sys::afd_receive | sys::afd_accept | sys::afd_disconnect : 0u;
@@ -180,7 +180,7 @@ std::string world_signature(const world *self)
         text += attached == nullptr ? "n" : !attached->operation.pending ? "i" : "p" + std::to_string(attached->asked);
     }
     if (poll != nullptr) {
-        text += poll->face.queued ? 'q' : '-';
+        text += poll->face.place == source_place::nowhere ? '-' : poll->face.place == source_place::changed ? 'c' : 's';
         text += poll->dead ? 'd' : '-';
         text += poll->base_socket == static_cast<SOCKET>(poll->face.fd) ? 's' : 'b';
     }
