@@ -1,0 +1,164 @@
+#include "tools/benchmarks/common/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace bench {
+
+namespace {
+
+constexpr int max_phases = 64;
+
+struct plan {
+    long phases[max_phases];
+    int phase_count = 0;
+    long target_us = 0; // instead of given phases: as many units as take this long
+    int repeat = 0;
+};
+
+[[noreturn]] void usage()
+{
+    printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port]\n"
+           "                 --units N[,N...] | --target-ms N --repeat N\n"
+           "Runs the row in phases of so many units each, or in phases that take about so long.\n");
+    exit(2);
+}
+
+void parse_phases(plan *wanted, const char *text)
+{
+    char *end;
+    do {
+        wanted->phases[wanted->phase_count] = strtol(text, &end, 10);
+        if (wanted->phases[wanted->phase_count] <= 0 || ++wanted->phase_count == max_phases)
+            usage();
+        text = end + 1;
+    } while (*end == ',');
+    if (*end != '\0')
+        usage();
+}
+
+void parse(int argc, char **argv, scenario *what, plan *wanted)
+{
+    for (int i = 1; i < argc; ++i) {
+        if (strcmp(argv[i], "--port") == 0) {
+            what->port = true;
+            continue;
+        }
+        if (i + 1 >= argc)
+            usage();
+        const char *name = argv[i], *value = argv[++i];
+        if (strcmp(name, "--row") == 0)
+            what->row = value;
+        else if (strcmp(name, "--connections") == 0)
+            what->connections = atoi(value);
+        else if (strcmp(name, "--active") == 0)
+            what->active = atoi(value);
+        else if (strcmp(name, "--size") == 0)
+            what->size = static_cast<size_t>(atol(value));
+        else if (strcmp(name, "--pieces") == 0)
+            what->pieces = atoi(value);
+        else if (strcmp(name, "--units") == 0)
+            parse_phases(wanted, value);
+        else if (strcmp(name, "--target-ms") == 0)
+            wanted->target_us = 1000 * atol(value);
+        else if (strcmp(name, "--repeat") == 0)
+            wanted->repeat = atoi(value);
+        else
+            usage();
+    }
+    bool counted = wanted->phase_count > 0 && wanted->target_us == 0 && wanted->repeat == 0;
+    bool timed = wanted->phase_count == 0 && wanted->target_us > 0 && wanted->repeat > 0;
+    if (counted == timed || wanted->repeat > max_phases || what->connections < 1 || what->active < 1 ||
+        what->active > what->connections || what->size < 1 || what->pieces < 1)
+        usage();
+}
+
+// One request to Wine's server that stands out in its trace: a count begins or ends here.
+void mark(int number)
+{
+    wchar_t name[32];
+    swprintf(name, 32, L"bench-mark-%d", number);
+    HANDLE none = OpenEventW(SYNCHRONIZE, FALSE, name);
+    if (none != nullptr)
+        fail("the event of a mark exists", 0);
+}
+
+double now()
+{
+    LARGE_INTEGER count, frequency;
+    QueryPerformanceCounter(&count);
+    QueryPerformanceFrequency(&frequency);
+    return static_cast<double>(count.QuadPart) / static_cast<double>(frequency.QuadPart);
+}
+
+double timed_run(work *done, long units)
+{
+    double start = now();
+    done->run(units);
+    return now() - start;
+}
+
+// Doubles the length of a run until it says how many units take as long as wanted.
+long calibrate(work *done, const scenario &what, const plan &wanted)
+{
+    double target = static_cast<double>(wanted.target_us) * 1e-6;
+    constexpr long max_units = 1L << 28;
+    for (long units = what.active;; units *= 2) {
+        double seconds = timed_run(done, units);
+        if (seconds < target / 4 && units < max_units)
+            continue;
+        long fitting = static_cast<long>(static_cast<double>(units) * target / seconds);
+        return fitting > what.active ? fitting : what.active;
+    }
+}
+
+int main_of(int argc, char **argv)
+{
+    setvbuf(stdout, nullptr, _IONBF, 0);
+    scenario what;
+    plan wanted;
+    parse(argc, argv, &what, &wanted);
+    WSADATA data;
+    int error = WSAStartup(MAKEWORD(2, 2), &data);
+    if (error != 0)
+        fail("WSAStartup", error);
+    const row *found = rows;
+    while (found->name != nullptr && strcmp(found->name, what.row) != 0)
+        ++found;
+    if (found->name == nullptr)
+        fail("there is no such row here", 0);
+    prepare_message(what);
+    work *done = found->set_up(what);
+    printf("method %s\n", method(what));
+    done->run(what.active); // the first turns are not like the others: sizes adapt, memory is claimed
+    done->run(what.active);
+    if (wanted.target_us > 0) {
+        long units = calibrate(done, what, wanted);
+        for (; wanted.phase_count < wanted.repeat; ++wanted.phase_count)
+            wanted.phases[wanted.phase_count] = units;
+    }
+    for (int i = 0; i < wanted.phase_count; ++i) {
+        mark(i);
+        printf("phase %ld %.9f\n", wanted.phases[i], timed_run(done, wanted.phases[i]));
+    }
+    mark(wanted.phase_count);
+    printf("complete\n");
+    return 0;
+}
+
+} // namespace
+
+void fail(const char *what, int error)
+{
+    printf("failed: %s (error %d)\n", what, error);
+    ExitProcess(1);
+}
+
+} // namespace bench
+
+int main(int argc, char **argv)
+{
+    // Without tearing anything down: thousands of sockets take their time, which is not the peer's.
+    ExitProcess(static_cast<UINT>(bench::main_of(argc, argv)));
+}

@@ -1,0 +1,105 @@
+#include "tools/benchmarks/floor/port.h"
+
+namespace bench {
+
+namespace {
+
+// How many queued receives are started between two looks at the port.
+constexpr int receives_per_look = 64;
+
+constexpr ULONG max_packets = 32;
+
+} // namespace
+
+const row rows[] = {
+    {"pingpong", set_up_pingpong},
+    {nullptr, nullptr},
+};
+
+const char *method(const scenario &)
+{
+    return "floor";
+}
+
+port::port()
+{
+    handle = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+    if (handle == nullptr)
+        fail("CreateIoCompletionPort", static_cast<int>(GetLastError()));
+}
+
+void port::add(SOCKET socket)
+{
+    auto file = reinterpret_cast<HANDLE>(socket);
+    const UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    if (CreateIoCompletionPort(file, handle, 0, 0) == nullptr || !SetFileCompletionNotificationModes(file, modes))
+        fail("a socket cannot be on the port", static_cast<int>(GetLastError()));
+}
+
+void port::receive_soon(receive_operation *wanted)
+{
+    wanted->next = nullptr;
+    if (last != nullptr)
+        last->next = wanted;
+    else
+        first = wanted;
+    last = wanted;
+}
+
+void port::start_receive(receive_operation *starting)
+{
+    WSABUF buffer = {starting->capacity, starting->buffer};
+    DWORD bytes = 0, flags = 0;
+    starting->common.overlapped = {};
+    if (WSARecv(starting->socket, &buffer, 1, &bytes, &flags, &starting->common.overlapped, nullptr) == 0)
+        starting->common.ended(&starting->common, bytes);
+    else if (WSAGetLastError() != WSA_IO_PENDING)
+        fail("WSARecv", WSAGetLastError());
+}
+
+bool port::send(SOCKET socket, WSABUF *buffers, DWORD count, operation *sending)
+{
+    DWORD bytes = 0;
+    sending->overlapped = {};
+    if (WSASend(socket, buffers, count, &bytes, 0, &sending->overlapped, nullptr) == 0)
+        return true;
+    if (WSAGetLastError() != WSA_IO_PENDING)
+        fail("WSASend", WSAGetLastError());
+    return false;
+}
+
+void port::take_packets(DWORD timeout_ms)
+{
+    OVERLAPPED_ENTRY entries[max_packets];
+    ULONG count = 0;
+    if (!GetQueuedCompletionStatusEx(handle, entries, max_packets, &count, timeout_ms, FALSE)) {
+        if (GetLastError() != WAIT_TIMEOUT)
+            fail("GetQueuedCompletionStatusEx", static_cast<int>(GetLastError()));
+        return;
+    }
+    for (ULONG i = 0; i < count; ++i) {
+        auto *ended = reinterpret_cast<operation *>(entries[i].lpOverlapped);
+        if (ended->overlapped.Internal != 0)
+            fail("an operation has failed", static_cast<int>(ended->overlapped.Internal));
+        ended->ended(ended, entries[i].dwNumberOfBytesTransferred);
+    }
+}
+
+void port::run()
+{
+    stopped = false;
+    while (!stopped) {
+        int started = 0;
+        while (first != nullptr && started++ < receives_per_look && !stopped) {
+            receive_operation *next = first;
+            first = next->next;
+            if (first == nullptr)
+                last = nullptr;
+            start_receive(next);
+        }
+        if (!stopped)
+            take_packets(first != nullptr ? 0 : INFINITE);
+    }
+}
+
+} // namespace bench
