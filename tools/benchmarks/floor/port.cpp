@@ -9,6 +9,9 @@ constexpr int receives_per_look = 64;
 
 constexpr ULONG max_packets = 32;
 
+// After a second look that brought nothing, how many are left out.
+constexpr int looks_left_out = 31;
+
 } // namespace
 
 const row rows[] = {
@@ -68,14 +71,14 @@ bool port::send(SOCKET socket, WSABUF *buffers, DWORD count, operation *sending)
     return false;
 }
 
-void port::take_packets(DWORD timeout_ms)
+bool port::take_packets(DWORD timeout_ms)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
     if (!GetQueuedCompletionStatusEx(handle, entries, max_packets, &count, timeout_ms, FALSE)) {
         if (GetLastError() != WAIT_TIMEOUT)
             fail("GetQueuedCompletionStatusEx", static_cast<int>(GetLastError()));
-        return;
+        return false;
     }
     for (ULONG i = 0; i < count; ++i) {
         auto *ended = reinterpret_cast<operation *>(entries[i].lpOverlapped);
@@ -83,22 +86,39 @@ void port::take_packets(DWORD timeout_ms)
             fail("an operation has failed", static_cast<int>(ended->overlapped.Internal));
         ended->ended(ended, entries[i].dwNumberOfBytesTransferred);
     }
+    return true;
+}
+
+// What the last packets led to may have brought others, whose owners are to send before anybody receives.
+void port::take_more_packets()
+{
+    if (vain_looks > 0) {
+        --vain_looks;
+        return;
+    }
+    while (first != nullptr && !stopped && take_packets(0)) {
+    }
+    vain_looks = looks_left_out;
+}
+
+void port::start_receives()
+{
+    for (int started = 0; first != nullptr && started < receives_per_look && !stopped; ++started) {
+        receive_operation *next = first;
+        first = next->next;
+        if (first == nullptr)
+            last = nullptr;
+        start_receive(next);
+    }
 }
 
 void port::run()
 {
     stopped = false;
     while (!stopped) {
-        int started = 0;
-        while (first != nullptr && started++ < receives_per_look && !stopped) {
-            receive_operation *next = first;
-            first = next->next;
-            if (first == nullptr)
-                last = nullptr;
-            start_receive(next);
-        }
-        if (!stopped)
-            take_packets(first != nullptr ? 0 : INFINITE);
+        start_receives();
+        if (!stopped && take_packets(first != nullptr ? 0 : INFINITE))
+            take_more_packets();
     }
 }
 

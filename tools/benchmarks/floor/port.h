@@ -4,7 +4,8 @@
 //   - an operation that is done at once leaves no packet (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS), and is handled at once;
 //   - receives wait in a queue until whatever can be sent has been sent. A receive that finds its data costs less than
 //     one that has to wait for them, and after the sends of others it is more likely to find them;
-//   - the port is looked at when the queue is empty, and otherwise only now and then.
+//   - the port is looked at when the queue is empty, and otherwise only as long as a look brings packets, whose sends may
+//     bring the next, and now and then.
 #ifndef LIBEVENT_IOCP_BENCH_FLOOR_PORT_H
 #define LIBEVENT_IOCP_BENCH_FLOOR_PORT_H
 
@@ -43,11 +44,14 @@ public:
 
 private:
     void start_receive(receive_operation *);
-    void take_packets(DWORD timeout_ms);
+    void start_receives();
+    bool take_packets(DWORD timeout_ms);
+    void take_more_packets();
 
     HANDLE handle;
     receive_operation *first = nullptr;
     receive_operation *last = nullptr;
+    int vain_looks = 0;
     bool stopped = false;
 };
 
