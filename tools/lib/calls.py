@@ -70,6 +70,12 @@ class CallCounter:
                 kept = block[-4:]
         return total
 
+    def text(self, since, until):
+        """The trace itself between two marks."""
+        with open(self.log.name, "rb") as file:
+            file.seek(since)
+            return file.read(until - since).decode(errors="replace")
+
     def stop(self):
         subprocess.run(["wineserver", "--kill"], env=self.environment, capture_output=True,
                        check=False)

@@ -1,0 +1,83 @@
+"""The part of tools/bench that measures and reports."""
+import argparse
+import json
+import pathlib
+import time
+
+import bench_report
+import bench_run
+import calls
+import traffic
+from bench_rows import PEERS, ROWS
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="tools/bench")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--output", type=pathlib.Path, default=traffic.ROOT / "build/bench")
+    parser.add_argument("rows", nargs="*", metavar="row")
+    return parser.parse_args()
+
+
+def chosen(names, known, what):
+    for name in names:
+        traffic.require(name in known, f"there is no {what} {name}; there are: {', '.join(known)}")
+    return names
+
+
+def progress(text):
+    print(f"bench: {text}", flush=True)
+
+
+def rotated(items, by):
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def measure(rows, peers, pace):
+    results = {row.name: {peer: bench_run.Result() for peer in peers if peer not in row.left_out}
+               for row in rows}
+    for number in range(pace.passes):
+        for position, row in enumerate(rows):
+            present = list(results[row.name])
+            # Another peer first each time, so that none is always the one after a pause.
+            for peer in rotated(present, number + position):
+                bench_run.time_row(row, peer, pace, results[row.name][peer])
+            progress(f"time {number + 1}/{pace.passes}: {bench_report.times_line(row, results)}")
+    with calls.CallCounter() as counter:
+        for row in rows:
+            for peer, result in results[row.name].items():
+                bench_run.count_row(counter, row, peer, pace, result)
+            progress(f"calls: {bench_report.calls_line(row, results)}")
+    return results
+
+
+def bench():
+    arguments = parse()
+    if arguments.list:
+        for row in ROWS:
+            print(f"{row.name:16} {row.title}")
+        return
+    started = time.monotonic()
+    pace = bench_run.FULL
+    if arguments.quick or arguments.smoke:
+        pace = bench_run.SMOKE if arguments.smoke else bench_run.QUICK
+    names = chosen(arguments.rows, [row.name for row in ROWS], "row")
+    rows = [row for row in ROWS if row.name in names or (not names and (row.quick or pace is bench_run.FULL))]
+    peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
+    progress("starting Wine (seconds, the first time)")
+    results = measure(rows, peers, pace)
+    bench_report.print_report(rows, peers, results)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    report = {row.name: {peer: result.as_json() for peer, result in results[row.name].items()}
+              for row in rows}
+    (arguments.output / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    progress(f"done in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    traffic.exit_on_terminate()
+    traffic.main("bench", bench)

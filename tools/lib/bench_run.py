@@ -1,0 +1,93 @@
+"""Runs the benchmark programs, for time and for calls."""
+import collections
+import dataclasses
+import re
+import statistics
+import subprocess
+
+import calls
+import traffic
+from bench_rows import PEERS
+
+# Time for one run of a program; select with thousands of connections takes its time.
+LIMIT = 180
+
+
+@dataclasses.dataclass
+class Pace:
+    """How long and how often things are run."""
+    passes: int  # over all rows, the peers in another order each time
+    repeat: int  # timed phases in a run
+    target_ms: int
+    count_divisor: int = 1
+
+
+FULL = Pace(passes=3, repeat=3, target_ms=150)
+QUICK = Pace(passes=1, repeat=3, target_ms=60)
+SMOKE = Pace(passes=1, repeat=1, target_ms=1, count_divisor=50)
+
+
+class Result:
+    """What was measured of one peer in one row."""
+
+    def __init__(self):
+        self.times = []  # microseconds a unit, one of each phase
+        self.calls = None  # a unit
+        self.requests = {}  # the same by the name of the request
+        self.method = None
+        self.bytes = None  # memory row
+
+    def time(self):
+        return statistics.median(self.times) if self.times else None
+
+    def as_json(self):
+        return {"method": self.method, "time_us": self.time(), "times_us": self.times,
+                "calls": self.calls, "requests": self.requests, "bytes": self.bytes}
+
+
+def program(peer):
+    path = traffic.BUILD / "bin" / f"{PEERS[peer][0]}.exe"
+    traffic.require(path.is_file(), f"{path} is not built")
+    return path
+
+
+def run_program(peer, row, arguments, environment=None):
+    """Its phases as (units, seconds) and the method it names."""
+    traffic.allow_descriptors(4 * row.connections + 512)
+    command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer),
+               *PEERS[peer][1], *row.arguments(), *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL, env=environment or traffic.environment("select"))
+    output = done.stdout.replace("\r", "")
+    traffic.require(done.returncode == 0 and "\ncomplete\n" in output,
+                    f"{row.name} on {peer}: status {done.returncode}: "
+                    f"{(output + done.stderr).strip()[-300:]}")
+    phases = [(int(units), float(seconds))
+              for units, seconds in re.findall(r"^phase (\d+) ([\d.]+)$", output, re.MULTILINE)]
+    return phases, re.search(r"^method (\S+)", output, re.MULTILINE).group(1)
+
+
+def time_row(row, peer, pace, result):
+    arguments = ["--target-ms", pace.target_ms, "--repeat", pace.repeat]
+    phases, result.method = run_program(peer, row, arguments)
+    traffic.require(len(phases) == pace.repeat, f"{row.name} on {peer}: {len(phases)} phases")
+    result.times += [1e6 * seconds / units for units, seconds in phases]
+
+
+def requests_between_marks(text):
+    """A count by name for each stretch between two marks of the program."""
+    parts = re.split(r"bench-mark-\d+", text)
+    return [collections.Counter(re.findall(r" (\w+)\(\) = ", part)) for part in parts[1:-1]]
+
+
+def count_row(counter, row, peer, pace, result):
+    """Calls a unit: what a run of twice the length makes more than one of the single length."""
+    units = max(row.count_units // pace.count_divisor, row.active)
+    since = counter.mark()
+    run_program(peer, row, ["--units", f"{units},{2 * units}"], counter.environment)
+    counts = requests_between_marks(counter.text(since, counter.mark()))
+    traffic.require(len(counts) == 2, f"{row.name} on {peer}: {len(counts)} counted phases")
+    counts[1].subtract(counts[0])
+    result.calls = sum(counts[1].values()) / units
+    result.requests = {name: count / units for name, count in counts[1].most_common()
+                       if abs(count) * 200 >= units}
