@@ -61,6 +61,21 @@ private:
     size_t offset = 0;
 };
 
+// Delays of timers, in an order of their own, such that all are due soon after the last is added.
+class timer_delays {
+public:
+    explicit timer_delays(long count) : most_us(count / 20 + 1) {}
+    long next_us()
+    {
+        state = state * 1664525 + 1013904223;
+        return static_cast<long>((state >> 8) % static_cast<unsigned>(most_us));
+    }
+
+private:
+    long most_us;
+    unsigned state = 1;
+};
+
 struct socket_pair {
     SOCKET client;
     SOCKET server;

@@ -15,12 +15,13 @@ struct plan {
     int phase_count = 0;
     long target_us = 0; // instead of given phases: as many units as take this long
     int repeat = 0;
+    DWORD hold_ms = 0; // pauses before and after the row is set up, for its memory to be seen from outside
 };
 
 [[noreturn]] void usage()
 {
     printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port]\n"
-           "                 --units N[,N...] | --target-ms N --repeat N\n"
+           "                 --units N[,N...] | --target-ms N --repeat N | --hold-ms N\n"
            "Runs the row in phases of so many units each, or in phases that take about so long.\n");
     exit(2);
 }
@@ -64,12 +65,15 @@ void parse(int argc, char **argv, scenario *what, plan *wanted)
             wanted->target_us = 1000 * atol(value);
         else if (strcmp(name, "--repeat") == 0)
             wanted->repeat = atoi(value);
+        else if (strcmp(name, "--hold-ms") == 0)
+            wanted->hold_ms = static_cast<DWORD>(atol(value));
         else
             usage();
     }
     bool counted = wanted->phase_count > 0 && wanted->target_us == 0 && wanted->repeat == 0;
     bool timed = wanted->phase_count == 0 && wanted->target_us > 0 && wanted->repeat > 0;
-    if (counted == timed || wanted->repeat > max_phases || what->connections < 1 || what->active < 1 ||
+    bool held = wanted->phase_count == 0 && wanted->hold_ms > 0;
+    if (counted + timed + held != 1 || wanted->repeat > max_phases || what->connections < 1 || what->active < 1 ||
         what->active > what->connections || what->size < 1 || what->pieces < 1)
         usage();
 }
@@ -97,6 +101,24 @@ double timed_run(work *done, long units)
     double start = now();
     done->run(units);
     return now() - start;
+}
+
+// The first turns are not like the others: sizes adapt, memory is claimed.
+void warm_up(work *done, const scenario &what)
+{
+    constexpr int runs = 32;
+    constexpr double limit = 0.3; // seconds
+    double start = now();
+    for (int i = 0; i < runs && now() - start < limit; ++i)
+        done->run(what.active);
+}
+
+void hold(const plan &wanted, const char *state)
+{
+    if (wanted.hold_ms == 0)
+        return;
+    printf("%s\n", state);
+    Sleep(wanted.hold_ms);
 }
 
 // Doubles the length of a run until it says how many units take as long as wanted.
@@ -129,10 +151,11 @@ int main_of(int argc, char **argv)
     if (found->name == nullptr)
         fail("there is no such row here", 0);
     prepare_message(what);
+    hold(wanted, "empty");
     work *done = found->set_up(what);
     printf("method %s\n", method(what));
-    done->run(what.active); // the first turns are not like the others: sizes adapt, memory is claimed
-    done->run(what.active);
+    warm_up(done, what);
+    hold(wanted, "idle");
     if (wanted.target_us > 0) {
         long units = calibrate(done, what, wanted);
         for (; wanted.phase_count < wanted.repeat; ++wanted.phase_count)

@@ -28,6 +28,8 @@ struct connection {
     endpoint server;
     message_check check;
     long left;
+    bool send_pending; // the packet of the client's last send has not been taken yet
+    bool send_waits;   // for that
 };
 
 class pingpong final : public work {
@@ -77,8 +79,12 @@ void server_sent(operation *ended, DWORD)
     self->owner->receive(&self->server);
 }
 
-void client_sent(operation *, DWORD)
+void client_sent(operation *ended, DWORD)
 {
+    auto *self = static_cast<connection *>(ended->context);
+    self->send_pending = false;
+    if (self->send_waits)
+        self->owner->send(self);
 }
 
 void pingpong::prepare(endpoint *end, SOCKET socket, connection *owner)
@@ -112,11 +118,14 @@ pingpong::pingpong(const scenario &scenario) : what(scenario)
 // All pieces of a message by one call.
 void pingpong::send(connection *to)
 {
+    to->send_waits = to->send_pending;
+    if (to->send_pending)
+        return;
     WSABUF pieces[max_pieces];
     DWORD count = static_cast<DWORD>(what.pieces);
     for (DWORD i = 0; i < count; ++i)
         pieces[i] = {static_cast<ULONG>(what.size), const_cast<char *>(message_bytes())};
-    completions.send(to->client.receiving.socket, pieces, count, &to->client.sending);
+    to->send_pending = !completions.send(to->client.receiving.socket, pieces, count, &to->client.sending);
 }
 
 void pingpong::echo(endpoint *server, DWORD bytes)

@@ -4,24 +4,58 @@ namespace bench {
 
 namespace {
 
-// How many queued receives are started between two looks at the port.
-constexpr int receives_per_look = 64;
+// How many queued tasks are started between two looks at the port.
+constexpr int starts_per_look = 64;
 
 constexpr ULONG max_packets = 32;
 
 // After a second look that brought nothing, how many are left out.
 constexpr int looks_left_out = 31;
 
+void start_receive(task *queued)
+{
+    auto *starting = static_cast<receive_operation *>(queued->context);
+    WSABUF buffer = {starting->capacity, starting->buffer};
+    DWORD bytes = 0, flags = 0;
+    starting->common.overlapped = {};
+    if (WSARecv(starting->socket, &buffer, 1, &bytes, &flags, &starting->common.overlapped, nullptr) == 0)
+        starting->common.ended(&starting->common, bytes);
+    else if (WSAGetLastError() != WSA_IO_PENDING)
+        fail("WSARecv", WSAGetLastError());
+}
+
+template <typename Function> Function extension(SOCKET socket, GUID id)
+{
+    Function function;
+    DWORD bytes = 0;
+    if (WSAIoctl(socket, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), &function, sizeof(function), &bytes,
+                 nullptr, nullptr) != 0)
+        fail("no extension function", WSAGetLastError());
+    return function;
+}
+
 } // namespace
 
 const row rows[] = {
-    {"pingpong", set_up_pingpong},
-    {nullptr, nullptr},
+    {"pingpong", set_up_pingpong}, {"bulk", set_up_bulk},       {"churn", set_up_churn}, {"plain", set_up_plain},
+    {"wakeup", set_up_wakeup},     {"startup", set_up_startup}, {nullptr, nullptr},
 };
 
 const char *method(const scenario &)
 {
     return "floor";
+}
+
+LPFN_CONNECTEX connect_ex(SOCKET socket)
+{
+    static auto function = extension<LPFN_CONNECTEX>(socket, WSAID_CONNECTEX);
+    return function;
+}
+
+LPFN_ACCEPTEX accept_ex(SOCKET socket)
+{
+    static auto function = extension<LPFN_ACCEPTEX>(socket, WSAID_ACCEPTEX);
+    return function;
 }
 
 port::port()
@@ -39,7 +73,7 @@ void port::add(SOCKET socket)
         fail("a socket cannot be on the port", static_cast<int>(GetLastError()));
 }
 
-void port::receive_soon(receive_operation *wanted)
+void port::start_soon(task *wanted)
 {
     wanted->next = nullptr;
     if (last != nullptr)
@@ -49,15 +83,11 @@ void port::receive_soon(receive_operation *wanted)
     last = wanted;
 }
 
-void port::start_receive(receive_operation *starting)
+void port::receive_soon(receive_operation *wanted)
 {
-    WSABUF buffer = {starting->capacity, starting->buffer};
-    DWORD bytes = 0, flags = 0;
-    starting->common.overlapped = {};
-    if (WSARecv(starting->socket, &buffer, 1, &bytes, &flags, &starting->common.overlapped, nullptr) == 0)
-        starting->common.ended(&starting->common, bytes);
-    else if (WSAGetLastError() != WSA_IO_PENDING)
-        fail("WSARecv", WSAGetLastError());
+    wanted->queued.start = start_receive;
+    wanted->queued.context = wanted;
+    start_soon(&wanted->queued);
 }
 
 bool port::send(SOCKET socket, WSABUF *buffers, DWORD count, operation *sending)
@@ -101,14 +131,14 @@ void port::take_more_packets()
     vain_looks = looks_left_out;
 }
 
-void port::start_receives()
+void port::start_queued()
 {
-    for (int started = 0; first != nullptr && started < receives_per_look && !stopped; ++started) {
-        receive_operation *next = first;
+    for (int started = 0; first != nullptr && started < starts_per_look && !stopped; ++started) {
+        task *next = first;
         first = next->next;
         if (first == nullptr)
             last = nullptr;
-        start_receive(next);
+        next->start(next);
     }
 }
 
@@ -116,7 +146,7 @@ void port::run()
 {
     stopped = false;
     while (!stopped) {
-        start_receives();
+        start_queued();
         if (!stopped && take_packets(first != nullptr ? 0 : INFINITE))
             take_more_packets();
     }

@@ -2,8 +2,8 @@
 //
 // What makes it the floor, beyond leaving things out:
 //   - an operation that is done at once leaves no packet (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS), and is handled at once;
-//   - receives wait in a queue until whatever can be sent has been sent. A receive that finds its data costs less than
-//     one that has to wait for them, and after the sends of others it is more likely to find them;
+//   - what is to be started waits in a queue until the sends of earlier packets are out. A receive that finds its data
+//     costs less than one that has to wait for them, and after the sends of others it is more likely to find them;
 //   - the port is looked at when the queue is empty, and otherwise only as long as a look brings packets, whose sends may
 //     bring the next, and now and then.
 #ifndef LIBEVENT_IOCP_BENCH_FLOOR_PORT_H
@@ -20,19 +20,26 @@ struct operation {
     void *context;
 };
 
-// A receive that can wait in the port's queue.
+// Something to be started that waits in the port's queue.
+struct task {
+    void (*start)(task *);
+    void *context;
+    task *next;
+};
+
 struct receive_operation {
     operation common; // first
+    task queued;
     SOCKET socket;
     char *buffer;
-    DWORD capacity;
-    receive_operation *next;
+    DWORD capacity; // 0: it ends when there is something to receive
 };
 
 class port {
 public:
     port();
     void add(SOCKET socket);
+    void start_soon(task *);
     // Queues a receive. `ended` gets the bytes, 0 for the end of the stream.
     void receive_soon(receive_operation *);
     // True: done, and `ended` is not called. False: it will be.
@@ -43,19 +50,27 @@ public:
     HANDLE native() const { return handle; }
 
 private:
-    void start_receive(receive_operation *);
-    void start_receives();
+    void start_queued();
     bool take_packets(DWORD timeout_ms);
     void take_more_packets();
 
     HANDLE handle;
-    receive_operation *first = nullptr;
-    receive_operation *last = nullptr;
+    task *first = nullptr;
+    task *last = nullptr;
     int vain_looks = 0;
     bool stopped = false;
 };
 
+// Extension functions, of any socket.
+LPFN_CONNECTEX connect_ex(SOCKET socket);
+LPFN_ACCEPTEX accept_ex(SOCKET socket);
+
 work *set_up_pingpong(const scenario &);
+work *set_up_bulk(const scenario &);
+work *set_up_churn(const scenario &);
+work *set_up_plain(const scenario &);
+work *set_up_wakeup(const scenario &);
+work *set_up_startup(const scenario &);
 
 } // namespace bench
 

@@ -25,6 +25,12 @@ void on_unwanted_event(bufferevent *, short what, void *);
 int take_input(evbuffer *input, message_check *check);
 
 work *set_up_pingpong(const scenario &);
+work *set_up_bulk(const scenario &);
+work *set_up_churn(const scenario &);
+work *set_up_plain(const scenario &);
+work *set_up_timers(const scenario &);
+work *set_up_wakeup(const scenario &);
+work *set_up_startup(const scenario &);
 
 } // namespace bench
 

@@ -1,0 +1,219 @@
+// Connections that live for one message: connect, send, get it back, close. So many at a time.
+#include "tools/benchmarks/floor/port.h"
+
+#include <vector>
+
+namespace bench {
+
+namespace {
+
+constexpr DWORD address_length = sizeof(sockaddr_in) + 16;
+
+class churn;
+
+// One of the clients, which makes one connection after the other.
+struct client {
+    churn *owner;
+    operation connecting;
+    receive_operation receiving;
+    std::vector<char> buffer;
+    message_check check;
+};
+
+// One of the accepts that wait, and the connection that it has become.
+struct server {
+    churn *owner;
+    operation accepting;
+    operation sending;
+    receive_operation receiving;
+    SOCKET socket;
+    std::vector<char> buffer;
+    char addresses[2 * address_length];
+};
+
+class churn final : public work {
+public:
+    explicit churn(const scenario &);
+    void run(long units) override;
+    void connect_next(client *);
+    void connected(client *);
+    void client_received(client *, DWORD bytes);
+    void accept_next(server *);
+    void accepted(server *);
+    void server_received(server *, DWORD bytes);
+    void receive(receive_operation *on) { completions.receive_soon(on); }
+
+private:
+    SOCKET open_socket();
+
+    scenario what;
+    port completions;
+    SOCKET listener;
+    sockaddr_in address;
+    std::vector<client> clients;
+    std::vector<server> servers;
+    long to_start = 0;
+    long to_finish = 0;
+};
+
+void connect_ended(operation *ended, DWORD)
+{
+    auto *self = static_cast<client *>(ended->context);
+    self->owner->connected(self);
+}
+
+void client_receive_ended(operation *ended, DWORD bytes)
+{
+    auto *self = static_cast<client *>(ended->context);
+    self->owner->client_received(self, bytes);
+}
+
+void accept_ended(operation *ended, DWORD)
+{
+    auto *self = static_cast<server *>(ended->context);
+    self->owner->accepted(self);
+}
+
+void server_receive_ended(operation *ended, DWORD bytes)
+{
+    auto *self = static_cast<server *>(ended->context);
+    self->owner->server_received(self, bytes);
+}
+
+void server_send_ended(operation *ended, DWORD)
+{
+    auto *self = static_cast<server *>(ended->context);
+    self->owner->receive(&self->receiving);
+}
+
+SOCKET churn::open_socket()
+{
+    SOCKET made = socket(AF_INET, SOCK_STREAM, 0);
+    if (made == INVALID_SOCKET)
+        fail("socket", WSAGetLastError());
+    return made;
+}
+
+churn::churn(const scenario &scenario) : what(scenario)
+{
+    listener = open_socket();
+    address = loopback(0);
+    auto *generic = reinterpret_cast<sockaddr *>(&address);
+    int length = sizeof(address);
+    if (bind(listener, generic, length) != 0 || listen(listener, SOMAXCONN) != 0 ||
+        getsockname(listener, generic, &length) != 0)
+        fail("no listener", WSAGetLastError());
+    completions.add(listener);
+    clients.resize(static_cast<size_t>(what.active));
+    for (client &made : clients) {
+        made.owner = this;
+        made.buffer.resize(what.size);
+        made.connecting.ended = connect_ended;
+        made.receiving.common.ended = client_receive_ended;
+        made.connecting.context = made.receiving.common.context = &made;
+    }
+    servers.resize(static_cast<size_t>(what.active));
+    for (server &made : servers) {
+        made.owner = this;
+        made.buffer.resize(what.size);
+        made.accepting.ended = accept_ended;
+        made.sending.ended = server_send_ended;
+        made.receiving.common.ended = server_receive_ended;
+        made.accepting.context = made.sending.context = made.receiving.common.context = &made;
+        accept_next(&made);
+    }
+}
+
+void churn::accept_next(server *self)
+{
+    self->socket = open_socket();
+    self->accepting.overlapped = {};
+    DWORD bytes = 0;
+    if (accept_ex(listener)(listener, self->socket, self->addresses, 0, address_length, address_length, &bytes,
+                            &self->accepting.overlapped))
+        accepted(self);
+    else if (WSAGetLastError() != WSA_IO_PENDING)
+        fail("AcceptEx", WSAGetLastError());
+}
+
+void churn::accepted(server *self)
+{
+    completions.add(self->socket);
+    self->receiving.socket = self->socket;
+    self->receiving.buffer = self->buffer.data();
+    self->receiving.capacity = static_cast<DWORD>(what.size);
+    receive(&self->receiving);
+}
+
+void churn::server_received(server *self, DWORD bytes)
+{
+    if (bytes == 0) {
+        closesocket(self->socket);
+        accept_next(self);
+        return;
+    }
+    WSABUF buffer = {bytes, self->buffer.data()};
+    if (completions.send(self->socket, &buffer, 1, &self->sending))
+        receive(&self->receiving);
+}
+
+// The message goes with the connection.
+void churn::connect_next(client *self)
+{
+    if (to_start == 0)
+        return;
+    --to_start;
+    SOCKET socket = open_socket();
+    sockaddr_in any = loopback(0);
+    if (bind(socket, reinterpret_cast<sockaddr *>(&any), sizeof(any)) != 0)
+        fail("bind", WSAGetLastError());
+    completions.add(socket);
+    self->receiving.socket = socket;
+    self->receiving.buffer = self->buffer.data();
+    self->receiving.capacity = static_cast<DWORD>(what.size);
+    self->connecting.overlapped = {};
+    DWORD bytes = 0;
+    if (connect_ex(socket)(socket, reinterpret_cast<sockaddr *>(&address), sizeof(address),
+                           const_cast<char *>(message_bytes()), static_cast<DWORD>(what.size), &bytes,
+                           &self->connecting.overlapped))
+        connected(self);
+    else if (WSAGetLastError() != WSA_IO_PENDING)
+        fail("ConnectEx", WSAGetLastError());
+}
+
+void churn::connected(client *self)
+{
+    receive(&self->receiving);
+}
+
+void churn::client_received(client *self, DWORD bytes)
+{
+    if (bytes == 0)
+        fail("a connection has ended", 0);
+    if (self->check.take(self->buffer.data(), bytes) == 0) {
+        receive(&self->receiving);
+        return;
+    }
+    closesocket(self->receiving.socket);
+    if (--to_finish == 0)
+        completions.stop();
+    else
+        connect_next(self);
+}
+
+void churn::run(long units)
+{
+    to_start = to_finish = units;
+    for (client &starting : clients)
+        connect_next(&starting);
+    completions.run();
+}
+
+} // namespace
+
+work *set_up_churn(const scenario &what)
+{
+    return new churn(what);
+}
+
+} // namespace bench
