@@ -16,8 +16,9 @@ struct send_operation;
 struct backend {
     struct event_base *base;
     port *on;
-    source_list changed;  // sources that may be ready, or have to start something
-    source_list starting; // sources that are not known to be ready, and have to
+    source_list changed; // see source_place
+    source_list starting;
+    source_list receiving;
     start_pace pace;
     afd_device *devices;
     fd_record *records;

@@ -151,6 +151,18 @@ int collect(backend *self, int64_t timeout_us)
     return 0;
 }
 
+// Has anything come that should be dealt with before receives are started?
+bool look_first(backend *self, int *result)
+{
+    if (self->receiving.first == nullptr || self->on->in_flight_count == 0 || !pace_may_look_first(&self->pace))
+        return false;
+    uint64_t before = self->packets;
+    *result = collect(self, 0);
+    bool came = self->packets != before;
+    pace_looked_first(&self->pace, came);
+    return came || *result != 0;
+}
+
 // One turn of the loop.
 int take_turn(backend *self, struct timeval *tv)
 {
@@ -159,12 +171,21 @@ int take_turn(backend *self, struct timeval *tv)
     signals_claim(self);
     // Priorities rank what is ready together, and who only looks wants to see it all.
     bool at_once = self->base->nactivequeues > 1 || (tv != nullptr && !evutil_timerisset(tv));
-    bool any_ready = submit(self, at_once);
-    if (any_ready && !look_is_due(&self->pace))
+    bool any_ready = submit_ready(self);
+    bool look_is_due = any_ready && pace_look_is_due(&self->pace);
+    int result = 0;
+    if (!any_ready && !at_once && look_first(self, &result))
+        return result;
+    if (!any_ready || at_once || look_is_due) {
+        bool found = submit_receives(self, at_once);
+        look_is_due = look_is_due || (found && !any_ready && pace_look_is_due(&self->pace));
+        any_ready = any_ready || found;
+    }
+    if (any_ready && !look_is_due)
         return 0;
-    uint64_t came = self->packets;
-    int result = collect(self, wait_us(self, tv, any_ready));
-    look_was_made(&self->pace, self->packets != came);
+    uint64_t before = self->packets;
+    result = collect(self, wait_us(self, tv, any_ready));
+    pace_looked(&self->pace, self->packets != before);
     return result;
 }
 

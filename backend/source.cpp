@@ -8,7 +8,9 @@ namespace {
 source_list *list_at(source *self, source_place place)
 {
     backend *owner = self->owner;
-    return place == source_place::changed ? &owner->changed : &owner->starting;
+    if (place == source_place::changed)
+        return &owner->changed;
+    return place == source_place::starting ? &owner->starting : &owner->receiving;
 }
 
 } // namespace

@@ -3,7 +3,7 @@
 // whose readiness comes from overlapped operations (see source_registry.h).
 //
 // Readiness is level-triggered. A source whose interest changed, or that was ready, is queued: in its base's list of
-// changed sources first, and when it is not known to be ready, in that of sources to start (see submit.h).
+// changed sources first, and when it is not known to be ready, in one of those of sources to start (see submit.h).
 //
 // Threads: all of it with the base's lock held.
 #ifndef LIBEVENT_IOCP_BACKEND_SOURCE_H
@@ -18,6 +18,14 @@ struct source;
 
 constexpr short source_events = EV_READ | EV_WRITE | EV_CLOSED;
 
+// Where a source is queued.
+enum class source_place : unsigned char {
+    nowhere,
+    changed,   // may be ready
+    starting,  // has something to start
+    receiving, // has, and is likely to have nothing to wait for if that is done a little later
+};
+
 struct source_ops {
     // Interest was added; `first` after there was none. Returns 0, or a Winsock code to refuse the socket.
     int (*widened)(source *self, bool first);
@@ -27,10 +35,9 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
+    // Where it waits to be submitted.
+    source_place starts_in;
 };
-
-// Where a source is queued.
-enum class source_place : unsigned char { nowhere, changed, starting };
 
 struct source_list {
     source *first;

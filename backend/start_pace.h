@@ -1,14 +1,15 @@
-// How many operations a turn starts, and how often the port is looked at, while there is something to do without it.
+// How many receives a turn starts, and how often the port is looked at, while there is something to do without it.
 //
 // A receive that finds its data there costs little. One that has to wait costs a packet besides, and under load its data
-// would have come by itself, had it been started a little later. So receives are started one after the other, what they
-// bring is handed on first, and they are started faster only as long as all of them find something.
+// would have come by itself, had it been started a little later. So whatever can be sent is sent first, receives are
+// started one after the other, and what they bring is handed on before the next. They are started faster as long as all
+// of them find something.
 #ifndef LIBEVENT_IOCP_BACKEND_START_PACE_H
 #define LIBEVENT_IOCP_BACKEND_START_PACE_H
 
 namespace iocp {
 
-// Sources found ready by starting something in one turn, at the most; the first is always looked for.
+// Receives that find something in one turn, at the most; until the first does, all are started.
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
@@ -16,12 +17,65 @@ constexpr unsigned max_finds = 64;
 constexpr unsigned min_turns_without_look = 8;
 constexpr unsigned max_turns_without_look = 16;
 
+// Before receives are started, packets may have come whose owners are to send first. After a look for those that brought
+// nothing, so many are left out.
+constexpr unsigned looks_left_out = 31;
+
 struct start_pace {
-    unsigned finds;      // after so many a turn starts nothing more; 0: not set yet
-    unsigned full_turns; // how often in a row it got there
-    unsigned turns;      // since the last look
-    unsigned patience;   // turns until the next look; 0: not set yet
+    unsigned finds_less_one; // after that many and one more, a turn starts no more receives
+    unsigned full_turns;     // how often in a row it got there
+    unsigned turns;          // since the last look
+    unsigned patience;       // turns until the next look
+    unsigned looks_to_leave_out;
 };
+
+inline unsigned pace_finds(const start_pace *pace)
+{
+    return pace->finds_less_one + 1;
+}
+
+// A turn has started receives: so many found something, and whether one had to wait then.
+inline void pace_keep(start_pace *pace, unsigned found, bool waited)
+{
+    // Until more are started at a time: to try costs a receive that waits.
+    constexpr unsigned finds_until_faster = 16;
+    unsigned finds = pace_finds(pace);
+    if (waited) {
+        pace->finds_less_one = 0;
+        pace->full_turns = 0;
+    } else if (found >= finds && ++pace->full_turns * finds >= finds_until_faster) {
+        pace->finds_less_one = (finds * 2 < max_finds ? finds * 2 : max_finds) - 1;
+        pace->full_turns = 0;
+    }
+}
+
+// Asked in a turn that has something to hand on: is it time for a look at the port all the same?
+inline bool pace_look_is_due(start_pace *pace)
+{
+    return pace->turns++ >= pace->patience;
+}
+
+inline void pace_looked(start_pace *pace, bool brought_packets)
+{
+    unsigned longer = pace->patience * 2 < max_turns_without_look ? pace->patience * 2 : max_turns_without_look;
+    pace->turns = 0;
+    pace->patience = brought_packets || pace->patience == 0 ? min_turns_without_look : longer;
+}
+
+// Asked before receives are started while others are in flight.
+inline bool pace_may_look_first(start_pace *pace)
+{
+    if (pace->looks_to_leave_out == 0)
+        return true;
+    --pace->looks_to_leave_out;
+    return false;
+}
+
+inline void pace_looked_first(start_pace *pace, bool brought_packets)
+{
+    if (!brought_packets)
+        pace->looks_to_leave_out = looks_left_out;
+}
 
 } // namespace iocp
 

@@ -4,9 +4,6 @@ namespace iocp {
 
 namespace {
 
-// Full turns, in finds, until more are started at a time: to try costs a receive that waits.
-constexpr unsigned finds_until_faster = 16;
-
 source *take_first(source_list *list)
 {
     source *taken = list->first;
@@ -26,7 +23,7 @@ bool hand_on_ready(backend *self)
             any_ready = true;
             source_ready(next, ready);
         } else {
-            source_queue_in(next, source_place::starting);
+            source_queue_in(next, next->ops->starts_in);
         }
         if (next == last)
             break;
@@ -34,66 +31,59 @@ bool hand_on_ready(backend *self)
     return any_ready;
 }
 
-void keep_pace(start_pace *pace, unsigned found, bool waited)
+// Starts what one source needs. True if it is ready.
+bool start_one(source *next)
 {
-    if (waited) {
-        pace->finds = 1;
-        pace->full_turns = 0;
-    } else if (found >= pace->finds && ++pace->full_turns * pace->finds >= finds_until_faster) {
-        pace->finds = pace->finds * 2 < max_finds ? pace->finds * 2 : max_finds;
-        pace->full_turns = 0;
-    }
+    short ready = next->ops->submit(next);
+    if (ready != 0)
+        source_ready(next, ready);
+    return ready != 0;
 }
 
-// Goes through the sources that have something to start: all of them, unless some are found to be ready.
-bool start_some(backend *self, bool at_once)
+bool start_all(source_list *list)
 {
-    start_pace *pace = &self->pace;
-    unsigned found = 0;
-    bool waited = false;
-    if (pace->finds == 0)
-        pace->finds = 1;
-    const source *last = self->starting.last;
-    while (self->starting.first != nullptr && !waited && (at_once || found < pace->finds)) {
-        source *next = take_first(&self->starting);
-        size_t in_flight = self->on->in_flight_count;
-        short ready = next->ops->submit(next);
-        if (ready != 0) {
-            ++found;
-            source_ready(next, ready);
-        } else {
-            waited = !at_once && found > 0 && self->on->in_flight_count > in_flight;
-        }
+    bool any_ready = false;
+    const source *last = list->last;
+    while (list->first != nullptr) {
+        source *next = take_first(list);
+        any_ready = start_one(next) || any_ready;
         if (next == last)
             break;
     }
-    if (!at_once)
-        keep_pace(pace, found, waited);
+    return any_ready;
+}
+
+// One after the other, until so many have found something as the pace allows, or one has not after others have.
+bool start_receives(backend *self)
+{
+    unsigned found = 0;
+    bool waits = false;
+    const source *last = self->receiving.last;
+    while (self->receiving.first != nullptr && !waits && found < pace_finds(&self->pace)) {
+        source *next = take_first(&self->receiving);
+        size_t in_flight = self->on->in_flight_count;
+        if (start_one(next))
+            ++found;
+        else
+            waits = found > 0 && self->on->in_flight_count > in_flight;
+        if (next == last)
+            break;
+    }
+    pace_keep(&self->pace, found, waits);
     return found > 0;
 }
 
 } // namespace
 
-bool submit(backend *self, bool at_once)
+bool submit_ready(backend *self)
 {
     bool any_ready = hand_on_ready(self);
-    if (any_ready && !at_once && self->pace.turns < self->pace.patience)
-        return true;
-    return start_some(self, at_once) || any_ready;
+    return start_all(&self->starting) || any_ready;
 }
 
-bool look_is_due(start_pace *pace)
+bool submit_receives(backend *self, bool at_once)
 {
-    return pace->turns++ >= pace->patience;
-}
-
-void look_was_made(start_pace *pace, bool brought_packets)
-{
-    pace->turns = 0;
-    if (brought_packets || pace->patience == 0)
-        pace->patience = min_turns_without_look;
-    else
-        pace->patience = pace->patience * 2 < max_turns_without_look ? pace->patience * 2 : max_turns_without_look;
+    return at_once ? start_all(&self->receiving) : start_receives(self);
 }
 
 } // namespace iocp

@@ -1,4 +1,4 @@
-// What a turn does before it waits: hands on what is ready, and starts operations where nothing is.
+// What a turn does before it waits: hands on what is ready, and starts operations.
 #ifndef LIBEVENT_IOCP_BACKEND_SUBMIT_H
 #define LIBEVENT_IOCP_BACKEND_SUBMIT_H
 
@@ -6,13 +6,10 @@
 
 namespace iocp {
 
-// Activates the events of sources that are ready, and starts what the others need. True if any is ready.
-// `at_once`: everything, however much is ready.
-bool submit(backend *self, bool at_once);
-
-// Asked in a turn that need not wait: is it time for a look at the port all the same?
-bool look_is_due(start_pace *pace);
-void look_was_made(start_pace *pace, bool brought_packets);
+// Activates the events of sources that are ready, and starts what others need, but for receives. True if any is ready.
+bool submit_ready(backend *self);
+// Starts receives: `at_once` all of them, else as many as the pace allows. True if any source is ready.
+bool submit_receives(backend *self, bool at_once);
 
 } // namespace iocp
 

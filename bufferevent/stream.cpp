@@ -63,7 +63,7 @@ bool is_connected_stream(SOCKET socket)
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit};
+const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit, source_place::receiving};
 
 // What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
 // not been sent.
