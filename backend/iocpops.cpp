@@ -172,13 +172,13 @@ int take_turn(backend *self, struct timeval *tv)
     // Priorities rank what is ready together, and who only looks wants to see it all.
     bool at_once = self->base->nactivequeues > 1 || (tv != nullptr && !evutil_timerisset(tv));
     bool any_ready = submit_ready(self);
-    bool look_is_due = any_ready && pace_look_is_due(&self->pace);
+    bool look_is_due = any_ready && pace_look_is_due(&self->pace, at_once);
     int result = 0;
     if (!any_ready && !at_once && look_first(self, &result))
         return result;
     if (!any_ready || at_once || look_is_due) {
         bool found = submit_receives(self, at_once);
-        look_is_due = look_is_due || (found && !any_ready && pace_look_is_due(&self->pace));
+        look_is_due = look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once));
         any_ready = any_ready || found;
     }
     if (any_ready && !look_is_due)

@@ -1,4 +1,5 @@
 #include "backend/port.h"
+#include "backend/backend.h"
 
 namespace iocp {
 
@@ -198,25 +199,73 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
 
 namespace {
 
+// How long a wait may still take.
+struct time_limit {
+    struct evutil_monotonic_timer timer;
+    struct timeval start;
+    int64_t limit_us;
+};
+
+void limit_start(time_limit *self, int64_t limit_us)
+{
+    self->limit_us = limit_us;
+    evutil_configure_monotonic_time_(&self->timer, 0);
+    evutil_gettime_monotonic_(&self->timer, &self->start);
+}
+
+int64_t limit_left_us(time_limit *self)
+{
+    struct timeval now, spent;
+    evutil_gettime_monotonic_(&self->timer, &now);
+    evutil_timersub(&now, &self->start, &spent);
+    return self->limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
+}
+
+// Takes and delivers a batch. The count, or -1.
+int collect_batch(port *on, int64_t timeout_us)
+{
+    OVERLAPPED_ENTRY entries[max_packets];
+    ULONG count = 0;
+    if (sys::port_dequeue(on->face.port, entries, max_packets, timeout_us, &count) != 0)
+        return -1;
+    port_deliver(on, entries, count);
+    return static_cast<int>(count);
+}
+
 // Collects until `awaited` has ended, or everything if it is NULL. False if that takes longer than the limit.
 bool collect(port *on, const completion *awaited, int64_t limit_us)
 {
-    struct evutil_monotonic_timer timer;
-    struct timeval start, now, spent;
-    evutil_configure_monotonic_time_(&timer, 0);
-    evutil_gettime_monotonic_(&timer, &start);
-    int64_t left = limit_us;
-    while (on->in_flight != nullptr && (awaited == nullptr || awaited->pending)) {
-        OVERLAPPED_ENTRY entries[max_packets];
-        ULONG count = 0;
-        if (left <= 0 || sys::port_dequeue(on->face.port, entries, max_packets, left, &count) != 0)
+    time_limit limit;
+    limit_start(&limit, limit_us);
+    for (int64_t left = limit_us; on->in_flight != nullptr && (awaited == nullptr || awaited->pending);
+         left = limit_left_us(&limit))
+        if (left <= 0 || collect_batch(on, left) < 0)
             return false;
-        port_deliver(on, entries, count);
-        evutil_gettime_monotonic_(&timer, &now);
-        evutil_timersub(&now, &start, &spent);
-        left = limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
-    }
     return true;
+}
+
+// The same beside a loop that runs in another thread. Either of the two may get the packet; for the loop to deliver it,
+// it needs the lock now and then. What we take from it, it does not wake up for by itself.
+bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
+{
+    struct event_base *base = on->owner->base;
+    bool any_taken = false;
+    time_limit limit;
+    limit_start(&limit, limit_us);
+    while (awaited->pending && limit_left_us(&limit) > 0) {
+        int taken = collect_batch(on, 0);
+        any_taken = any_taken || taken > 0;
+        if (taken < 0 || !awaited->pending)
+            break;
+        EVBASE_RELEASE_LOCK(base, th_base_lock);
+        sys::let_others_run();
+        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    }
+    if (any_taken && !base->is_notify_pending) {
+        base->is_notify_pending = 1;
+        base->th_notify_fn(base);
+    }
+    return !awaited->pending;
 }
 
 } // namespace
@@ -231,6 +280,8 @@ bool port_drain(port *draining)
 bool port_await(port *on, completion *awaited)
 {
     completion_cancel(awaited);
+    if (on->owner != nullptr && EVBASE_NEED_NOTIFY(on->owner->base))
+        return collect_beside_loop(on, awaited, await_limit_us);
     return collect(on, awaited, await_limit_us);
 }
 

@@ -55,8 +55,8 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
 bool port_drain(port *draining);
 
 // Cancels one operation and collects until its packet has come; other packets are delivered meanwhile. For the rare
-// moment when what the operation moved must be known before going on. The loop must not be waiting in another thread.
-// False if it did not come within await_limit_us.
+// moment when what the operation moved must be known before going on. The lock is held, and let go at times if the loop
+// runs in another thread. False if it did not come within await_limit_us.
 bool port_await(port *on, completion *awaited);
 
 } // namespace iocp

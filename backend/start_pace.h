@@ -49,10 +49,12 @@ inline void pace_keep(start_pace *pace, unsigned found, bool waited)
     }
 }
 
-// Asked in a turn that has something to hand on: is it time for a look at the port all the same?
-inline bool pace_look_is_due(start_pace *pace)
+// Asked in a turn that has something to hand on: is it time for a look at the port all the same? `impatient`: the loop
+// would not wait anyway.
+inline bool pace_look_is_due(start_pace *pace, bool impatient)
 {
-    return pace->turns++ >= pace->patience;
+    unsigned patience = impatient && pace->patience > min_turns_without_look ? min_turns_without_look : pace->patience;
+    return pace->turns++ >= patience;
 }
 
 inline void pace_looked(start_pace *pace, bool brought_packets)

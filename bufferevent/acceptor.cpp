@@ -206,7 +206,8 @@ short acceptor_submit(source *face)
     return acceptor_ready(face);
 }
 
-const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit, source_place::starting};
+const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit,
+                                 source_place::starting};
 
 // Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
 bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)

@@ -274,8 +274,7 @@ void stream_receive_drop(stream *self, bool socket_lives)
     receive_operation *receiving = self->receiving;
     backend *owner = self->face.owner;
     // A buffer in flight may have taken bytes already, or take them before the cancel does.
-    if (socket_lives && owner != nullptr && self->receive == receive_state::pending && receiving->buffer != nullptr &&
-        !EVBASE_NEED_NOTIFY(owner->base))
+    if (socket_lives && owner != nullptr && self->receive == receive_state::pending && receiving->buffer != nullptr)
         port_await(owner->on, &receiving->operation);
     if (self->receive == receive_state::held && (socket_lives || receiving->came_early))
         give_back(self, receiving);

@@ -118,6 +118,8 @@ int status_to_error(nt_status status);
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 // Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.
 bool thread_wait(HANDLE thread, long wait_ms);
+// Gives up the rest of this thread's time slice, or a millisecond.
+void let_others_run();
 
 // --- time -----------------------------------------------------------------------------------------------------------
 // Asks Windows for its finest clock interrupt while a base wants precise timers; calls are counted.

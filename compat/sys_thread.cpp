@@ -47,5 +47,10 @@ bool thread_wait(HANDLE thread, long wait_ms)
     return true;
 }
 
+void let_others_run()
+{
+    Sleep(1); // a shorter one would not let threads of lower priority run
+}
+
 } // namespace sys
 } // namespace iocp

@@ -101,7 +101,7 @@ void *counted_realloc(void *pointer, size_t size)
 }
 
 const guarantee *const tables[] = {reading_guarantees, writing_guarantees, connecting_guarantees, listening_guarantees,
-                                   freeing_guarantees, http_guarantees,    fairness_guarantees};
+                                   freeing_guarantees, http_guarantees,    fairness_guarantees,   thread_guarantees};
 
 int list_tests()
 {

@@ -28,6 +28,7 @@ extern const guarantee listening_guarantees[];
 extern const guarantee freeing_guarantees[];
 extern const guarantee http_guarantees[];
 extern const guarantee fairness_guarantees[];
+extern const guarantee thread_guarantees[];
 
 // Tells which condition does not hold, and ends the test.
 #define REQUIRE(condition)                                                                                             \

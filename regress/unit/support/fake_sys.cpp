@@ -218,6 +218,11 @@ int status_to_error(nt_status status)
     }
 }
 
+void let_others_run()
+{
+    fake::advance_us(1000);
+}
+
 void precise_clock(bool on)
 {
     fake::k().precise_users += on ? 1 : -1;
