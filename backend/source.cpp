@@ -26,6 +26,11 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->in_use = false;
 }
 
+source_place source_starts_soon(const source *)
+{
+    return source_place::starting;
+}
+
 void source_queue(source *self)
 {
     source_queue_in(self, source_place::changed);

@@ -35,8 +35,8 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
-    // Where it waits to be submitted.
-    source_place starts_in;
+    // Where it waits to be submitted: starting or receiving.
+    source_place (*waits_in)(const source *self);
 };
 
 struct source_list {
@@ -56,6 +56,8 @@ struct source {
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
+// For a source's table: it waits in `starting`.
+source_place source_starts_soon(const source *self);
 // Will be looked at in the base's next turn.
 void source_queue(source *self);
 void source_queue_in(source *self, source_place place);

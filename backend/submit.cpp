@@ -23,7 +23,7 @@ bool hand_on_ready(backend *self)
             any_ready = true;
             source_ready(next, ready);
         } else {
-            source_queue_in(next, next->ops->starts_in);
+            source_queue_in(next, next->ops->waits_in(next));
         }
         if (next == last)
             break;

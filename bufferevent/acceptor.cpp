@@ -207,7 +207,7 @@ short acceptor_submit(source *face)
 }
 
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit,
-                                 source_place::starting};
+                                 source_starts_soon};
 
 // Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
 bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)

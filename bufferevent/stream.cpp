@@ -31,9 +31,15 @@ short stream_ready(const source *face)
         return 0;
     if (self->connect == connect_state::none && stream_receive_ready(self))
         ready |= EV_READ;
-    if (stream_send_ready(self) && !self->send_again)
+    if (stream_send_ready(self) && !self->send_again && !stream_queue_waits(self))
         ready |= EV_WRITE;
     return ready;
+}
+
+source_place stream_waits_in(const source *face)
+{
+    return stream_queue_waits(reinterpret_cast<const stream *>(face)) ? source_place::starting
+                                                                      : source_place::receiving;
 }
 
 short stream_submit(source *face)
@@ -63,7 +69,7 @@ bool is_connected_stream(SOCKET socket)
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit, source_place::receiving};
+const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit, stream_waits_in};
 
 // What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
 // not been sent.

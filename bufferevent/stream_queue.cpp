@@ -104,6 +104,11 @@ int stream_flush(stream *self)
     return self->queue_error == 0 ? 0 : fail(self->queue_error);
 }
 
+bool stream_queue_waits(const stream *self)
+{
+    return queued_length(self) > 0 && stream_send_ready(self);
+}
+
 void stream_queue_submit(stream *self)
 {
     if (self->queued != nullptr)

@@ -26,6 +26,8 @@ int stream_flush(stream *self);
 
 // The rest with the base's lock held.
 
+// True if there is something that nobody has flushed.
+bool stream_queue_waits(const stream *self);
 // Once a turn: sends what nobody has flushed.
 void stream_queue_submit(stream *self);
 // The socket is about to be closed. True if a send is in flight, which closes it when it has ended.
