@@ -66,6 +66,20 @@ void flush(stream *self)
     }
 }
 
+// Starts to send what is left and lets the send end by itself. The bytes go with it: chains that the kernel reads are
+// freed by its packet. True if a send is in flight.
+bool let_queue_go(stream *self, bool closes)
+{
+    if (self->queued == nullptr)
+        return false;
+    if (self->face.owner != nullptr)
+        flush(self);
+    bool in_flight = stream_send_abandon(self, closes);
+    evbuffer_free(self->queued);
+    self->queued = nullptr;
+    return in_flight;
+}
+
 } // namespace
 
 int stream_take(stream *self, char *into, int at_most)
@@ -117,21 +131,12 @@ void stream_queue_submit(stream *self)
 
 bool stream_queue_linger(stream *self)
 {
-    if (self->face.owner == nullptr || self->queued == nullptr)
-        return false;
-    flush(self);
-    return stream_send_abandon(self, true);
+    return let_queue_go(self, true);
 }
 
 void stream_queue_drop(stream *self)
 {
-    if (self->queued == nullptr)
-        return;
-    if (self->face.owner != nullptr)
-        flush(self);
-    stream_send_abandon(self, false);
-    evbuffer_free(self->queued);
-    self->queued = nullptr;
+    let_queue_go(self, false);
 }
 
 } // namespace iocp
