@@ -4,6 +4,8 @@ import json
 import pathlib
 import time
 
+import bench_html
+import bench_http
 import bench_report
 import bench_run
 import calls
@@ -37,6 +39,23 @@ def rotated(items, by):
     return items[by:] + items[:by]
 
 
+def time_row(row, peer, pace, result):
+    if row.work == "memory":
+        if result.bytes is None:
+            bench_run.measure_memory(row, peer, result)
+    elif row.work in ("http", "https"):
+        bench_http.time_row(row, peer, pace, result)
+    else:
+        bench_run.time_row(row, peer, pace, result)
+
+
+def count_row(counter, row, peer, pace, result):
+    if row.work in ("http", "https"):
+        bench_http.count_row(counter, row, peer, result)
+    elif row.work != "memory":
+        bench_run.count_row(counter, row, peer, pace, result)
+
+
 def measure(rows, peers, pace):
     results = {row.name: {peer: bench_run.Result() for peer in peers if peer not in row.left_out}
                for row in rows}
@@ -45,21 +64,33 @@ def measure(rows, peers, pace):
             present = list(results[row.name])
             # Another peer first each time, so that none is always the one after a pause.
             for peer in rotated(present, number + position):
-                bench_run.time_row(row, peer, pace, results[row.name][peer])
-            progress(f"time {number + 1}/{pace.passes}: {bench_report.times_line(row, results)}")
+                time_row(row, peer, pace, results[row.name][peer])
+            progress(f"time, pass {number + 1} of {pace.passes}: "
+                     f"{bench_report.line(row, results, bench_report.time_or_bytes)}")
     with calls.CallCounter() as counter:
         for row in rows:
             for peer, result in results[row.name].items():
-                bench_run.count_row(counter, row, peer, pace, result)
-            progress(f"calls: {bench_report.calls_line(row, results)}")
+                count_row(counter, row, peer, pace, result)
+            progress(f"calls: {bench_report.line(row, results, bench_report.calls)}")
     return results
+
+
+def write(folder, rows, peers, results):
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {row.name: {"title": row.title, "unit": row.unit, "left_out": row.left_out,
+                         "peers": {peer: result.as_json()
+                                   for peer, result in results[row.name].items()}}
+              for row in rows}
+    (folder / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "bench.html").write_text(bench_html.page(rows, peers, results))
+    progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
 
 def bench():
     arguments = parse()
     if arguments.list:
         for row in ROWS:
-            print(f"{row.name:16} {row.title}")
+            print(f"{row.name:20} {row.title}")
         return
     started = time.monotonic()
     pace = bench_run.FULL
@@ -71,10 +102,7 @@ def bench():
     progress("starting Wine (seconds, the first time)")
     results = measure(rows, peers, pace)
     bench_report.print_report(rows, peers, results)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    report = {row.name: {peer: result.as_json() for peer, result in results[row.name].items()}
-              for row in rows}
-    (arguments.output / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    write(arguments.output, rows, peers, results)
     progress(f"done in {time.monotonic() - started:.0f} s")
 
 

@@ -1,5 +1,14 @@
 """Tables and verdicts of tools/bench for the terminal."""
-from bench_rows import OURS
+from bench_rows import FLOOR, OURS
+
+# The targets, as ratios of ours in one run.
+CALLS_OF_FLOOR = 1.05
+TIME_OF_FLOOR = 1.25
+IDLE_COST = 1.15
+IDLE_BYTES = 2048
+FEWER_CALLS_THAN = ("libuv", "stock-iocp")
+# With so few calls a unit there is nothing to compare.
+NO_CALLS = 0.01
 
 
 def short(value):
@@ -11,17 +20,39 @@ def short(value):
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def times_line(row, results):
-    return f"{row.name}, us: " + ", ".join(
-        f"{peer} {short(result.time())}" for peer, result in results[row.name].items())
+def time(result):
+    return result.time()
 
 
-def calls_line(row, results):
-    return f"{row.name}: " + ", ".join(
-        f"{peer} {short(result.calls)}" for peer, result in results[row.name].items())
+def calls(result):
+    return result.calls
+
+
+def memory(result):
+    return result.bytes
+
+
+def time_or_bytes(result):
+    return result.bytes if result.bytes is not None else result.time()
+
+
+def line(row, results, value):
+    unit = " (bytes)" if row.work == "memory" else ""
+    return f"{row.name}{unit}: " + ", ".join(
+        f"{peer} {short(value(result))}" for peer, result in results[row.name].items())
+
+
+def spread(result):
+    """From the least to the most, as parts of the median."""
+    if not result.times:
+        return "-"
+    middle = result.time()
+    return f"-{100 * (1 - min(result.times) / middle):.0f}/+{100 * (max(result.times) / middle - 1):.0f}%"
 
 
 def table(title, rows, peers, cell):
+    if not rows:
+        return
     width = max(len(row.name) for row in rows) + 2
     print(f"\n{title}")
     print(" " * width + "".join(f"{peer:>12}" for peer in peers))
@@ -29,19 +60,111 @@ def table(title, rows, peers, cell):
         print(f"{row.name:{width}}" + "".join(f"{cell(row, peer):>12}" for peer in peers))
 
 
+def figure(results, row, peer, value):
+    result = results[row.name].get(peer)
+    return value(result) if result else None
+
+
 def ratio(results, row, peer, value):
     """Ours to the peer's: less than 1 is better."""
-    ours, other = (value(results[row.name][name]) if name in results[row.name] else None
-                   for name in (OURS, peer))
+    ours, other = figure(results, row, OURS, value), figure(results, row, peer, value)
     return ours / other if ours is not None and other else None
+
+
+def less(results, row, peer, value, limit, text):
+    """One verdict: (met, text), or None where there is nothing to compare."""
+    found = ratio(results, row, peer, value)
+    if found is None:
+        return None
+    return found <= limit if limit > 1 else found < limit, f"{text}: {found:.2f}"
+
+
+def row_verdicts(row, results):
+    """What the row was to reach: (met, text) each."""
+    peers = results[row.name]
+    found = []
+    if row.work == "memory":
+        size = figure(results, row, OURS, memory)
+        if size is not None:
+            found.append((size <= IDLE_BYTES, f"at most {IDLE_BYTES} bytes: {size:.0f}"))
+        return found
+    has_calls = (figure(results, row, OURS, calls) or 0) > NO_CALLS
+    if row.sockets and has_calls:
+        found.append(less(results, row, FLOOR, calls, CALLS_OF_FLOOR,
+                          f"calls at most {CALLS_OF_FLOOR} of the floor's"))
+    if has_calls:
+        found += [less(results, row, peer, calls, 1, f"fewer calls than {peer}")
+                  for peer in FEWER_CALLS_THAN]
+    found.append(less(results, row, FLOOR, time, TIME_OF_FLOOR,
+                      f"time at most {TIME_OF_FLOOR} of the floor's"))
+    found += [less(results, row, peer, time, 1, f"less time than {peer}")
+              for peer in peers if peer not in (OURS, FLOOR)]
+    return [verdict for verdict in found if verdict]
+
+
+def floor_loses(row, results):
+    """Peers that beat the floor itself, in time or calls."""
+    if FLOOR not in results[row.name] or row.work == "memory":
+        return []
+    lost = []
+    for what, value in (("calls", calls), ("time", time)):
+        floor = figure(results, row, FLOOR, value)
+        for peer in results[row.name]:
+            other = figure(results, row, peer, value)
+            if peer not in (OURS, FLOOR) and other and floor and other < floor:
+                lost.append(f"{peer} needs less {what} than the floor ({other / floor:.2f})")
+    return lost
+
+
+def idle_verdicts(rows, results):
+    """What idle connections may cost those that are active."""
+    named = {row.name: row for row in rows}
+    found = []
+    for few, many, what, value in (
+            ("pingpong-10-of-100", "pingpong-10-of-4000", "time", time),
+            ("pingpong-10-of-100", "pingpong-10-of-4000", "calls", calls),
+            ("plain-10-of-100", "plain-10-of-4000", "calls", calls)):
+        if few in named and many in named and OURS in results[few]:
+            cost = figure(results, named[many], OURS, value) / figure(results, named[few], OURS, value)
+            found.append((cost <= IDLE_COST, f"{many}: {what} at most {IDLE_COST} of {few}: {cost:.2f}"))
+    return found
+
+
+def print_verdicts(rows, results):
+    print("\nTargets")
+    met = total = 0
+    for row in rows:
+        verdicts = row_verdicts(row, results)
+        missed = [text for good, text in verdicts if not good]
+        met, total = met + len(verdicts) - len(missed), total + len(verdicts)
+        print(f"  {row.name:20} {len(verdicts) - len(missed)} of {len(verdicts)} met"
+              + "".join(f"\n{'':25}not met: {text}" for text in missed)
+              + "".join(f"\n{'':25}note: {text}" for text in floor_loses(row, results)))
+    for good, text in idle_verdicts(rows, results):
+        met, total = met + good, total + 1
+        print(f"  {'met' if good else 'NOT MET'}: {text}")
+    print(f"  {met} of {total} met")
 
 
 def print_report(rows, peers, results):
     def cell(value):
-        return lambda row, peer: (short(value(results[row.name][peer]))
-                                  if peer in results[row.name] else "-")
-    table("Time, us a unit (median)", rows, peers, cell(lambda result: result.time()))
-    table("Calls a unit", rows, peers, cell(lambda result: result.calls))
-    for name, value in (("Time", lambda result: result.time()), ("Calls", lambda result: result.calls)):
-        table(f"{name}: ours to theirs, below 1 is better", rows, [p for p in peers if p != OURS],
+        return lambda row, peer: short(figure(results, row, peer, value))
+
+    def spread_cell(row, peer):
+        return spread(results[row.name][peer]) if peer in results[row.name] else "-"
+
+    worked = [row for row in rows if row.work != "memory"]
+    others = [peer for peer in peers if peer != OURS]
+    table("Time, us a unit (median)", worked, peers, cell(time))
+    table("Spread of the times", worked, peers, spread_cell)
+    table("Calls a unit (requests to Wine's server)", worked, peers, cell(calls))
+    table("Memory, bytes", [row for row in rows if row.work == "memory"], peers, cell(memory))
+    for name, value in (("Time", time), ("Calls", calls)):
+        table(f"{name}: ours to theirs, below 1 is better", worked, others,
               lambda row, peer, value=value: short(ratio(results, row, peer, value)))
+    for row in rows:
+        for peer, why in row.left_out.items():
+            if peer in peers:
+                print(f"{row.name}: {peer} left out: {why}")
+    if OURS in peers:
+        print_verdicts(rows, results)

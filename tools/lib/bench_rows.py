@@ -12,19 +12,26 @@ PEERS = {
 OURS, FLOOR = "iocp", "floor"
 
 
+NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
+NO_EVHTTP = "has no HTTP server"
+STOCK_EVHTTP = "evhttp does not work on it: connections get no answer"
+
+
 @dataclasses.dataclass
 class Row:
     name: str
     title: str
     unit: str
-    work: str  # --row of the program
+    work: str  # --row of the program, or "http", "https", "memory"
     connections: int = 1
     active: int = 1
     size: int = 64
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
-    plot: str = ""  # rows of one plot differ in connections alone
+    time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
+    plot: str = ""  # the rows of one plot differ in connections alone
     quick: bool = True  # part of --quick
+    sockets: bool = True  # its calls are held against the floor's
     left_out: dict = dataclasses.field(default_factory=dict)  # peer: why
 
     def arguments(self):
@@ -32,8 +39,50 @@ class Row:
                 "--size", self.size, "--pieces", self.pieces]
 
 
+def pingpong(connections, active, **more):
+    who = "all active" if active == connections else f"{active} of them active"
+    count = "1 connection" if connections == 1 else f"{connections:,} connections, {who}"
+    name = f"pingpong-{active}-of-{connections}" if active != connections else f"pingpong-{connections}"
+    plot = "Ping-pong, all active" if active == connections else "Ping-pong, 10 active"
+    return Row(name, f"ping-pong, 64 B, {count}", "round trip", "pingpong", connections, active,
+               plot=plot, **more)
+
+
+def plain(connections, **more):
+    return Row(f"plain-10-of-{connections}", f"plain events, ping-pong, 64 B, {connections:,} "
+               "connections, 10 of them active", "round trip", "plain", connections, 10,
+               plot="Plain events, 10 active", **more)
+
+
+def http(name, connections):
+    left_out = {"stock-iocp": STOCK_EVHTTP, "libuv": NO_EVHTTP, "floor": NO_EVHTTP}
+    return Row(f"{name}-{connections}", f"{name.upper()} keep-alive, evhttp under wrk, {connections} "
+               "connections, 1,000 B", "request", name, connections, connections, left_out=left_out)
+
+
 ROWS = [
-    Row("pingpong-1", "ping-pong, 64 B, 1 connection", "round trip", "pingpong", plot="all active"),
-    Row("pingpong-100", "ping-pong, 64 B, 100 connections, all active", "round trip", "pingpong",
-        100, 100, count_units=1000, plot="all active"),
+    pingpong(1, 1),
+    pingpong(100, 100, count_units=1000),
+    pingpong(1000, 1000, count_units=2000, quick=False),
+    pingpong(100, 10),
+    pingpong(200, 10),
+    pingpong(1000, 10, quick=False),
+    pingpong(4000, 10, count_units=100, quick=False),
+    Row("large-10", "ping-pong, 64 KiB, 10 connections", "round trip", "pingpong", 10, 10, 65536),
+    Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536),
+    Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10),
+    Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
+        "pingpong", 10, 10, pieces=16),
+    plain(100),
+    plain(4000, count_units=100, quick=False),
+    Row("timers", "timers, 1,000,000 added, half cancelled, half fired", "timer", "timers",
+        count_units=100000, time_units=1000000, sockets=False, left_out={"floor": NO_TIMERS}),
+    Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup",
+        sockets=False),
+    Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100,
+        sockets=False),
+    http("http", 100),
+    http("https", 100),
+    Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000,
+        sockets=False),
 ]

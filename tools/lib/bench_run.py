@@ -40,6 +40,11 @@ class Result:
     def time(self):
         return statistics.median(self.times) if self.times else None
 
+    def set_calls(self, counts, units):
+        self.calls = sum(counts.values()) / units
+        self.requests = {name: count / units for name, count in counts.most_common()
+                         if abs(count) * 200 >= units}
+
     def as_json(self):
         return {"method": self.method, "time_us": self.time(), "times_us": self.times,
                 "calls": self.calls, "requests": self.requests, "bytes": self.bytes}
@@ -69,9 +74,32 @@ def run_program(peer, row, arguments, environment=None):
 
 def time_row(row, peer, pace, result):
     arguments = ["--target-ms", pace.target_ms, "--repeat", pace.repeat]
+    if row.time_units:
+        units = max(row.time_units // pace.count_divisor, row.active)
+        arguments = ["--units", ",".join([str(units)] * pace.repeat)]
     phases, result.method = run_program(peer, row, arguments)
     traffic.require(len(phases) == pace.repeat, f"{row.name} on {peer}: {len(phases)} phases")
     result.times += [1e6 * seconds / units for units, seconds in phases]
+
+
+class Idler(traffic.Server):
+    """A program that waits while its memory is looked at."""
+
+    def __init__(self, peer, row, hold_ms):
+        super().__init__("select", program(peer),
+                         [*PEERS[peer][1], "--row", "pingpong", "--connections", row.connections,
+                          "--hold-ms", hold_ms])
+
+
+def measure_memory(row, peer, result, hold_ms=1500):
+    """Private bytes of each end, beyond the process before it made its loop."""
+    traffic.allow_descriptors(4 * row.connections + 512)
+    with Idler(peer, row, hold_ms) as idler:
+        empty = idler.private_bytes("empty", "method")
+        idle = idler.private_bytes("idle", "complete")
+        result.method = idler.find(r"^method (\S+)").group(1)
+        traffic.require(idler.end(60) == 0, f"{row.name} on {peer}: {idler.output()[-300:]}")
+    result.bytes = (idle - empty) / (2 * row.connections)
 
 
 def requests_between_marks(text):
@@ -88,6 +116,4 @@ def count_row(counter, row, peer, pace, result):
     counts = requests_between_marks(counter.text(since, counter.mark()))
     traffic.require(len(counts) == 2, f"{row.name} on {peer}: {len(counts)} counted phases")
     counts[1].subtract(counts[0])
-    result.calls = sum(counts[1].values()) / units
-    result.requests = {name: count / units for name, count in counts[1].most_common()
-                       if abs(count) * 200 >= units}
+    result.set_calls(counts[1], units)

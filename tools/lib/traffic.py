@@ -102,13 +102,14 @@ class Server:
 
     def __init__(self, kind, name, arguments, limit=300, extra=None, wine_dir=None):
         self.output_file = tempfile.NamedTemporaryFile(prefix="libevent-iocp-", suffix=".out")
-        self.name = f"{name} on {kind}"
+        path = name if isinstance(name, pathlib.Path) else program(kind, name)
+        self.name = f"{path.stem} on {kind}"
         variables = environment(kind, {"EVENT_SHOW_METHOD": "1", **(extra or {})})
         if wine_dir:
             variables["LIBEVENT_IOCP_WINE_DIR"] = str(wine_dir)
         self.process = subprocess.Popen(
             [ROOT / "tools/wine-run", "--lane", str(SERVER_LANE), "--timeout", str(limit),
-             "--output", self.output_file.name, program(kind, name), *map(str, arguments)],
+             "--output", self.output_file.name, path, *map(str, arguments)],
             env=variables, stdin=subprocess.DEVNULL)
 
     def output(self):
@@ -157,6 +158,16 @@ class Server:
                 if re.match(name, command):
                     return pid
         return None
+
+    def private_bytes(self, mark, next_mark):
+        """Those of the process while it waits between two lines of its output."""
+        self.find(f"^{mark}$", 120)
+        status = pathlib.Path(f"/proc/{self.windows_pid()}/status").read_text()
+        size = 1024 * sum(int(re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE).group(1))
+                          for name in ("RssAnon", "VmSwap"))
+        require(not re.search(f"^{next_mark}", self.output(), re.MULTILINE),
+                f"{self.name}: measured too late, the machine is too busy")
+        return size
 
     def __enter__(self):
         return self

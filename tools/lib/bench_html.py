@@ -1,0 +1,152 @@
+"""The HTML report of tools/bench: one file, plots inline."""
+import html
+import math
+import time as clock
+
+import bench_report
+from bench_rows import OURS, PEERS
+
+COLOURS = {"iocp": "#c0392b", "select": "#2c7fb8", "stock-iocp": "#8e6bbf", "libuv": "#2e8b57",
+           "floor": "#555555"}
+WIDTH, HEIGHT = 460, 300
+LEFT, RIGHT, TOP, BOTTOM = 60, 90, 20, 40
+
+STYLE = """
+body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; margin: 1em 0; }
+th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+td small { color: #777; }
+.best { font-weight: bold; }
+.no { color: #b00; }
+.yes { color: #070; }
+figure { display: inline-block; margin: 0 1em 1em 0; }
+"""
+
+
+def log_scale(values, low_pixel, high_pixel):
+    low, high = math.log10(min(values)), math.log10(max(values))
+    span = (high - low) or 1
+    return lambda value: low_pixel + (math.log10(value) - low) / span * (high_pixel - low_pixel)
+
+
+def ticks(low, high):
+    """1, 2 and 5 times the powers of ten."""
+    found = [step * 10 ** power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+             for step in (1, 2, 5) if low <= step * 10 ** power <= high]
+    return found or [low]
+
+
+def plot(title, unit, rows, peers, results, value):
+    """One line for each peer against the number of connections, on logarithmic axes."""
+    lines = {}
+    for peer in peers:
+        points = [(row.connections, bench_report.figure(results, row, peer, value)) for row in rows]
+        lines[peer] = [(x, y) for x, y in points if y]
+    values = [y for points in lines.values() for _, y in points]
+    if not values:
+        return ""
+    x_of = log_scale([row.connections for row in rows], LEFT, WIDTH - RIGHT)
+    y_of = log_scale([min(values) * 0.9, max(values) * 1.1], HEIGHT - BOTTOM, TOP)
+    parts = [f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" font-size="11" '
+             'font-family="sans-serif">']
+    for tick in ticks(min(values) * 0.9, max(values) * 1.1):
+        y = y_of(tick)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e4e4e4"/>'
+                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,g}</text>')
+    for row in rows:
+        parts.append(f'<text x="{x_of(row.connections):.1f}" y="{HEIGHT - BOTTOM + 16}" '
+                     f'text-anchor="middle">{row.connections:,}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
+                 'connections</text>')
+    taken = []
+    for peer, points in lines.items():
+        if points:
+            parts += draw_line(peer, [(x_of(x), y_of(y)) for x, y in points], taken)
+    parts.append("</svg>")
+    caption = html.escape(f"{title}: {unit}")
+    return f"<figure><figcaption>{caption}</figcaption>{''.join(parts)}</figure>"
+
+
+def draw_line(peer, points, taken):
+    """A line with its name at the end, moved off those that are there already."""
+    colour, width = COLOURS[peer], 3 if peer == OURS else 1.6
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>']
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
+    x, y = points[-1]
+    label = y + 4
+    while any(abs(label - other) < 12 for other in taken):
+        label += 12 if label < HEIGHT / 2 else -12
+        if not TOP < label < HEIGHT - BOTTOM:
+            break
+    taken.append(label)
+    parts.append(f'<text x="{x + 8:.1f}" y="{label:.1f}" fill="{colour}">{peer}</text>')
+    return parts
+
+
+def table(title, rows, peers, results, value, detail):
+    head = "".join(f"<th>{html.escape(peer)}</th>" for peer in peers)
+    body = []
+    for row in rows:
+        figures = {peer: bench_report.figure(results, row, peer, value) for peer in peers}
+        known = [figure for figure in figures.values() if figure is not None]
+        cells = []
+        for peer in peers:
+            best = ' class="best"' if known and figures[peer] == min(known) else ""
+            extra = detail(results[row.name][peer]) if peer in results[row.name] else ""
+            cells.append(f"<td{best}>{bench_report.short(figures[peer])} <small>{extra}</small></td>")
+        body.append(f"<tr><td>{html.escape(row.title)}</td>{''.join(cells)}</tr>")
+    return (f"<h2>{html.escape(title)}</h2><table><tr><th></th>{head}</tr>{''.join(body)}</table>")
+
+
+def verdicts(rows, results):
+    parts = ["<h2>Targets</h2><table>"]
+    for row in rows:
+        for met, text in bench_report.row_verdicts(row, results):
+            parts.append(verdict(row.title, met, text))
+        parts += [f"<tr><td>{html.escape(row.title)}</td><td>note</td><td>{html.escape(text)}</td></tr>"
+                  for text in bench_report.floor_loses(row, results)]
+    parts += [verdict("idle connections", met, text)
+              for met, text in bench_report.idle_verdicts(rows, results)]
+    return "".join(parts) + "</table>"
+
+
+def verdict(name, met, text):
+    kind, word = ("yes", "met") if met else ("no", "not met")
+    return (f'<tr><td>{html.escape(name)}</td><td class="{kind}">{word}</td>'
+            f"<td>{html.escape(text)}</td></tr>")
+
+
+def plots(rows, peers, results):
+    parts = []
+    for name in dict.fromkeys(row.plot for row in rows if row.plot):
+        members = [row for row in rows if row.plot == name]
+        if len(members) > 1:
+            parts.append(plot(name, "us a round trip", members, peers, results, bench_report.time))
+            parts.append(plot(name, "calls a round trip", members, peers, results, bench_report.calls))
+    return "".join(parts)
+
+
+def page(rows, peers, results):
+    worked = [row for row in rows if row.work != "memory"]
+    stored = [row for row in rows if row.work == "memory"]
+    what = "".join(f"<li><b>{peer}</b>: {html.escape(PEERS[peer][2])}</li>" for peer in peers)
+    left_out = "".join(f"<li>{html.escape(f'{row.title}: {peer} {why}')}</li>"
+                       for row in rows for peer, why in row.left_out.items() if peer in peers)
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>libevent-iocp: benchmarks</title>",
+        f"<style>{STYLE}</style><h1>libevent-iocp: the same work, side by side</h1>",
+        f"<p>{clock.strftime('%Y-%m-%d')}, under Wine, pinned to one core with Wine's server; both ends "
+        "in one process but for HTTP. Times compare programs under Wine and nothing else. Calls are "
+        "requests to Wine's server, which stands in for the NT kernel.</p>",
+        f"<ul>{what}</ul>",
+        plots(rows, peers, results),
+        table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
+              bench_report.time, bench_report.spread),
+        table("Calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
+        table("Memory, bytes", stored, peers, results, bench_report.memory, lambda _: "") if stored else "",
+        verdicts(rows, results) if OURS in peers else "",
+        f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
+    ]
+    return "\n".join(parts) + "\n</html>\n"

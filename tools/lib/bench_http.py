@@ -1,0 +1,90 @@
+"""The rows of tools/bench that need a client outside: evhttp under wrk."""
+import collections
+import re
+import signal
+import subprocess
+import time
+
+import bench_run
+import traffic
+from bench_rows import PEERS
+
+# wrk for a count, at the least so many answers.
+COUNTED = 400
+
+
+class HttpServer(traffic.Server):
+    def __init__(self, peer, row, wine_dir=None):
+        folder = PEERS[peer][0].split("/", 1)[0]
+        path = traffic.BUILD / "bin" / folder / "bench_evhttp.exe"
+        tls = ["--tls"] if row.work == "https" else []
+        super().__init__("select", path, [*PEERS[peer][1], *tls], wine_dir=wine_dir)
+        self.marks = 0
+        try:
+            port = int(self.find(r"^listening on (\d+)$").group(1))
+        except BaseException:
+            self.close()
+            raise
+        self.url = f"{row.work}://127.0.0.1:{port}"
+        self.method_name = self.find(r"^method (\S+)$").group(1)
+
+    def ask(self, path):
+        done = traffic.run_client(["curl", "-sS", "--insecure", "--max-time", 30, self.url + path], 40)
+        return done.stdout
+
+    def check_answer(self):
+        answer = self.ask("/")
+        traffic.require(answer == "a" * 1000, f"{self.name}: a wrong answer of {len(answer)} bytes")
+
+    def mark(self):
+        """A mark in the trace: which one it is, and the count of answers so far."""
+        self.ask("/mark")
+        index = self.marks
+        self.marks += 1
+        found = traffic.wait_until(lambda: re.findall(r"^served (\d+)$", self.output(), re.MULTILINE)[index:],
+                                   60, f"{self.name}: /mark")
+        return index, int(found[0])
+
+
+def time_row(row, peer, pace, result):
+    with HttpServer(peer, row) as server:
+        result.method = server.method_name
+        server.check_answer()
+        for _ in range(pace.repeat + 1):
+            rated = traffic.wrk(server.url + "/", row.connections, max(1, pace.target_ms // 150))
+            traffic.require(rated.errors() == 0, f"{row.name} on {peer}: {rated.describe_errors()}")
+            traffic.require(rated.requests > 0, f"{row.name} on {peer}: no answers")
+            result.times.append(1e6 / rated.rate)
+        # The first run makes the connections ready, with TLS its handshakes too.
+        del result.times[-pace.repeat - 1]
+        server.check_answer()
+
+
+def count_row(counter, row, peer, result):
+    """Between two marks while wrk runs and every connection is there."""
+    with HttpServer(peer, row, wine_dir=counter.folder) as server:
+        server.check_answer()
+        command = traffic.client(traffic.wrk_command(server.url + "/", row.connections, 120))
+        start = counter.mark()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
+            try:
+                first, before = wait_for_answers(server, row.connections + COUNTED // 4)
+                last, after = wait_for_answers(server, COUNTED)
+            finally:
+                wrk.send_signal(signal.SIGINT)
+            done = traffic.WrkResult(wrk.communicate()[0])
+        text = counter.text(start, counter.mark())
+    traffic.require(done.errors() == 0, f"{row.name} on {peer}: {done.describe_errors()}")
+    stretches = bench_run.requests_between_marks(text)[first:last]
+    result.set_calls(sum(stretches, collections.Counter()), after - before)
+
+
+def wait_for_answers(server, count):
+    """Marks until so many more answers have been given; returns the last mark."""
+    first, deadline = server.mark(), time.monotonic() + 60
+    while True:
+        time.sleep(0.2)
+        last = server.mark()
+        if last[1] - first[1] >= count:
+            return last
+        traffic.require(time.monotonic() < deadline, f"{server.name}: too few answers in a minute")
