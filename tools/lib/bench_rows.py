@@ -14,7 +14,6 @@ OURS, FLOOR = "iocp", "floor"
 
 NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
 NO_EVHTTP = "has no HTTP server"
-STOCK_EVHTTP = "evhttp does not work on it: connections get no answer"
 
 
 @dataclasses.dataclass
@@ -55,7 +54,7 @@ def plain(connections, **more):
 
 
 def http(name, connections):
-    left_out = {"stock-iocp": STOCK_EVHTTP, "libuv": NO_EVHTTP, "floor": NO_EVHTTP}
+    left_out = {"libuv": NO_EVHTTP, "floor": NO_EVHTTP}
     return Row(f"{name}-{connections}", f"{name.upper()} keep-alive, evhttp under wrk, {connections} "
                "connections, 1,000 B", "request", name, connections, connections, left_out=left_out)
 

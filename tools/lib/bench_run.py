@@ -19,12 +19,14 @@ class Pace:
     passes: int  # over all rows, the peers in another order each time
     repeat: int  # timed phases in a run
     target_ms: int
-    count_divisor: int = 1
+    divisor: int = 1  # of counted units and idle connections
+    hold_ms: int = 1500  # how long a program stands still for its memory to be seen
+    smoke: bool = False  # right results are all that matters
 
 
 FULL = Pace(passes=3, repeat=3, target_ms=150)
 QUICK = Pace(passes=1, repeat=3, target_ms=60)
-SMOKE = Pace(passes=1, repeat=1, target_ms=1, count_divisor=50)
+SMOKE = Pace(passes=1, repeat=1, target_ms=1, divisor=20, hold_ms=500, smoke=True)
 
 
 class Result:
@@ -75,7 +77,7 @@ def run_program(peer, row, arguments, environment=None):
 def time_row(row, peer, pace, result):
     arguments = ["--target-ms", pace.target_ms, "--repeat", pace.repeat]
     if row.time_units:
-        units = max(row.time_units // pace.count_divisor, row.active)
+        units = max(row.time_units // pace.divisor, row.active)
         arguments = ["--units", ",".join([str(units)] * pace.repeat)]
     phases, result.method = run_program(peer, row, arguments)
     traffic.require(len(phases) == pace.repeat, f"{row.name} on {peer}: {len(phases)} phases")
@@ -85,21 +87,22 @@ def time_row(row, peer, pace, result):
 class Idler(traffic.Server):
     """A program that waits while its memory is looked at."""
 
-    def __init__(self, peer, row, hold_ms):
+    def __init__(self, peer, connections, hold_ms):
         super().__init__("select", program(peer),
-                         [*PEERS[peer][1], "--row", "pingpong", "--connections", row.connections,
+                         [*PEERS[peer][1], "--row", "pingpong", "--connections", connections,
                           "--hold-ms", hold_ms])
 
 
-def measure_memory(row, peer, result, hold_ms=1500):
+def measure_memory(row, peer, pace, result):
     """Private bytes of each end, beyond the process before it made its loop."""
-    traffic.allow_descriptors(4 * row.connections + 512)
-    with Idler(peer, row, hold_ms) as idler:
+    connections = row.connections // pace.divisor
+    traffic.allow_descriptors(4 * connections + 512)
+    with Idler(peer, connections, pace.hold_ms) as idler:
         empty = idler.private_bytes("empty", "method")
         idle = idler.private_bytes("idle", "complete")
         result.method = idler.find(r"^method (\S+)").group(1)
         traffic.require(idler.end(60) == 0, f"{row.name} on {peer}: {idler.output()[-300:]}")
-    result.bytes = (idle - empty) / (2 * row.connections)
+    result.bytes = (idle - empty) / (2 * connections)
 
 
 def requests_between_marks(text):
@@ -110,7 +113,7 @@ def requests_between_marks(text):
 
 def count_row(counter, row, peer, pace, result):
     """Calls a unit: what a run of twice the length makes more than one of the single length."""
-    units = max(row.count_units // pace.count_divisor, row.active)
+    units = max(row.count_units // pace.divisor, row.active)
     since = counter.mark()
     run_program(peer, row, ["--units", f"{units},{2 * units}"], counter.environment)
     counts = requests_between_marks(counter.text(since, counter.mark()))

@@ -107,7 +107,7 @@ double timed_run(work *done, long units)
 void warm_up(work *done, const scenario &what)
 {
     constexpr int runs = 32;
-    constexpr double limit = 0.3; // seconds
+    constexpr double limit = 1; // seconds
     double start = now();
     for (int i = 0; i < runs && now() - start < limit; ++i)
         done->run(what.active);

@@ -1,4 +1,7 @@
 // Connections that live for one message: connect, send, get it back, close. So many at a time.
+//
+// One AcceptEx waits. Connections that are there when it ends are taken by accept(), which is cheaper; the message goes
+// with the connect.
 #include "tools/benchmarks/floor/port.h"
 
 #include <vector>
@@ -38,8 +41,10 @@ public:
     void connect_next(client *);
     void connected(client *);
     void client_received(client *, DWORD bytes);
-    void accept_next(server *);
+    void accept_waiting();
+    void accept_later();
     void accepted(server *);
+    void accept_ended(server *);
     void server_received(server *, DWORD bytes);
     void receive(receive_operation *on) { completions.receive_soon(on); }
 
@@ -52,6 +57,8 @@ private:
     sockaddr_in address;
     std::vector<client> clients;
     std::vector<server> servers;
+    std::vector<server *> unused;
+    bool accepting = false;
     long to_start = 0;
     long to_finish = 0;
 };
@@ -68,10 +75,10 @@ void client_receive_ended(operation *ended, DWORD bytes)
     self->owner->client_received(self, bytes);
 }
 
-void accept_ended(operation *ended, DWORD)
+void accept_packet(operation *ended, DWORD)
 {
     auto *self = static_cast<server *>(ended->context);
-    self->owner->accepted(self);
+    self->owner->accept_ended(self);
 }
 
 void server_receive_ended(operation *ended, DWORD bytes)
@@ -116,24 +123,53 @@ churn::churn(const scenario &scenario) : what(scenario)
     for (server &made : servers) {
         made.owner = this;
         made.buffer.resize(what.size);
-        made.accepting.ended = accept_ended;
+        made.accepting.ended = accept_packet;
         made.sending.ended = server_send_ended;
         made.receiving.common.ended = server_receive_ended;
         made.accepting.context = made.sending.context = made.receiving.common.context = &made;
-        accept_next(&made);
+        unused.push_back(&made);
     }
+    set_nonblocking(listener);
+    accept_later();
 }
 
-void churn::accept_next(server *self)
+void churn::accept_later()
 {
+    if (accepting || unused.empty())
+        return;
+    server *self = unused.back();
+    unused.pop_back();
+    accepting = true;
     self->socket = open_socket();
     self->accepting.overlapped = {};
     DWORD bytes = 0;
     if (accept_ex(listener)(listener, self->socket, self->addresses, 0, address_length, address_length, &bytes,
                             &self->accepting.overlapped))
-        accepted(self);
+        accept_ended(self);
     else if (WSAGetLastError() != WSA_IO_PENDING)
         fail("AcceptEx", WSAGetLastError());
+}
+
+void churn::accept_ended(server *self)
+{
+    accepting = false;
+    accepted(self);
+    accept_waiting();
+    accept_later();
+}
+
+void churn::accept_waiting()
+{
+    while (!unused.empty()) {
+        SOCKET socket = accept(listener, nullptr, nullptr);
+        if (socket == INVALID_SOCKET && WSAGetLastError() == WSAEWOULDBLOCK)
+            return;
+        if (socket == INVALID_SOCKET)
+            fail("accept", WSAGetLastError());
+        unused.back()->socket = socket;
+        accepted(unused.back());
+        unused.pop_back();
+    }
 }
 
 void churn::accepted(server *self)
@@ -149,7 +185,8 @@ void churn::server_received(server *self, DWORD bytes)
 {
     if (bytes == 0) {
         closesocket(self->socket);
-        accept_next(self);
+        unused.push_back(self);
+        accept_later();
         return;
     }
     WSABUF buffer = {bytes, self->buffer.data()};

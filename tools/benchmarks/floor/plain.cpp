@@ -1,4 +1,7 @@
-// Readiness: who waits is told, and receives by a call of its own. A receive of no bytes tells.
+// Readiness: who waits is told, and receives by a call of its own.
+//
+// Sockets that were ready lately are looked at together, by one select() that does not wait. The others wait on the
+// port, each with a receive of no bytes: what they cost does not depend on how many they are.
 #include "tools/benchmarks/floor/port.h"
 
 #include <vector>
@@ -9,27 +12,45 @@ namespace {
 
 constexpr int receive_size = 4096;
 
+// A socket that was not ready this many times in a row waits on the port.
+constexpr int misses_allowed = 4;
+
+// Looks at the port while there are others to look at.
+constexpr int turns_per_look = 64;
+
 struct connection;
+
+struct endpoint {
+    receive_operation readiness; // first
+    void (*ready)(endpoint *);
+    connection *owner;
+    int misses;
+};
 
 class plain final : public work {
 public:
     explicit plain(const scenario &);
     void run(long units) override;
-    void wait_for(receive_operation *readiness) { completions.receive_soon(readiness); }
     void send(connection *to);
-    void finished();
+    void finished() { --busy; }
+    void looked_at_soon(endpoint *end);
 
 private:
+    void prepare(endpoint *end, SOCKET socket, void (*ready)(endpoint *), connection *owner);
+    void look_at_lately_ready();
+
     scenario what;
     port completions;
+    std::vector<endpoint *> lately_ready;
+    std::vector<endpoint *> looked_at;
     std::vector<connection> connections;
     int busy = 0;
 };
 
 struct connection {
     plain *owner;
-    receive_operation client;
-    receive_operation server;
+    endpoint client;
+    endpoint server;
     message_check check;
     long left;
 };
@@ -42,28 +63,44 @@ int receive(SOCKET socket, char *buffer)
     return count;
 }
 
-void client_ready(operation *ended, DWORD)
+void client_ready(endpoint *client)
 {
-    auto *self = static_cast<connection *>(ended->context);
+    connection *self = client->owner;
     char buffer[receive_size];
-    int count = receive(self->client.socket, buffer);
-    if (self->check.take(buffer, static_cast<size_t>(count)) != 0) {
-        if (--self->left > 0)
-            self->owner->send(self);
-        else
-            self->owner->finished();
-    }
-    self->owner->wait_for(&self->client);
+    int count = receive(client->readiness.socket, buffer);
+    if (self->check.take(buffer, static_cast<size_t>(count)) == 0)
+        return;
+    if (--self->left > 0)
+        self->owner->send(self);
+    else
+        self->owner->finished();
 }
 
-void server_ready(operation *ended, DWORD)
+void server_ready(endpoint *server)
 {
-    auto *self = static_cast<connection *>(ended->context);
     char buffer[receive_size];
-    int count = receive(self->server.socket, buffer);
-    if (::send(self->server.socket, buffer, count, 0) != count)
+    int count = receive(server->readiness.socket, buffer);
+    if (::send(server->readiness.socket, buffer, count, 0) != count)
         fail("send", WSAGetLastError());
-    self->owner->wait_for(&self->server);
+}
+
+void wait_ended(operation *ended, DWORD)
+{
+    auto *end = static_cast<endpoint *>(ended->context);
+    end->ready(end);
+    end->owner->owner->looked_at_soon(end);
+}
+
+void plain::prepare(endpoint *end, SOCKET socket, void (*ready)(endpoint *), connection *owner)
+{
+    set_nonblocking(socket);
+    completions.add(socket);
+    end->readiness.socket = socket;
+    end->readiness.common.ended = wait_ended;
+    end->readiness.common.context = end;
+    end->ready = ready;
+    end->owner = owner;
+    completions.receive_soon(&end->readiness);
 }
 
 plain::plain(const scenario &scenario) : what(scenario)
@@ -73,30 +110,48 @@ plain::plain(const scenario &scenario) : what(scenario)
         socket_pair pair;
         connect_pair(&pair);
         made.owner = this;
-        made.client.socket = pair.client;
-        made.server.socket = pair.server;
-        made.client.common.ended = client_ready;
-        made.server.common.ended = server_ready;
-        made.client.common.context = made.server.common.context = &made;
-        for (receive_operation *readiness : {&made.client, &made.server}) {
-            set_nonblocking(readiness->socket);
-            completions.add(readiness->socket);
-            completions.receive_soon(readiness);
+        prepare(&made.client, pair.client, client_ready, &made);
+        prepare(&made.server, pair.server, server_ready, &made);
+    }
+}
+
+void plain::looked_at_soon(endpoint *end)
+{
+    end->misses = 0;
+    if (lately_ready.size() < FD_SETSIZE)
+        lately_ready.push_back(end);
+    else
+        completions.receive_soon(&end->readiness);
+}
+
+void plain::look_at_lately_ready()
+{
+    fd_set ready;
+    FD_ZERO(&ready);
+    for (endpoint *end : lately_ready)
+        ready.fd_array[ready.fd_count++] = end->readiness.socket;
+    timeval at_once = {0, 0};
+    if (select(0, &ready, nullptr, nullptr, &at_once) < 0)
+        fail("select", WSAGetLastError());
+    looked_at.swap(lately_ready);
+    for (endpoint *end : looked_at) {
+        if (FD_ISSET(end->readiness.socket, &ready)) {
+            end->ready(end);
+            looked_at_soon(end);
+        } else if (++end->misses < misses_allowed) {
+            lately_ready.push_back(end);
+        } else {
+            completions.receive_soon(&end->readiness);
         }
     }
+    looked_at.clear();
 }
 
 void plain::send(connection *to)
 {
     int size = static_cast<int>(what.size);
-    if (::send(to->client.socket, message_bytes(), size, 0) != size)
+    if (::send(to->client.readiness.socket, message_bytes(), size, 0) != size)
         fail("send", WSAGetLastError());
-}
-
-void plain::finished()
-{
-    if (--busy == 0)
-        completions.stop();
 }
 
 void plain::run(long units)
@@ -109,7 +164,12 @@ void plain::run(long units)
         ++busy;
         send(&starting);
     }
-    completions.run();
+    for (int turn = 0; busy > 0; ++turn) {
+        if (!lately_ready.empty())
+            look_at_lately_ready();
+        if (busy > 0 && (lately_ready.empty() || turn % turns_per_look == 0))
+            completions.turn(lately_ready.empty());
+    }
 }
 
 } // namespace

@@ -47,17 +47,22 @@ public:
     // Works until stop() is called by an operation that has ended.
     void run();
     void stop() { stopped = true; }
+    // One turn of run(), for who has other things to do in between.
+    void turn(bool wait);
     HANDLE native() const { return handle; }
 
 private:
     void start_queued();
     bool take_packets(DWORD timeout_ms);
     void take_more_packets();
+    void adapt_batch(ULONG count);
 
     HANDLE handle;
     task *first = nullptr;
     task *last = nullptr;
     int vain_looks = 0;
+    ULONG batch = 1;
+    ULONG full_batches = 0;
     bool stopped = false;
 };
 
