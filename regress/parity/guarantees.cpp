@@ -100,8 +100,13 @@ void *counted_realloc(void *pointer, size_t size)
     return moved;
 }
 
-const guarantee *const tables[] = {reading_guarantees, writing_guarantees, connecting_guarantees, listening_guarantees,
-                                   freeing_guarantees, http_guarantees,    fairness_guarantees,   thread_guarantees};
+const guarantee *const tables[] = {
+    reading_guarantees,     writing_guarantees,  connecting_guarantees, listening_guarantees,  freeing_guarantees,
+    http_guarantees,        http_row_guarantees, fairness_guarantees,   thread_guarantees,
+#ifdef EVENT__HAVE_OPENSSL
+    tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,  tls_ending_guarantees,
+#endif
+};
 
 int list_tests()
 {

@@ -1,5 +1,6 @@
 // Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
-// them fail: the names begin with the guarantee (r1 ... r15) or the defect (s1 ... s19) that they belong to.
+// them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s19) or the report in libevent's
+// tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select.
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
@@ -27,8 +28,14 @@ extern const guarantee connecting_guarantees[];
 extern const guarantee listening_guarantees[];
 extern const guarantee freeing_guarantees[];
 extern const guarantee http_guarantees[];
+extern const guarantee http_row_guarantees[];
 extern const guarantee fairness_guarantees[];
 extern const guarantee thread_guarantees[];
+// With OpenSSL only.
+extern const guarantee tls_opening_guarantees[];
+extern const guarantee tls_data_guarantees[];
+extern const guarantee tls_limit_guarantees[];
+extern const guarantee tls_ending_guarantees[];
 
 // Tells which condition does not hold, and ends the test.
 #define REQUIRE(condition)                                                                                             \

@@ -30,13 +30,29 @@ ELSEWHERE = {
     "s14 (other providers)": "AF_UNIX, LSPs: not in Wine 8; fake kernel",
 }
 
+# Reports in libevent's tracker by number, and the tests, or patterns of them, that stand for each.
+ROWS = {
+    "255 (evhttp on IOCP accepts and never answers)": ["row255_*"],
+    "412 (TLS on Windows misbehaves)": ["row412_*"],
+    "491 (a second connect of a TLS bufferevent is not told)": ["row491_*"],
+    "663, 664 (an accept whose client is gone)": ["r4_listener_survives_resets", "r4_ten_thousand_resets"],
+    "709 (bench_http on IOCP)": ["row709_*"],
+    "794 (evhttp does not read while it has a request)": ["row794_*"],
+    "957 (illegal connection state 7)": ["r1_http_pipelined_requests_with_slow_replies"],
+    "1081 (the same under keep-alive load)": ["row1081_*"],
+    "1174 (evhttp's client cannot connect)": ["r3_http_client_is_answered", "r3_http_client_is_told_of_a_closed_port",
+                                              "r3_enable_without_a_descriptor_then_connect"],
+    "1228 (replies lost after 100-continue)": ["r2_http_expect_continue_keeps_every_reply",
+                                               "r2_write_callback_belongs_to_its_own_write"],
+}
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mingw", help="build folder")
     parser.add_argument("--columns", default=",".join(COLUMNS), help="which to run, with commas between them")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="tests whose name matches")
-    parser.add_argument("--limit", type=int, default=10, metavar="S", help="seconds until a test counts as hung (10)")
+    parser.add_argument("--limit", type=int, default=20, metavar="S", help="seconds until a test counts as hung (20)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each N times, take the worst")
     parser.add_argument("--verbose", action="store_true", help="show what failing tests print in every column")
     return parser.parse_args()
@@ -74,29 +90,46 @@ def first_complaint(text):
     return found.group(0) if found else (text.strip().splitlines() or ["(nothing printed)"])[-1]
 
 
+def print_rows(outcomes, columns):
+    """The outcome of each report in each column: the worst of its tests."""
+    worst_first = ["dies", "hangs", "fails", "holds"]
+    print("\nReports in libevent's tracker:")
+    width = max(map(len, ROWS))
+    for row, patterns in ROWS.items():
+        tests = [test for test in outcomes if any(fnmatch.fnmatch(test, pattern) for pattern in patterns)]
+        if tests:
+            worst = [min((outcomes[test][column] for test in tests), key=worst_first.index) for column in columns]
+            print(f"  {row:{width}}", *(f"{outcome:13}" for outcome in worst), ", ".join(tests))
+    print()
+
+
 def main():
     arguments = parse_arguments()
     columns = [name for name in arguments.columns.split(",") if name in COLUMNS]
     outcome, text = run(arguments, columns[-1], None)
-    tests = re.findall(r"^[rs]\d+_\w+", text, re.MULTILINE)
+    tests = re.findall(r"^(?:(?:[rs]|row)\d+|tls)_\w+", text, re.MULTILINE)
     if outcome != "holds" or not tests:
         sys.exit("cannot list the tests:\n" + text)
     if arguments.only:
         tests = [test for test in tests if any(fnmatch.fnmatch(test, one) for one in arguments.only)]
     started = time.monotonic()
     counts = {column: {} for column in columns}
+    outcomes = {}
     complaints = []
     width = max(map(len, tests), default=0)
     print(" " * width, *(f"{column:13}" for column in columns))
     for test in tests:
         row = []
+        outcomes[test] = {}
         for column in columns:
             outcome, text = run_repeatedly(arguments, column, test)
+            outcomes[test][column] = outcome
             counts[column][outcome] = counts[column].get(outcome, 0) + 1
             row.append(f"{outcome:13}")
             if outcome != "holds" and (arguments.verbose or column == "ours"):
                 complaints.append(f"{test} on {column} {outcome}: {first_complaint(text)}")
         print(f"{test:{width}}", *row, flush=True)
+    print_rows(outcomes, columns)
     for column in columns:
         print(f"{column}: " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts[column].items())))
     print(*complaints, sep="\n")

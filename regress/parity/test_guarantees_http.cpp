@@ -1,9 +1,5 @@
 // R1, R2, R3 as evhttp sees them.
-#include "guarantees.h"
-
-#include <event2/http.h>
-
-#include <string.h>
+#include "web.h"
 
 namespace parity {
 
@@ -11,15 +7,6 @@ namespace {
 
 constexpr int pipelined = 100;
 constexpr int posts = 300;
-
-struct web {
-    struct event_base *base;
-    struct evhttp *server;
-    int port;
-    int served;
-    connection client;
-    std::string got;
-};
 
 void reply_later(evutil_socket_t, short, void *argument)
 {
@@ -36,57 +23,6 @@ void on_slow_request(struct evhttp_request *request, void *argument)
     ++self->served;
     struct timeval later = {0, 2000};
     event_base_once(self->base, -1, EV_TIMEOUT, reply_later, request, &later);
-}
-
-void on_post(struct evhttp_request *request, void *argument)
-{
-    ++static_cast<web *>(argument)->served;
-    struct evbuffer *body = evbuffer_new();
-    evbuffer_add_printf(body, "<%u>",
-                        static_cast<unsigned>(evbuffer_get_length(evhttp_request_get_input_buffer(request))));
-    evhttp_send_reply(request, 200, "OK", body);
-    evbuffer_free(body);
-}
-
-bool open_web(struct event_base *base, web *into, void (*on_request)(struct evhttp_request *, void *))
-{
-    *into = {};
-    into->base = base;
-    into->server = evhttp_new(base);
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(into->server, "127.0.0.1", 0);
-    if (bound == nullptr)
-        return false;
-    evhttp_set_gencb(into->server, on_request, into);
-    struct sockaddr_in address;
-    int length = sizeof(address);
-    auto fd = static_cast<SOCKET>(evhttp_bound_socket_get_fd(bound));
-    if (getsockname(fd, reinterpret_cast<struct sockaddr *>(&address), &length) != 0)
-        return false;
-    into->port = ntohs(address.sin_port);
-    into->client.far_end = raw_socket();
-    return connect(into->client.far_end, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0 ||
-           WSAGetLastError() == WSAEWOULDBLOCK;
-}
-
-bool client_sends(web *of, const std::string &text)
-{
-    size_t sent = 0;
-    return run_until(of->base, [&] {
-        int bytes = send(of->client.far_end, text.data() + sent, static_cast<int>(text.size() - sent), 0);
-        sent += bytes > 0 ? static_cast<size_t>(bytes) : 0;
-        return sent == text.size();
-    });
-}
-
-bool client_sees(web *of, const char *text, int times)
-{
-    return run_until(of->base, [&] {
-        peer_receive(&of->client, &of->got);
-        int found = 0;
-        for (size_t at = of->got.find(text); at != std::string::npos; at = of->got.find(text, at + 1))
-            ++found;
-        return found >= times;
-    });
 }
 
 bool r1_http_pipelined_requests_with_slow_replies(struct event_base *base)
@@ -108,8 +44,7 @@ bool r1_http_pipelined_requests_with_slow_replies(struct event_base *base)
         last = at;
     }
     REQUIRE(one.served == pipelined);
-    closesocket(one.client.far_end);
-    evhttp_free(one.server);
+    close_web(&one);
     return true;
 }
 
@@ -127,34 +62,8 @@ bool r2_http_expect_continue_keeps_every_reply(struct event_base *base)
         REQUIRE(client_sees(&one, "<3000>", 1));
         REQUIRE(one.served == i);
     }
-    closesocket(one.client.far_end);
-    evhttp_free(one.server);
+    close_web(&one);
     return true;
-}
-
-struct answer {
-    bool done;
-    int code;
-};
-
-void on_answer(struct evhttp_request *request, void *argument)
-{
-    auto *self = static_cast<answer *>(argument);
-    self->done = true;
-    self->code = request != nullptr ? evhttp_request_get_response_code(request) : -1;
-}
-
-bool ask(struct event_base *base, int port, answer *into)
-{
-    *into = {};
-    struct evhttp_connection *client =
-        evhttp_connection_base_new(base, nullptr, "127.0.0.1", static_cast<ev_uint16_t>(port));
-    struct evhttp_request *request = evhttp_request_new(on_answer, into);
-    if (evhttp_make_request(client, request, EVHTTP_REQ_GET, "/x") != 0)
-        return false;
-    bool told = run_until(base, [&] { return into->done; });
-    evhttp_connection_free(client);
-    return told;
 }
 
 bool r3_http_client_is_answered(struct event_base *base)
@@ -166,8 +75,7 @@ bool r3_http_client_is_answered(struct event_base *base)
         REQUIRE(ask(base, one.port, &got));
         REQUIRE(got.code == 200);
     }
-    closesocket(one.client.far_end);
-    evhttp_free(one.server);
+    close_web(&one);
     return true;
 }
 
