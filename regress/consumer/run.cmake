@@ -46,10 +46,17 @@ if(WAY STREQUAL "install")
     run(${configure} -D libevent_iocp_DIR=${WORK_DIR}/prefix/lib/cmake/libevent_iocp)
 else()
     run(${configure} -C ${BUILD_DIR}/libevent-checks.cmake
-        -D CONSUMER_SUBDIRECTORY=${SOURCE_DIR} -D LIBEVENT_SOURCE_DIR=${LIBEVENT_SOURCE_DIR})
+        -D CONSUMER_SUBDIRECTORY=${SOURCE_DIR} -D LIBEVENT_SOURCE_DIR=${LIBEVENT_SOURCE_DIR}
+        -D LIBEVENT_IOCP_OPENSSL=${OPENSSL})
 endif()
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 foreach(environment NOTHING=1 EVENT_IOCP=1)
     run(${CMAKE_COMMAND} -E env ${environment} ${EMULATOR} ${WORK_DIR}/build/timer.exe)
     message("${out}")
 endforeach()
+
+if(OPENSSL)
+    run(python3 ${CMAKE_CURRENT_LIST_DIR}/check_tls_server.py
+        ${WORK_DIR}/build/tls_server.exe ${WORK_DIR}/build)
+    message("${out}")
+endif()
