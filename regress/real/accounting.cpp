@@ -5,6 +5,7 @@
 #include <psapi.h>
 
 #include <atomic>
+#include <stdio.h>
 #include <stdlib.h>
 #include <winternl.h>
 
@@ -58,21 +59,25 @@ header *count_out(void *memory)
     return block;
 }
 
-void *counted_malloc(size_t size)
+} // namespace
+
+namespace accounting {
+
+void *allocate(size_t size)
 {
     return count_in(static_cast<header *>(malloc(sizeof(header) + size)), size);
 }
 
-void counted_free(void *memory)
+void release(void *memory)
 {
     if (memory)
         free(count_out(memory));
 }
 
-void *counted_realloc(void *memory, size_t size)
+void *reallocate(void *memory, size_t size)
 {
     if (!memory)
-        return counted_malloc(size);
+        return allocate(size);
     header *old = count_out(memory);
     size_t old_size = old->size;
     auto *grown = static_cast<header *>(realloc(old, sizeof(header) + size));
@@ -83,13 +88,9 @@ void *counted_realloc(void *memory, size_t size)
     return count_in(grown, size);
 }
 
-} // namespace
-
-namespace accounting {
-
 void start()
 {
-    event_set_mem_functions(counted_malloc, counted_realloc, counted_free);
+    event_set_mem_functions(allocate, reallocate, release);
 }
 
 size_t live_blocks()
@@ -127,6 +128,16 @@ size_t private_bytes()
         return 0;
     // Wine fills only the other of the two, which have the same meaning.
     return counters.PrivateUsage ? counters.PrivateUsage : counters.PagefileUsage;
+}
+
+int report(unsigned long before, unsigned long during, long forgiven)
+{
+    long more_handles = static_cast<long>(open_handles()) - static_cast<long>(before) - forgiven;
+    bool counted = during > before;
+    bool clean = blocks == 0 && counted && more_handles <= 0;
+    printf("%s: %zu blocks, %zu bytes, %ld handles more than the %lu before%s\n", clean ? "clean" : "leak",
+           live_blocks(), live_bytes(), more_handles, before, counted ? "" : " (handles cannot be counted here)");
+    return clean ? 0 : 1;
 }
 
 } // namespace accounting

@@ -9,7 +9,12 @@ namespace accounting {
 // Makes libevent allocate through us. To be called before anything else of libevent.
 void start();
 
-// What libevent holds at present.
+// Counted memory, for others that can be told where to allocate.
+void *allocate(size_t size);
+void *reallocate(void *memory, size_t size);
+void release(void *memory);
+
+// What libevent and those others hold at present.
 size_t live_blocks();
 size_t live_bytes();
 
@@ -17,6 +22,11 @@ size_t live_bytes();
 unsigned long open_handles();
 // Memory that the process shares with nobody, in bytes.
 size_t private_bytes();
+
+// Says, as a program's last line, "clean" or "leak" with the blocks, bytes and handles that are left. `before` is the
+// number of handles before the program's work, `during` while it worked: a count that does not see its sockets would
+// prove nothing. `forgiven` are handles that others have lost. Returns the exit status: 0 if nothing is left.
+int report(unsigned long before, unsigned long during, long forgiven);
 
 } // namespace accounting
 

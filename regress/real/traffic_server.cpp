@@ -1,92 +1,69 @@
 // A server for real clients that ends cleanly and says what it has left behind.
 //
-// usage: traffic_server [--threads] [file]
-//   GET /       a short answer
-//   GET /file   the file
-//   GET /large  8 MiB from memory
-//   GET /quit   ends the server, whatever else is going on
-// and uploads on a second port (upload.h). Prints "http <port>" and "upload <port>"; at the end "clean" or "leak" with
-// blocks, bytes and handles that are left. The exit status is 0 only if there are none.
+// usage: traffic_server [--threads] [--log] [--tls certificate key] [file]
+//   --threads  with libevent's locks
+//   --log      a line for each short answer
+//   --tls      everything over TLS
+// Answers what routes.h lists, and uploads on a second port (upload.h). Prints "http <port>" and "upload <port>"; at the
+// end "clean" or "leak" with blocks, bytes and handles that are left. The exit status is 0 only if there are none.
 #include "accounting.h"
+#include "routes.h"
+#include "tls.h"
 #include "upload.h"
 
 #include <winsock2.h>
 #include <ws2tcpip.h>
 
-#include <fcntl.h>
-#include <io.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/thread.h>
 
 namespace {
 
-constexpr size_t large_size = 8 * 1024 * 1024;
-char large[large_size];
+struct options {
+    bool threads;
+    bool log;
+    const char *certificate;
+    const char *key;
+    const char *file;
+};
 
-const char *file_name;
-// On Windows each evbuffer_add_file of 2.1.12 maps the file twice and forgets one handle: not what is checked here.
-long files_sent;
-
-void answer(evhttp_request *request, evbuffer *body)
+options parse(int argc, char **argv)
 {
-    evhttp_send_reply(request, HTTP_OK, "OK", body);
-    evbuffer_free(body);
-}
-
-void on_root(evhttp_request *request, void *)
-{
-    evbuffer *body = evbuffer_new();
-    evbuffer_add_printf(body, "Hello\n");
-    answer(request, body);
-}
-
-void on_large(evhttp_request *request, void *)
-{
-    evbuffer *body = evbuffer_new();
-    evbuffer_add_reference(body, large, large_size, nullptr, nullptr);
-    answer(request, body);
-}
-
-void on_file(evhttp_request *request, void *)
-{
-    struct _stat64 status;
-    int fd = file_name ? _open(file_name, _O_RDONLY | _O_BINARY) : -1;
-    if (fd < 0 || _fstat64(fd, &status)) {
-        evhttp_send_error(request, HTTP_NOTFOUND, nullptr);
-        return;
+    options result = {};
+    for (int i = 1; i < argc; ++i) {
+        if (strcmp(argv[i], "--threads") == 0) {
+            result.threads = true;
+        } else if (strcmp(argv[i], "--log") == 0) {
+            result.log = true;
+        } else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
+            result.certificate = argv[++i];
+            result.key = argv[++i];
+        } else {
+            result.file = argv[i];
+        }
     }
-    evbuffer *body = evbuffer_new();
-    evbuffer_add_file(body, fd, 0, status.st_size);
-    files_sent += 1;
-    answer(request, body);
+    return result;
 }
 
-void on_quit(evhttp_request *request, void *argument)
+bufferevent *secured(event_base *base, void *context)
 {
-    // The answer gets a moment to leave.
-    const timeval soon = {0, 100 * 1000};
-    event_base_loopexit(static_cast<event_base *>(argument), &soon);
-    on_root(request, nullptr);
+    return tls::accepting(base, -1, static_cast<ssl_ctx_st *>(context));
 }
 
 // Returns the handles that were open while the server ran.
-unsigned long run(bool serve)
+unsigned long run(const options &wanted, ssl_ctx_st *context, bool serve)
 {
     event_base *base = event_base_new();
     evhttp *http = evhttp_new(base);
-    evhttp_set_cb(http, "/", on_root, nullptr);
-    evhttp_set_cb(http, "/large", on_large, nullptr);
-    evhttp_set_cb(http, "/file", on_file, nullptr);
-    evhttp_set_cb(http, "/quit", on_quit, base);
+    if (context)
+        evhttp_set_bevcb(http, secured, context);
+    routes::add(http, base, wanted.file, context, wanted.log);
     evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, "127.0.0.1", 0);
-    int upload_port = upload::listen(base);
+    int upload_port = upload::listen(base, context);
     if (serve && bound && upload_port) {
         sockaddr_in address = {};
         int size = sizeof(address);
@@ -109,31 +86,24 @@ int main(int argc, char **argv)
 {
     setvbuf(stdout, nullptr, _IONBF, 0);
     accounting::start();
-    for (int i = 1; i < argc; ++i) {
-        if (strcmp(argv[i], "--threads") == 0)
-            evthread_use_windows_threads();
-        else
-            file_name = argv[i];
-    }
-    for (size_t i = 0; i < large_size; ++i)
-        large[i] = static_cast<char>(i % 251);
+    tls::start();
+    options wanted = parse(argc, argv);
+    if (wanted.threads)
+        evthread_use_windows_threads();
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
+    ssl_ctx_st *context = nullptr;
+    if (wanted.certificate && !(context = tls::server_context(wanted.certificate, wanted.key)))
+        return 2;
 
     // What Windows opens once and keeps is open after the first run.
-    unsigned long handles_in_use = run(false);
+    unsigned long handles_in_use = run(wanted, context, false);
     unsigned long handles = accounting::open_handles();
-    run(true);
-    unsigned long handles_left = accounting::open_handles();
+    run(wanted, context, true);
+    tls::free_context(context);
+    tls::finish();
     libevent_global_shutdown();
     WSACleanup();
-
-    long more_handles = static_cast<long>(handles_left) - static_cast<long>(handles) - files_sent;
-    // A count that does not see the sockets of a server would prove nothing.
-    bool counted = handles_in_use > handles;
-    bool clean = accounting::live_blocks() == 0 && counted && more_handles <= 0;
-    printf("%s: %zu blocks, %zu bytes, %ld handles more than the %lu before%s\n", clean ? "clean" : "leak",
-           accounting::live_blocks(), accounting::live_bytes(), more_handles, handles,
-           counted ? "" : " (handles cannot be counted here)");
-    return clean ? 0 : 1;
+    // On Windows each evbuffer_add_file of 2.1.12 maps the file twice and forgets one handle: not what is checked here.
+    return accounting::report(handles, handles_in_use, routes::files_sent());
 }

@@ -1,5 +1,7 @@
 #include "upload.h"
 
+#include "tls.h"
+
 #include <winsock2.h>
 #include <ws2tcpip.h>
 
@@ -28,6 +30,7 @@ struct connection {
 };
 
 evconnlistener *listener;
+ssl_ctx_st *context;
 std::unordered_set<connection *> connections;
 
 void close_connection(connection *self)
@@ -112,14 +115,18 @@ void on_write(bufferevent *bev, void *)
     bufferevent_enable(bev, EV_READ);
 }
 
-void on_event(bufferevent *, short, void *argument)
+void on_event(bufferevent *, short what, void *argument)
 {
-    close_connection(static_cast<connection *>(argument));
+    // TLS tells a server too when the handshake is done.
+    if (what != BEV_EVENT_CONNECTED)
+        close_connection(static_cast<connection *>(argument));
 }
 
 void on_accept(evconnlistener *self, evutil_socket_t fd, sockaddr *, int, void *)
 {
-    bufferevent *bev = bufferevent_socket_new(evconnlistener_get_base(self), fd, BEV_OPT_CLOSE_ON_FREE);
+    event_base *base = evconnlistener_get_base(self);
+    bufferevent *bev =
+        context ? tls::accepting(base, fd, context) : bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (!bev) {
         evutil_closesocket(fd);
         return;
@@ -135,8 +142,9 @@ void on_accept(evconnlistener *self, evutil_socket_t fd, sockaddr *, int, void *
 
 namespace upload {
 
-int listen(event_base *base)
+int listen(event_base *base, ssl_ctx_st *secure)
 {
+    context = secure;
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -214,15 +214,6 @@ def run_client(command, limit, text=True):
         raise Failure(f"no end after {limit} s: {' '.join(map(str, command))}") from None
 
 
-def quit_cleanly(server, port):
-    """Tells traffic_server to end, and requires that it leaves nothing; server.last is its word."""
-    done = run_client(["curl", "-sS", "--max-time", 30, f"http://127.0.0.1:{port}/quit"], 40)
-    require(done.returncode == 0, f"{server.name}: /quit: {done.stderr.strip()}")
-    status = server.end(60)
-    server.last = server.output().strip().split("\n")[-1]
-    require(status == 0, f"{server.name} ended with status {status}: {server.last}")
-
-
 def random_file(path, size):
     """Fills a file with bytes that do not repeat, and returns their SHA-256."""
     digest = hashlib.sha256()
