@@ -148,7 +148,7 @@ void on_status(evhttp_request *request, void *)
 void on_renegotiate(evhttp_request *request, void *)
 {
     evhttp_connection *connection = evhttp_request_get_connection(request);
-    if (!context || bufferevent_ssl_renegotiate(evhttp_connection_get_bufferevent(connection))) {
+    if (!context || bufferevent_ssl_renegotiate(evhttp_connection_get_bufferevent(connection)) < 0) {
         evhttp_send_error(request, HTTP_NOTFOUND, nullptr);
         return;
     }

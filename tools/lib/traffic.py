@@ -265,29 +265,33 @@ class WrkResult:
                 f"timeout {self.timeout}, status {self.bad_status}, wrong bodies {self.wrong}")
 
 
-def wrk_command(url, connections, seconds, timeout=30, body=None):
+def wrk_command(url, connections, seconds, timeout=30, body=None, pipeline=1, headers=()):
     """Keep-alive connections that ask without a pause. `timeout` is that of one request; `body`
-    names a file that every answer is compared with."""
+    names a file that every answer is compared with; `pipeline` requests are sent at a time."""
     allow_descriptors(connections + 256)
-    script = ["env", f"EXPECTED_BODY={body}"] if body else []
-    return [*script, "wrk", "--threads", 1, "--connections", connections,
-            "--duration", f"{seconds}s", "--timeout", f"{timeout}s",
-            *(["--script", ROOT / "tools/lib/check_body.lua"] if body else []), url]
+    command = ["wrk", "--threads", 1, "--connections", connections, "--duration", f"{seconds}s",
+               "--timeout", f"{timeout}s"]
+    for header in headers:
+        command += ["--header", header]
+    if not body:
+        return [*command, url]
+    variables = [f"EXPECTED_BODY={body}", *([f"PIPELINE={pipeline}"] if pipeline > 1 else [])]
+    return ["env", *variables, *command, "--script", ROOT / "tools/lib/check_body.lua", url]
 
 
-def wrk(url, connections, seconds, timeout=30, body=None):
-    done = run_client(wrk_command(url, connections, seconds, timeout, body),
+def wrk(url, connections, seconds, timeout=30, **options):
+    done = run_client(wrk_command(url, connections, seconds, timeout, **options),
                       seconds + timeout + 60)
     require(done.returncode == 0, f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
     return WrkResult(done.stdout)
 
 
-def wrk_until(server, url, connections, seconds, wanted, body=None, limit=180):
+def wrk_until(server, url, connections, seconds, wanted, limit=180, **options):
     """Runs wrk for so long, and again until so many requests have been answered: on a busy machine
     a run may see few answers, and that is no fault. Returns the answers and the last rate."""
     total, deadline = 0, time.monotonic() + limit
     while True:
-        result = wrk(url, connections, seconds, body=body)
+        result = wrk(url, connections, seconds, **options)
         require(result.errors() == 0, f"{server.name}: {result.requests} requests on {connections} "
                                       f"connections, errors: {result.describe_errors()}")
         total += result.requests

@@ -23,10 +23,11 @@ class Site:
 
     def __init__(self, kind, certificate=None, file=None, options=(), limit=600, wine_dir=None):
         arguments = list(options)
+        self.certificate = certificate[0] if certificate else None
         self.curl_options, scheme = [], "http"
         if certificate:
             arguments += ["--tls", *map(traffic.windows_path, certificate)]
-            self.curl_options, scheme = ["--cacert", certificate[0]], "https"
+            self.curl_options, scheme = ["--cacert", self.certificate], "https"
         if file:
             arguments.append(traffic.windows_path(file))
         self.name = f"{scheme} on {kind}"
