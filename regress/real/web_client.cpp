@@ -6,7 +6,7 @@
 //   --repeat N       asks for all of them so many times (default 1)
 //   --queue          hands evhttp all requests of a connection at once
 //   --stream         takes bodies as they come instead of whole
-//   --retries N      connects again so many times (default 0)
+//   --timeout S      gives up on a connection that is silent for so long (default 30)
 // Prints "answer <connection> <path> <status> <bytes> <crc32> <header X-Connection>" or "failed <connection> <path>
 // <evhttp's error> <bytes> <body so far>" for each request; at the end "clean" or "leak" as traffic_server does.
 #include "accounting.h"
@@ -35,7 +35,7 @@ struct options {
     const char *trusted;
     int connections = 1;
     int repeat = 1;
-    int retries = 0;
+    int timeout = 30;
     bool queue = false;
     bool stream = false;
     const char *host = nullptr;
@@ -122,6 +122,21 @@ void ask(visitor *who)
         printf("failed %d %s: no request\n", who->number, path);
 }
 
+void on_connected(bufferevent *, short, void *)
+{
+    event_base_loopbreak(base);
+}
+
+// What Windows opens once for connecting and then keeps is open afterwards, whether or not this succeeds.
+void connect_once()
+{
+    bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(bev, nullptr, nullptr, on_connected, nullptr);
+    bufferevent_socket_connect_hostname(bev, nullptr, AF_INET, wanted.host, wanted.port);
+    event_base_dispatch(base);
+    bufferevent_free(bev);
+}
+
 // Returns the handles that were open while the client ran.
 unsigned long run(ssl_ctx_st *context, bool visit)
 {
@@ -132,7 +147,7 @@ unsigned long run(ssl_ctx_st *context, bool visit)
         bufferevent *bev = context ? tls::connecting(base, context, wanted.host) : nullptr;
         auto port = static_cast<ev_uint16_t>(wanted.port);
         evhttp_connection *connection = evhttp_connection_base_bufferevent_new(base, nullptr, bev, wanted.host, port);
-        evhttp_connection_set_retries(connection, wanted.retries);
+        evhttp_connection_set_timeout(connection, wanted.timeout);
         visitors[i] = {static_cast<int>(i), connection, 0};
     }
     for (visitor &who : visitors) {
@@ -145,6 +160,8 @@ unsigned long run(ssl_ctx_st *context, bool visit)
     unsigned long handles = accounting::open_handles();
     if (visit)
         event_base_dispatch(base);
+    else
+        connect_once();
     for (visitor &who : visitors)
         evhttp_connection_free(who.connection);
     event_base_free(base);
@@ -157,7 +174,7 @@ bool parse(int argc, char **argv)
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
         int *number = strcmp(name, "--connections") == 0 ? &wanted.connections
                       : strcmp(name, "--repeat") == 0    ? &wanted.repeat
-                      : strcmp(name, "--retries") == 0   ? &wanted.retries
+                      : strcmp(name, "--timeout") == 0   ? &wanted.timeout
                                                          : nullptr;
         if (number) {
             *number = atoi(value);
@@ -194,7 +211,6 @@ int main(int argc, char **argv)
     ssl_ctx_st *context = nullptr;
     if (wanted.trusted && !(context = tls::client_context(wanted.trusted)))
         return 2;
-    // What Windows opens once and keeps is open after the first run.
     run(context, false);
     unsigned long handles = accounting::open_handles();
     unsigned long handles_in_use = run(context, true);
