@@ -6,6 +6,17 @@ apt_die() {
     exit 1
 }
 
+# apt_no_services [sudo]: until the shell that calls this ends, no package starts the service that it
+# brings; we want its program alone. Debian's scripts ask this file, and one that is there already is
+# the machine's own word.
+apt_no_services() {
+    local policy=/usr/sbin/policy-rc.d
+    [[ ! -e $policy ]] || return 0
+    # shellcheck disable=SC2064
+    trap "$(printf '%q ' "$@" rm -f "$policy")" EXIT
+    printf '#!/bin/sh\nexit 101\n' | "$@" install -m 755 /dev/stdin "$policy"
+}
+
 # apt_install <package>...: as root at once, as anyone else through sudo and after a question.
 apt_install() {
     local as_root=() answer
@@ -23,11 +34,12 @@ apt_install() {
     echo "setup: installing with apt: $*"
     local log
     log=$(mktemp)
-    if ! {
+    if ! (
+        apt_no_services "${as_root[@]}"
         "${as_root[@]}" apt-get update
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
             apt-get install --yes --no-install-recommends "$@"
-    } </dev/null >"$log" 2>&1; then
+    ) </dev/null >"$log" 2>&1; then
         grep -E '^(E|W|Err)' "$log" | tail -n 5 >&2 || true
         apt_die "apt could not install $* (no network?); see $log"
     fi

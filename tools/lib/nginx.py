@@ -1,11 +1,11 @@
 """Debian's nginx on loopback with a configuration of our own, and a broken server behind it."""
-import pathlib
 import socket
 import subprocess
 import threading
 
 import traffic
 
+NGINX = "/usr/sbin/nginx"  # not everybody's PATH has that
 # Every answer tells the serial number of its connection.
 CONFIGURATION = """
 daemon off;
@@ -103,9 +103,8 @@ class Nginx:
             folder=folder, root=root, port=self.port, tls_port=self.tls_port,
             certificate=certificate[0], key=certificate[1], broken_port=self.broken.port))
         self.log = folder / "error.log"
-        nginx = "/usr/sbin/nginx" if pathlib.Path("/usr/sbin/nginx").exists() else "nginx"
         self.process = subprocess.Popen(
-            traffic.client([nginx, "-p", folder, "-e", self.log, "-c", file]),
+            traffic.client([NGINX, "-p", folder, "-e", self.log, "-c", file]),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for port in (self.port, self.tls_port):
