@@ -155,6 +155,13 @@ void on_renegotiate(evhttp_request *request, void *)
     on_root(request, nullptr);
 }
 
+void on_forget(evhttp_request *request, void *)
+{
+    if (context)
+        tls::forget_sessions(context);
+    on_root(request, nullptr);
+}
+
 void on_quit(evhttp_request *request, void *argument)
 {
     // The answer gets a moment to leave.
@@ -181,6 +188,7 @@ void add(evhttp *http, event_base *base, const char *file, ssl_ctx_st *secure, b
     evhttp_set_cb(http, "/sum", on_sum, nullptr);
     evhttp_set_cb(http, "/status", on_status, nullptr);
     evhttp_set_cb(http, "/renegotiate", on_renegotiate, nullptr);
+    evhttp_set_cb(http, "/forget", on_forget, nullptr);
     evhttp_set_cb(http, "/quit", on_quit, base);
 }
 

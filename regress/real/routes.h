@@ -6,6 +6,7 @@
 //   PUT, POST /sum    "<crc32 in hex> <number of bytes>" of the body, which evhttp keeps whole
 //   GET /status       "<name> <value>" lines: live blocks and bytes, handles, private memory, TLS handshakes
 //   GET /renegotiate  a short answer, after a new handshake has been asked for
+//   GET /forget       a short answer; TLS sessions that were kept are dropped
 //   GET /quit         ends the server, whatever else is going on
 #ifndef LIBEVENT_IOCP_REGRESS_REAL_ROUTES_H
 #define LIBEVENT_IOCP_REGRESS_REAL_ROUTES_H

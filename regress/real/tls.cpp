@@ -118,4 +118,10 @@ counts server_counts(ssl_ctx_st *context)
     return {SSL_CTX_sess_accept_good(context), SSL_CTX_sess_hits(context), SSL_CTX_sess_accept_renegotiate(context)};
 }
 
+void forget_sessions(ssl_ctx_st *context)
+{
+    // At time 0 every session has expired.
+    SSL_CTX_flush_sessions(context, 0);
+}
+
 } // namespace tls

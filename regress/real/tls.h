@@ -36,6 +36,8 @@ struct counts {
     long renegotiated;
 };
 counts server_counts(ssl_ctx_st *context);
+// Drops the sessions that are kept.
+void forget_sessions(ssl_ctx_st *context);
 
 } // namespace tls
 

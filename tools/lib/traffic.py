@@ -185,6 +185,13 @@ def descendants(pid):
     return found
 
 
+def private_bytes(pid):
+    """Memory that a process shares with nobody, what Wine keeps in it included."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return 1024 * sum(int(re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE).group(1))
+                      for name in ("RssAnon", "VmSwap"))
+
+
 def http_server(kind, root, **options):
     """libevent's sample server, and its port."""
     server = Server(kind, "http-server", ["-p", "0", windows_path(root)], **options)
