@@ -1,45 +1,75 @@
 """The part of tools/demo that runs the servers and their clients."""
+import contextlib
 import signal
 import subprocess
 import time
 
 import calls
 import traffic
+import web
 
 LARGE = 64 << 20
 SMALL = 1000
-# Connections, and how long wrk runs for the rate.
-RUNS = [(10, 1), (100, 2), (1000, 3)]
+# By protocol: connections, and how long wrk runs for the rate.
+RUNS = {"http": [(10, 1), (100, 2), (1000, 3)], "https": [(100, 2)]}
 # Requests whose calls are counted, at the least.
 COUNTED = 500
 LINE = b"Got a GET request for "  # what the server prints at each
-METHODS = {"select": "win32", "iocp": "iocp"}
+
+
+class Served:
+    """The files that are served, and the certificate."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.large, self.small = folder / "large", folder / "small"
+        self.sha256 = traffic.random_file(self.large, LARGE)
+        traffic.random_file(self.small, SMALL)
+        self.certificate = web.make_certificate(folder)
+        self.hello = folder / "hello"
+        self.hello.write_text("Hello\n")
 
 
 def progress(text):
     print(f"demo: {text}", flush=True)
 
 
-def check_bytes(server, url, wanted):
-    got, size, seconds = traffic.curl_sha256([f"{url}/large"], 120)
+@contextlib.contextmanager
+def serving(kind, protocol, served, wine_dir=None):
+    """A server, curl's arguments for the large file, wrk's URL and the file that wrk should get."""
+    if protocol == "https":
+        with web.Site(kind, served.certificate, served.large, ["--log"], wine_dir=wine_dir) as site:
+            yield (site.server, [*site.curl_options, f"{site.url}/file"], f"{site.url}/",
+                   served.hello)
+        return
+    server, port = traffic.http_server(kind, served.folder, wine_dir=wine_dir)
+    with server:
+        method = server.method()
+        traffic.require(method == web.METHODS[kind], f"{server.name} says that it runs on {method}")
+        url = f"http://127.0.0.1:{port}"
+        yield server, [f"{url}/large"], f"{url}/small", served.small
+
+
+def check_bytes(server, arguments, wanted):
+    got, size, seconds = traffic.curl_sha256(arguments, 120)
     traffic.require(got == wanted, f"{server.name}: curl received {size} bytes, wrong checksum")
     return f"{size >> 20} MiB, checksum equal, {seconds:.1f} s"
 
 
-def measure_rates(kind, folder, wanted):
-    """Requests a second by the number of connections, at the speed the server has undisturbed."""
-    server, port = traffic.http_server(kind, folder)
-    url, rates = f"http://127.0.0.1:{port}", {}
-    with server:
-        traffic.require(server.method() == METHODS[kind],
-                        f"{server.name} says that it runs on {server.method()}")
-        progress(f"{kind}: curl: {check_bytes(server, url, wanted)}")
-        for connections, seconds in RUNS:
-            served, rates[connections] = traffic.wrk_until(
-                server, f"{url}/small", connections, seconds, connections, body=folder / "small")
-            progress(f"{kind}: wrk, {connections} connections: {served} answers of {SMALL} bytes, "
-                     "every byte right")
-        check_bytes(server, url, wanted)
+def measure_rates(kind, served):
+    """Requests a second by protocol and number of connections, at the speed that the server has
+    undisturbed."""
+    rates = {}
+    for protocol, runs in RUNS.items():
+        with serving(kind, protocol, served) as (server, large, url, body):
+            progress(f"{kind}: curl, {protocol}: {check_bytes(server, large, served.sha256)}")
+            for connections, seconds in runs:
+                answers, rate = traffic.wrk_until(server, url, connections, seconds, connections,
+                                                  body=body)
+                rates[protocol, connections] = rate
+                progress(f"{kind}: wrk, {protocol}, {connections} connections: {answers} answers "
+                         f"of {body.stat().st_size} bytes, every byte right")
+            check_bytes(server, large, served.sha256)
     return rates
 
 
@@ -72,37 +102,38 @@ def count_one(counter, server, url, connections):
     return counter.count(since, until) / requests
 
 
-def count_calls(counter, kind, folder):
-    server, port = traffic.http_server(kind, folder, wine_dir=counter.folder)
+def count_calls(counter, kind, served):
     counts = {}
-    with server:
-        for connections, _ in RUNS:
-            counts[connections] = count_one(counter, server, f"http://127.0.0.1:{port}/small",
-                                            connections)
+    for protocol, runs in RUNS.items():
+        with serving(kind, protocol, served, counter.folder) as (server, _, url, _):
+            for connections, _ in runs:
+                counts[protocol, connections] = count_one(counter, server, url, connections)
     progress(f"{kind}: NT calls counted")
     return counts
 
 
 def print_table(rates, counts):
-    print(f"\n{'method':8}{'connections':>12}{'requests/s':>12}{'NT calls/request':>18}")
-    for kind in METHODS:
-        for connections, _ in RUNS:
-            print(f"{kind:8}{connections:12}{rates[kind][connections]:12.0f}"
-                  f"{counts[kind][connections]:18.1f}")
+    print(f"\n{'method':8}{'protocol':>9}{'connections':>12}{'requests/s':>12}"
+          f"{'NT calls/request':>18}")
+    for kind in web.METHODS:
+        for protocol, connections in rates[kind]:
+            print(f"{kind:8}{protocol:>9}{connections:12}"
+                  f"{rates[kind][protocol, connections]:12.0f}"
+                  f"{counts[kind][protocol, connections]:18.1f}")
     print("\nselect: libevent alone; iocp: libevent with this project and EVENT_IOCP=1. Every byte "
-          "was right.\nNT calls are requests to Wine's server, which stands in for the NT kernel; "
-          "their number hardly\ndepends on the machine. The rates are those of Wine.")
+          "was right.\nhttp is libevent's sample server, https one of ours on evhttp. NT calls are "
+          "requests to Wine's\nserver, which stands in for the NT kernel; their number hardly "
+          "depends on the machine. The rates\nare those of Wine.")
 
 
 def demo():
     started = time.monotonic()
     with traffic.scratch() as folder:
-        wanted = traffic.random_file(folder / "large", LARGE)
-        traffic.random_file(folder / "small", SMALL)
+        served = Served(folder)
         progress("starting Wine (seconds, the first time)")
-        rates = {kind: measure_rates(kind, folder, wanted) for kind in METHODS}
+        rates = {kind: measure_rates(kind, served) for kind in web.METHODS}
         with calls.CallCounter() as counter:
-            counts = {kind: count_calls(counter, kind, folder) for kind in METHODS}
+            counts = {kind: count_calls(counter, kind, served) for kind in web.METHODS}
         print_table(rates, counts)
     progress(f"done in {time.monotonic() - started:.0f} s")
 
