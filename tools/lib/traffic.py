@@ -162,9 +162,7 @@ class Server:
     def private_bytes(self, mark, next_mark):
         """Those of the process while it waits between two lines of its output."""
         self.find(f"^{mark}$", 120)
-        status = pathlib.Path(f"/proc/{self.windows_pid()}/status").read_text()
-        size = 1024 * sum(int(re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE).group(1))
-                          for name in ("RssAnon", "VmSwap"))
+        size = private_bytes(self.windows_pid())
         require(not re.search(f"^{next_mark}", self.output(), re.MULTILINE),
                 f"{self.name}: measured too late, the machine is too busy")
         return size
