@@ -47,14 +47,14 @@ void always_ready_does_not_starve_the_port(void **)
     counted *reader = watch(stream(0), EV_READ | EV_PERSIST);
     turn_to_port(base);
     for (int round = 0; round < 5; ++round) {
-        fake::set_level(0x104, sys::afd_receive);
+        fake::set_level(fake::first_socket + 4, sys::afd_receive);
         int before = reader->count;
         unsigned turns = 0;
         for (; reader->count == before; ++turns) {
             assert_true(turns <= max_turns_without_look);
             assert_int_equal(turn(base), 0);
         }
-        fake::set_level(0x104, 0);
+        fake::set_level(fake::first_socket + 4, 0);
         turn_to_port(base);
     }
     assert_true(writer->count > 5);
@@ -112,9 +112,9 @@ void asks_for_no_more_than_is_owed(void **)
     for (int round = 0; round < 20; ++round) {
         turn_to_port(base); // polls again for those that were told last
         for (int i = 0; i < many; ++i)
-            fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), sys::afd_receive);
+            fake::set_level(fake::first_socket + 4 * static_cast<SOCKET>(i), sys::afd_receive);
         for (int i = 0; i < many; ++i)
-            fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), 0);
+            fake::set_level(fake::first_socket + 4 * static_cast<SOCKET>(i), 0);
         turns = 0;
         for (; fake::packets_queued() != 0; ++turns) {
             assert_true(turns < 10 * many);
@@ -161,7 +161,7 @@ void priorities_hold_among_what_is_ready(void **)
     turn(base);
     order.clear();
     for (int i = 0; i < 8; ++i)
-        fake::set_level(0x100 + 4 * static_cast<SOCKET>(i), sys::afd_receive);
+        fake::set_level(fake::first_socket + 4 * static_cast<SOCKET>(i), sys::afd_receive);
     fake::set_level(urgent, sys::afd_receive);
     for (int i = 0; i < 20; ++i)
         turn(base);
@@ -182,7 +182,7 @@ void idle_sockets_cost_nothing(void **)
     uint64_t polls = fake::calls(fake::call::afd_poll);
     uint64_t looks = fake::calls(fake::call::port_dequeue);
     for (int round = 0; round < 10; ++round) {
-        SOCKET active = 0x100 + 4 * static_cast<SOCKET>(round);
+        SOCKET active = fake::first_socket + 4 * static_cast<SOCKET>(round);
         fake::set_level(active, sys::afd_receive);
         turn_to_port(base);
         fake::set_level(active, 0);

@@ -99,7 +99,7 @@ void at_random(void **)
         for (int i = 0; i < 50; ++i)
             events.push_back(watch(base, stream(0), EV_READ | EV_WRITE | EV_PERSIST));
         for (int step = 0; step < 200; ++step) {
-            SOCKET socket = 0x100 + 4 * (fake::random() % 50);
+            SOCKET socket = fake::first_socket + 4 * (fake::random() % 50);
             counted *one = events[fake::random() % events.size()];
             fake::set_level(socket, fake::happens(500) ? ULONG{sys::afd_receive} : 0);
             if (fake::happens(300))

@@ -82,7 +82,7 @@ void long_waits_are_cut(void **)
     event_add(timer->registered, &delay);
     fake::at(fake::now_us() + 5, [] { event_base_loopbreak(base); });
     counted *reader = watch(stream(0), EV_READ);
-    fake::at(fake::now_us() + 10, [] { fake::set_level(0x100, sys::afd_receive); });
+    fake::at(fake::now_us() + 10, [] { fake::set_level(fake::first_socket, sys::afd_receive); });
     event_base_loop(base, EVLOOP_ONCE);
     assert_true(fake::waits().back() > 0);
     assert_int_equal(timer->count, 0);
@@ -93,7 +93,7 @@ void long_waits_are_cut(void **)
 void waits_for_what_there_is(void **)
 {
     counted *reader = watch(stream(0), EV_READ);
-    fake::at(fake::now_us() + 70, [] { fake::set_level(0x100, sys::afd_receive); });
+    fake::at(fake::now_us() + 70, [] { fake::set_level(fake::first_socket, sys::afd_receive); });
     event_base_loop(base, EVLOOP_ONCE);
     assert_int_equal(reader->count, 1);
     assert_int_equal(fake::waits().back(), -1);
@@ -201,7 +201,7 @@ void retries_when_short(fake::call which, int error)
     for (size_t i = waits; i < fake::waits().size(); ++i)
         assert_true(fake::waits()[i] > 0 && fake::waits()[i] <= 10000);
     free_counted(reader);
-    fake::close_by_program(0x100);
+    fake::close_by_program(fake::first_socket);
 }
 
 void poll_without_memory(void **)
@@ -275,7 +275,7 @@ void bad_socket_hurts_only_itself(void **)
     turn_to_port(base);
     assert_int_equal(bad->count, 1);
     assert_int_equal(good->count, 0);
-    fake::set_level(0x100, sys::afd_receive);
+    fake::set_level(fake::first_socket, sys::afd_receive);
     turn_to_port(base);
     assert_int_equal(good->count, 1);
     assert_int_equal(bad->count, 1);

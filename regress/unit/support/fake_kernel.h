@@ -38,11 +38,15 @@ struct operation {
     SOCKET socket;
     sys::afd_poll_info *info; // of a poll
     ULONG asked;
+    uint64_t serial;
     std::vector<WSABUF> buffers; // of a transfer; of an accept, its buffer
+    std::string received;        // goes into the buffers when the result is written
     DWORD data_length;
+    DWORD address_length;
     SOCKET accepted;
     bool has_client;
     nt_status planned; // a connect's outcome
+    bool on_the_way;   // and it has not come yet
     bool ended;
     bool held; // cancelled while hold_cancelled
     bool written;
@@ -69,15 +73,24 @@ struct socket_object {
     bool layer;  // known to AFD by `base` only
     bool base_of_layer;
     bool resets_ignored;
+    uint64_t serial; // no other socket ever has it
+    bool bound;
     bool connected;
+    bool whole; // what is connected by ConnectEx or AcceptEx is so only after a last step
     int64_t connected_at;
+    SOCKET listener; // whose AcceptEx it was given to
+    uint16_t peer_port;
 
     bool finished;
     bool reset;
     std::string inbox;
+    std::string coming; // sent by the peer, and not here yet
+    bool finish_coming;
     std::string sent;
     size_t send_room;
-    std::deque<std::string> backlog;
+    nt_status connect_failed; // of a plain connect
+    std::deque<client> backlog;
+    std::deque<client> clients_coming;
     std::vector<OVERLAPPED *> waiting; // operations that have not ended
 };
 
@@ -122,7 +135,7 @@ struct kernel {
     bool running_thread;
     cancel_way cancel_next;
     nt_status connect_result;
-    SOCKET last_accepted;
+    uint64_t next_serial;
     size_t blocks_at_boot;
     size_t bytes_at_boot;
 };
@@ -132,10 +145,13 @@ kernel &k();
 // Counts the call and says whether it is to fail: the error, or 0. Complains if nothing was started.
 int enter(call which);
 HANDLE new_handle();
-void start_clock(); // in fake_time.cpp, so that whoever boots also gets its clock
+void start_clock();   // in fake_time.cpp, so that whoever boots also gets its clock
+void start_winsock(); // and in fake_winsock.cpp, likewise
 
 ULONG current_level(const socket_object &socket);
 socket_object *find_socket(SOCKET socket);
+
+uint64_t new_serial();
 
 bool is_port(HANDLE handle);
 void queue_packet(const packet &queued);
@@ -153,7 +169,34 @@ sys::start_result finish_start(operation *started, nt_status status, DWORD bytes
 // Ends the operations of a socket that can go on now.
 void progress(SOCKET socket);
 // A transfer, connect or accept that can end: true, with what came of it.
-bool try_transfer(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes);
+bool try_operation(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes);
+bool try_receive(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes);
+bool try_send(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes);
+bool try_connect(operation *waiting, socket_object *socket, nt_status *status);
+bool try_accept(operation *waiting, socket_object *listener, nt_status *status, DWORD *bytes);
+// Takes what a receive into so much room gets.
+std::string take_received(socket_object *socket, size_t room);
+size_t capacity(const std::vector<WSABUF> &buffers);
+// Copies into the caller's buffers. False if they are not all allocated.
+bool copy_received(const std::string &bytes, const std::vector<WSABUF> &buffers);
+// Receives or sends without waiting: 0, or the error.
+int receive_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
+int send_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
+// The addresses of an accept's client, in a form that only accept_addresses reads.
+void write_addresses(const operation &accepting);
+struct sockaddr_in loopback(uint16_t port);
+
+// The parts that starts share. check_start: the socket is there, and nothing was told to fail: 0, or the error.
+int check_start(call which, SOCKET socket);
+operation *begin_on(work what, SOCKET socket, OVERLAPPED *overlapped);
+sys::start_result go_on(operation *started, SOCKET socket, bool skips);
+
+// Whether something that the network brings is late; `arrival` brings it then.
+bool comes_later(std::function<void()> arrival);
+// What was on the way to a socket comes.
+void arrive(SOCKET socket, uint64_t serial);
+// What a connect was to become, or what else a cancelled operation loses to, comes now. False if there is nothing.
+bool bring_about(operation *cancelled);
 
 } // namespace fake
 } // namespace iocp

@@ -62,8 +62,11 @@ bool release_one(bool first)
 
 bool memory_is_live(const operation &of)
 {
-    return guard::is_live(of.overlapped, sizeof(OVERLAPPED)) &&
-           (of.info == nullptr || guard::is_live(of.info, sizeof(*of.info)));
+    bool live = guard::is_live(of.overlapped, sizeof(OVERLAPPED)) &&
+                (of.info == nullptr || guard::is_live(of.info, sizeof(*of.info)));
+    for (const WSABUF &buffer : of.buffers)
+        live = live && (buffer.len == 0 || guard::is_live(buffer.buf, buffer.len));
+    return live;
 }
 
 // The kernel's write into the caller's memory.
@@ -81,6 +84,9 @@ void write_result(operation *ended)
         ended->info->events = ended->events;
         ended->info->status = status_success;
     }
+    copy_received(ended->received, ended->buffers);
+    if (ended->what == work::accept && ended->status == status_success)
+        write_addresses(*ended);
     ended->written = true;
 }
 
@@ -100,6 +106,7 @@ operation *begin_operation(work what, HANDLE file, const association &to, SOCKET
     begun.to = to;
     begun.socket = socket;
     begun.overlapped = overlapped;
+    begun.serial = new_serial();
     begun.accepted = INVALID_SOCKET;
     if (socket_object *on = find_socket(socket))
         on->waiting.push_back(overlapped);
@@ -214,9 +221,7 @@ int cancel(HANDLE file, OVERLAPPED *overlapped)
     if (k().cancel_next != cancel_way::by_chance)
         loses = k().cancel_next == cancel_way::loses;
     // It loses to what it waited for, which came in the same instant.
-    if (loses && ending->what == work::poll)
-        end_operation(ending, status_success, 0, ending->asked & (0 - ending->asked));
-    else
+    if (!loses || !bring_about(ending))
         end_operation(ending, status_cancelled, 0, 0);
     return 0;
 }

@@ -8,8 +8,6 @@ namespace fake {
 
 namespace {
 
-constexpr SOCKET first_socket = 0x100;
-
 SOCKET free_number()
 {
     SOCKET number = first_socket;
@@ -46,6 +44,8 @@ SOCKET add_socket(kind which, ULONG level)
     added.which = which;
     added.level = level;
     added.base = number;
+    added.serial = new_serial();
+    added.listener = INVALID_SOCKET;
     added.send_room = SIZE_MAX;
     return number;
 }
@@ -161,7 +161,7 @@ void progress(SOCKET socket)
         }
         nt_status status = status_success;
         DWORD bytes = 0;
-        if (try_transfer(looked_at, on, &status, &bytes))
+        if (try_operation(looked_at, on, &status, &bytes))
             end_operation(looked_at, status, bytes, 0);
     }
 }

@@ -40,6 +40,7 @@ void boot(uint64_t seed, const chances &odds)
     the_kernel.odds = odds;
     the_kernel.next_handle = first_handle;
     start_clock();
+    start_winsock();
     if (!guard::forget_freed())
         complain("freed memory was written to before boot");
     guard::fail_allocations(0, 0);
@@ -68,18 +69,23 @@ const char *complaint()
     return k().first_complaint.empty() ? nullptr : k().first_complaint.c_str();
 }
 
-const char *complaint_after_free()
+const char *complaint_after_base_free()
 {
     count_complaint("operations in flight", k().operations.size());
     count_complaint("handles", k().files.size());
     count_complaint("threads", k().threads.size());
     count_complaint("startups", static_cast<size_t>(k().startups));
     count_complaint("users of the precise clock", static_cast<size_t>(k().precise_users));
-    count_complaint("blocks of memory", guard::live_blocks() - k().blocks_at_boot);
-    count_complaint("bytes of memory", guard::live_bytes() - k().bytes_at_boot);
     if (!guard::freed_blocks_untouched())
         complain("freed memory was written to");
     return complaint();
+}
+
+const char *complaint_after_free()
+{
+    complaint_after_base_free();
+    count_complaint("blocks of memory", guard::live_blocks() - k().blocks_at_boot);
+    return count_complaint("bytes of memory", guard::live_bytes() - k().bytes_at_boot);
 }
 
 // splitmix64.
@@ -120,6 +126,11 @@ int enter(call which)
     }
     --planned.times;
     return planned.error;
+}
+
+uint64_t new_serial()
+{
+    return ++k().next_serial;
 }
 
 HANDLE new_handle()
@@ -213,6 +224,8 @@ int status_to_error(nt_status status)
         return WSAECONNREFUSED;
     case 0xC00000B5:
         return WSAETIMEDOUT;
+    case 0xC00000C9:
+        return ERROR_NETNAME_DELETED; // as RtlNtStatusToDosError has it
     default:
         return WSAEINVAL;
     }

@@ -42,6 +42,10 @@ enum class call {
     finish_accept,
     socket_like,
     set_nonblocking,
+    plain_accept, // here and below: libevent's own calls, where a socket is not on the port
+    plain_connect,
+    plain_receive,
+    plain_send,
     thread_start,
     count
 };
@@ -52,7 +56,7 @@ struct chances {
     unsigned written_late;         // the result is in memory only when the packet is taken
     unsigned reordered;            // a packet overtakes others
     unsigned delayed;              // a packet comes only after up to max_delay_us
-    unsigned cancel_loses;         // a cancelled operation ends as if it had not been
+    unsigned cancel_loses;         // a cancelled operation ends by what it waited for, if that was on the way
     unsigned shortage;             // starting an operation fails with WSAENOBUFS
     unsigned thread_ends;          // a poll that starts ends at once, cancelled by nobody we know
     unsigned short_transfer;       // fewer bytes than there were
@@ -69,6 +73,8 @@ const char *complaint();
 void complain(const char *format, ...);
 // Complains of whatever should be gone when every base has been freed: handles, operations, memory, startups.
 const char *complaint_after_free();
+// The same where the program has left things unfreed that lived with the base: memory may be left, but not written to.
+const char *complaint_after_base_free();
 uint64_t random();
 bool happens(unsigned permille);
 
@@ -111,6 +117,8 @@ void end_starting_thread();
 // --- sockets -------------------------------------------------------------------------------------------------------
 enum class kind { stream, datagram, listener };
 
+constexpr SOCKET first_socket = 0x1000000; // far from the numbers of real ones
+
 SOCKET open_socket(kind which, ULONG level = 0); // the lowest number that is free
 void set_level(SOCKET socket, ULONG level);      // AFD events that hold now
 ULONG level(SOCKET socket);
@@ -122,7 +130,9 @@ void put_layer_over(SOCKET socket);
 void resets_ignored(SOCKET socket, bool *ignored);
 
 // --- data: what the peer does ------------------------------------------------------------------------------------
+// What a peer does arrives at once or, by the chance that packets are late, a while after.
 void connect_now(SOCKET socket);
+bool is_whole(SOCKET socket); // it is connected, and knows it
 void peer_sends(SOCKET socket, const std::string &bytes);
 void peer_finishes(SOCKET socket);
 void peer_resets(SOCKET socket);
@@ -130,8 +140,23 @@ const std::string &sent(SOCKET socket);
 void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none
 // Of connects that start from now on, and of those that wait; STATUS_PENDING keeps them waiting.
 void set_connect_result(nt_status status);
-// The socket that took it, if one was waiting.
-SOCKET client_arrives(SOCKET listener, const std::string &first_bytes = "");
+
+constexpr nt_status fate_taken = 0;
+constexpr nt_status fate_reset = static_cast<nt_status>(0xC000020D);
+constexpr nt_status fate_deleted = static_cast<nt_status>(0xC00000C9); // STATUS_NETNAME_DELETED
+constexpr nt_status fate_shortage = static_cast<nt_status>(0xC000009A);
+
+// Who connects to a listener.
+struct client {
+    uint16_t port;  // of its address
+    nt_status fate; // how the AcceptEx ends that takes it
+    std::string first_bytes;
+};
+void client_arrives(SOCKET listener, const client &who);
+// The accepted socket of a client; INVALID_SOCKET if there is none (yet, or any more).
+SOCKET socket_of_client(uint16_t port);
+size_t accepts_waiting(SOCKET listener);
+size_t clients_waiting(SOCKET listener);
 
 } // namespace fake
 } // namespace iocp

@@ -1,0 +1,173 @@
+// The calls by which libevent itself uses a socket that is not on the port: they reach the fake's sockets too, and for
+// any other number the real Winsock, as bases on select need it.
+//
+// A program that includes winsock2.h calls these through pointers of the names below, which the import library would
+// define otherwise.
+#include "support/fake_kernel.h"
+
+#include <string.h>
+
+namespace iocp {
+namespace fake {
+
+namespace {
+
+template <typename Function> Function real(Function, const char *name)
+{
+    FARPROC address = GetProcAddress(GetModuleHandleW(L"ws2_32.dll"), name);
+    return reinterpret_cast<Function>(reinterpret_cast<void (*)()>(address));
+}
+
+int fail(int error)
+{
+    WSASetLastError(error);
+    return SOCKET_ERROR;
+}
+
+void fill_name(const socket_object &socket, struct sockaddr *name, int *length)
+{
+    if (name == nullptr || length == nullptr)
+        return;
+    struct sockaddr_in address = loopback(socket.peer_port);
+    memcpy(name, &address, sizeof(address));
+    *length = static_cast<int>(sizeof(address));
+}
+
+// A connection that is there as soon as it is taken.
+SOCKET take_connection(socket_object *listener, SOCKET number)
+{
+    client next = listener->backlog.front();
+    listener->backlog.pop_front();
+    if (next.fate != fate_taken) {
+        fail(sys::status_to_error(next.fate));
+        return INVALID_SOCKET;
+    }
+    SOCKET taken = open_socket(kind::stream);
+    socket_object *accepted = find_socket(taken);
+    accepted->listener = number;
+    accepted->peer_port = next.port;
+    accepted->inbox = next.first_bytes;
+    connect_now(taken);
+    return taken;
+}
+
+SOCKET WSAAPI plain_accept(SOCKET socket, struct sockaddr *name, int *length)
+{
+    socket_object *listener = find_socket(socket);
+    if (listener == nullptr)
+        return real(plain_accept, "accept")(socket, name, length);
+    int error = enter(call::plain_accept);
+    if (error == 0 && listener->backlog.empty())
+        error = WSAEWOULDBLOCK;
+    if (error != 0) {
+        fail(error);
+        return INVALID_SOCKET;
+    }
+    SOCKET taken = take_connection(listener, socket);
+    if (taken != INVALID_SOCKET)
+        fill_name(*find_socket(taken), name, length);
+    return taken;
+}
+
+void end_connect(SOCKET socket, uint64_t serial, nt_status status)
+{
+    socket_object *connecting = find_socket(socket);
+    if (connecting == nullptr || connecting->serial != serial)
+        return;
+    if (status == status_success) {
+        connect_now(socket);
+        return;
+    }
+    connecting->connect_failed = status;
+    set_level(socket, connecting->level | sys::afd_connect_failed);
+}
+
+int WSAAPI plain_connect(SOCKET socket, const struct sockaddr *name, int length)
+{
+    socket_object *connecting = find_socket(socket);
+    if (connecting == nullptr)
+        return real(plain_connect, "connect")(socket, name, length);
+    int error = enter(call::plain_connect);
+    if (error != 0)
+        return fail(error);
+    nt_status status = k().connect_result;
+    uint64_t serial = connecting->serial;
+    connecting->bound = true;
+    if (!comes_later([=] { end_connect(socket, serial, status); }))
+        end_connect(socket, serial, status);
+    return fail(WSAEWOULDBLOCK);
+}
+
+int WSAAPI plain_receive(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes, DWORD *flags,
+                         OVERLAPPED *overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    if (find_socket(socket) == nullptr)
+        return real(plain_receive, "WSARecv")(socket, buffers, count, bytes, flags, overlapped, routine);
+    int error = enter(call::plain_receive);
+    if (error == 0)
+        error = receive_at_once(socket, buffers, count, bytes);
+    return error == 0 ? 0 : fail(error);
+}
+
+int WSAAPI plain_send(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes, DWORD flags, OVERLAPPED *overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    if (find_socket(socket) == nullptr)
+        return real(plain_send, "WSASend")(socket, buffers, count, bytes, flags, overlapped, routine);
+    int error = enter(call::plain_send);
+    if (error == 0)
+        error = send_at_once(socket, buffers, count, bytes);
+    return error == 0 ? 0 : fail(error);
+}
+
+int WSAAPI plain_name(SOCKET socket, struct sockaddr *name, int *length)
+{
+    const socket_object *named = find_socket(socket);
+    if (named == nullptr)
+        return real(plain_name, "getpeername")(socket, name, length);
+    if (!is_whole(socket))
+        return fail(WSAENOTCONN);
+    fill_name(*named, name, length);
+    return 0;
+}
+
+int WSAAPI plain_option(SOCKET socket, int level, int option, char *value, int *length)
+{
+    const socket_object *asked = find_socket(socket);
+    if (asked == nullptr)
+        return real(plain_option, "getsockopt")(socket, level, option, value, length);
+    if (level != SOL_SOCKET || option != SO_ERROR)
+        return fail(WSAENOPROTOOPT);
+    int error = sys::status_to_error(asked->connect_failed);
+    memcpy(value, &error, sizeof(error));
+    return 0;
+}
+
+int WSAAPI plain_control(SOCKET socket, long command, u_long *argument)
+{
+    const socket_object *asked = find_socket(socket);
+    if (asked == nullptr)
+        return real(plain_control, "ioctlsocket")(socket, command, argument);
+    if (command == static_cast<long>(FIONREAD))
+        *argument = static_cast<u_long>(asked->inbox.size());
+    return 0;
+}
+
+} // namespace
+
+void start_winsock()
+{
+}
+
+} // namespace fake
+} // namespace iocp
+
+extern "C" {
+extern const decltype(&iocp::fake::plain_accept) __imp_accept = iocp::fake::plain_accept;
+extern const decltype(&iocp::fake::plain_connect) __imp_connect = iocp::fake::plain_connect;
+extern const decltype(&iocp::fake::plain_receive) __imp_WSARecv = iocp::fake::plain_receive;
+extern const decltype(&iocp::fake::plain_send) __imp_WSASend = iocp::fake::plain_send;
+extern const decltype(&iocp::fake::plain_name) __imp_getpeername = iocp::fake::plain_name;
+extern const decltype(&iocp::fake::plain_option) __imp_getsockopt = iocp::fake::plain_option;
+extern const decltype(&iocp::fake::plain_control) __imp_ioctlsocket = iocp::fake::plain_control;
+}
