@@ -27,6 +27,7 @@ struct backend {
     receive_budget receives;
     send_operation *stranded_sends; // see bufferevent/stream_send.h
     const void *connecting;         // the bufferevent whose next descriptor is about to be connected
+    const void *socket_made_for;    // the one for which libevent made that descriptor
     uint64_t turn;                  // how many the loop has made
     uint64_t packets;               // how many its turns have dequeued
     bool retry_soon;                // a start failed for want of memory: do not sleep long

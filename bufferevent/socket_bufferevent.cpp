@@ -80,16 +80,30 @@ int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mod
 
 void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
+    backend *owner = backend_for(bev);
+    bool to_connect = owner != nullptr && owner->connecting == bev;
+    if (to_connect)
+        owner->connecting = nullptr;
     stream *own = stream_for(bev);
     if (own != nullptr && own->face.fd == fd && !socket_is_stale(own->face.owner, fd))
         return; // the same socket as before
     if (own != nullptr)
         stream_detach(own, true);
-    backend *owner = backend_for(bev);
-    bool to_connect = owner != nullptr && owner->connecting == bev;
-    if (to_connect)
-        owner->connecting = nullptr;
     attach(bev, fd, to_connect);
+}
+
+// The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the bufferevent
+// must not close it once more.
+int connect_not_started(struct bufferevent *bev, evutil_socket_t fd)
+{
+    int error = EVUTIL_SOCKET_ERROR();
+    stream *own = stream_find(fd);
+    if (backend_for(bev)->socket_made_for == bev)
+        bufferevent_setfd(bev, -1);
+    else if (own != nullptr)
+        stream_detach(own, true);
+    WSASetLastError(error);
+    return -1;
 }
 
 int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
@@ -157,6 +171,7 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
     owner->connecting = bev;
+    owner->socket_made_for = event_get_fd(&bev->ev_read) < 0 ? bev : nullptr;
     return 1;
 }
 
@@ -180,7 +195,7 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         result = evutil_socket_connect_(&fd, address, length);
     }
     if (result < 0 || bev->be_ops->enable(bev, EV_WRITE) != 0)
-        return -1;
+        return connect_not_started(bev, fd);
     if (result == 2)
         bev_private->connection_refused = 1;
     if (result != 0)
