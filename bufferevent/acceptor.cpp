@@ -43,7 +43,6 @@ void push_done(acceptor *self, accept_operation *accepting)
     else
         self->first_done = accepting;
     self->last_done = accepting;
-    ++self->done_in_turn;
 }
 
 accept_operation *pop_done(acceptor *self)
@@ -75,10 +74,14 @@ bool is_shortage(int error)
            error == ERROR_NOT_ENOUGH_MEMORY;
 }
 
+// Said once a pause, however many accepts end by it.
 void note_shortage(acceptor *self, int error)
 {
+    int64_t now = acceptor_now_us(self);
+    if (now < self->pause_until_us)
+        return;
     self->error = error;
-    self->pause_until_us = acceptor_now_us(self) + shortage_pause_us;
+    self->pause_until_us = now + shortage_pause_us;
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
@@ -88,6 +91,9 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     acceptor *self = accepting->owner;
     remove_pending(self, accepting);
     accepting->length = bytes;
+    // A peer that has gone came all the same: the depth follows those as well.
+    if (!is_shortage(error) && error != WSA_OPERATION_ABORTED)
+        ++self->done_in_turn;
     if (error == 0 && accepting->socket != INVALID_SOCKET) {
         push_done(self, accepting);
     } else {
@@ -121,6 +127,8 @@ int start_one(acceptor *self)
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));
     accepting->length = result.bytes;
+    if (result.how != sys::started::pending && !is_shortage(result.error))
+        ++self->done_in_turn;
     if (result.how == sys::started::pending)
         push_pending(self, accepting);
     else if (result.how == sys::started::done)
@@ -169,6 +177,10 @@ void fill(acceptor *self)
             self->plain = true;
             return;
         }
+    }
+    if (wants_more(self)) { // others get their turn
+        self->face.owner->retry_soon = true;
+        source_queue(&self->face);
     }
 }
 

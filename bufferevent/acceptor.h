@@ -33,7 +33,7 @@ struct acceptor {
     accept_operation *last_done;
     unsigned pending_count;
     unsigned depth;        // how many to keep in flight
-    unsigned done_in_turn; // how many connections the present turn has brought
+    unsigned done_in_turn; // how many peers the present turn has brought, be they gone again
     int error;             // to be reported by the next take; 0: none
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none

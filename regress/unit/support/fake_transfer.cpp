@@ -35,7 +35,7 @@ void go_on_with(SOCKET socket)
 {
     progress(socket);
     for (const auto &entry : k().operations)
-        if (entry.second.what == work::accept && entry.second.accepted == socket) {
+        if (entry.second.what == work::accept && entry.second.accepted == socket && !entry.second.ended) {
             progress(entry.second.socket);
             return;
         }

@@ -1,0 +1,208 @@
+// A second of shortage (WSAENOBUFS, WSAEMFILE) on the fake kernel, wherever the kernel may have one: it is told of at a
+// bounded rate, nobody spins meanwhile, and afterwards everything goes on with nothing lost.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+#include "bufferevent/acceptor.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr int64_t shortage_us = 1000 * 1000;
+constexpr int max_errors = 50;
+// Looks at the port in that second. Each connection tries again every 10 ms, which takes two.
+constexpr uint64_t max_looks = 250;
+constexpr unsigned for_ever = 1000000;
+
+struct event_base *base;
+int errors;
+int last_error;
+std::vector<SOCKET> accepted;
+
+void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *)
+{
+    accepted.push_back(static_cast<SOCKET>(fd));
+    evutil_closesocket(fd);
+}
+
+void on_error(struct evconnlistener *, void *)
+{
+    last_error = EVUTIL_SOCKET_ERROR();
+    ++errors;
+}
+
+void run_for(int64_t us)
+{
+    struct timeval span = {static_cast<long>(us / 1000000), static_cast<long>(us % 1000000)};
+    event_base_loopexit(base, &span);
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+// The loop runs by itself through a second in which the calls fail.
+void go_short(fake::call which, int error)
+{
+    fake::fail_calls(which, error, for_ever);
+    uint64_t looks = fake::calls(fake::call::port_dequeue);
+    uint64_t tries = fake::calls(which);
+    run_for(shortage_us);
+    assert_true(fake::calls(which) > tries);
+    assert_true(fake::calls(fake::call::port_dequeue) - looks <= max_looks);
+    assert_true(fake::calls(which) - tries <= max_looks);
+    fake::fail_calls(which, 0, 0);
+}
+
+void accepts_go_short(fake::call which, int error)
+{
+    fake::boot(1);
+    base = make_base(on_iocp);
+    errors = 0;
+    accepted.clear();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *listener =
+        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    evconnlistener_set_error_cb(listener, on_error);
+    turn_to_port(base);
+    for (uint16_t port = 1; port <= 5; ++port)
+        fake::client_arrives(socket, {port, fake::fate_taken, ""});
+    go_short(which, error);
+    assert_true(errors >= 1 && errors <= max_errors);
+    assert_int_equal(last_error, error);
+    assert_int_equal(accepted.size(), min_accepts); // those that were in flight before
+    run_for(2 * shortage_pause_us);
+    assert_int_equal(accepted.size(), 5);
+    const acceptor *own = acceptor_find(static_cast<evutil_socket_t>(socket));
+    assert_int_equal(fake::accepts_waiting(socket), own->depth);
+    fake::client_arrives(socket, {6, fake::fate_taken, ""});
+    turn_to_port(base);
+    turn_to_port(base);
+    assert_int_equal(accepted.size(), 6);
+    evconnlistener_free(listener);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void accepts(void **)
+{
+    for (int error : {WSAENOBUFS, WSAEMFILE})
+        for (fake::call which : {fake::call::accept, fake::call::socket_like})
+            accepts_go_short(which, error);
+}
+
+// Accepts in flight that end one by one for want of memory are one shortage.
+void accepts_that_end_short(void **)
+{
+    constexpr int rounds = 40;
+    constexpr int64_t round_us = 1000;
+    base = make_base(on_iocp);
+    errors = 0;
+    accepted.clear();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *listener =
+        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    evconnlistener_set_error_cb(listener, on_error);
+    // Many in flight, first.
+    for (uint16_t port = 1; port <= 500; ++port)
+        fake::client_arrives(socket, {port, fake::fate_taken, ""});
+    for (int i = 0; i < 20; ++i)
+        turn_to_port(base);
+    assert_int_equal(accepted.size(), 500);
+    assert_true(fake::accepts_waiting(socket) > rounds);
+    for (int i = 0; i < rounds; ++i) {
+        fake::client_arrives(socket, {static_cast<uint16_t>(1000 + i), fake::fate_shortage, ""});
+        run_for(round_us);
+    }
+    assert_int_equal(errors, 1);
+    static_assert(rounds * round_us < shortage_pause_us, "all within one pause");
+    accepted.clear();
+    fake::client_arrives(socket, {1, fake::fate_taken, ""});
+    run_for(2 * shortage_pause_us);
+    assert_int_equal(accepted.size(), 1);
+    evconnlistener_free(listener);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+struct conversation {
+    SOCKET socket;
+    struct bufferevent *bev;
+    std::string heard;
+    int events;
+};
+
+void on_read(struct bufferevent *bev, void *argument)
+{
+    char bytes[512];
+    for (size_t got = bufferevent_read(bev, bytes, sizeof(bytes)); got > 0;
+         got = bufferevent_read(bev, bytes, sizeof(bytes)))
+        static_cast<conversation *>(argument)->heard.append(bytes, got);
+}
+
+void on_event(struct bufferevent *, short, void *argument)
+{
+    ++static_cast<conversation *>(argument)->events;
+}
+
+// A connection that has said something before, or not.
+void conversation_goes_short(fake::call which, bool warm)
+{
+    fake::boot(1);
+    base = make_base(on_iocp);
+    conversation one = {fake::open_socket(fake::kind::stream), nullptr, "", 0};
+    fake::connect_now(one.socket);
+    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    std::string said, written;
+    for (int i = 0; warm && i < 3; ++i) {
+        fake::peer_sends(one.socket, "before ");
+        said += "before ";
+        run_for(1000);
+    }
+    for (int i = 0; i < 10; ++i)
+        fake::at(fake::now_us() + i * shortage_us / 10, [&] {
+            std::string bytes(300, 'x');
+            fake::peer_sends(one.socket, bytes);
+            said += bytes;
+            bufferevent_write(one.bev, bytes.data(), bytes.size());
+            written += bytes;
+        });
+    go_short(which, WSAENOBUFS);
+    assert_int_equal(one.events, 0);
+    run_for(50 * 1000);
+    assert_true(one.heard == said);
+    assert_true(fake::sent(one.socket) == written);
+    assert_int_equal(one.events, 0);
+    bufferevent_free(one.bev);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void conversations(void **)
+{
+    for (fake::call which : {fake::call::receive, fake::call::receive_now, fake::call::send})
+        for (bool warm : {false, true})
+            if (which != fake::call::receive_now || !warm) // who is warm receives into a buffer from the first
+                conversation_goes_short(which, warm);
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    return 0;
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(accepts, set_up),
+        cmocka_unit_test_setup(accepts_that_end_short, set_up),
+        cmocka_unit_test_setup(conversations, set_up),
+    };
+    return cmocka_run_group_tests_name("shortage", tests, nullptr, nullptr);
+}
