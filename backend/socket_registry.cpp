@@ -10,6 +10,7 @@ struct entry {
     backend *owner; // NULL: an empty slot
     source *own;
     early_data early;
+    bool reaches_port; // its overlapped operations do
     bool skips_packets;
     bool came_early; // its connection came with data
 };
@@ -96,7 +97,7 @@ void erase(entry *erased)
     }
 }
 
-bool remember(backend *owner, evutil_socket_t fd, bool skips_packets)
+bool remember(backend *owner, evutil_socket_t fd, bool reaches_port, bool skips_packets)
 {
     if (!make_room())
         return false;
@@ -104,7 +105,7 @@ bool remember(backend *owner, evutil_socket_t fd, bool skips_packets)
     if (kept->owner == nullptr)
         ++sockets.used;
     mm_free(kept->early.bytes); // of another socket, whose descriptor this was
-    *kept = {fd, owner, nullptr, {nullptr, 0}, skips_packets, false};
+    *kept = {fd, owner, nullptr, {nullptr, 0}, reaches_port, skips_packets, false};
     return true;
 }
 
@@ -121,11 +122,11 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
         if (known == nullptr || known->owner != owner)
             return false;
         *skips_packets = known->skips_packets;
-        return true;
+        return known->reaches_port;
     }
     bool kernel_handle = sys::has_ifs_handle(static_cast<SOCKET>(fd));
     *skips_packets = kernel_handle && sys::skip_packet_on_success(handle) == 0;
-    return remember(owner, fd, *skips_packets) && kernel_handle;
+    return remember(owner, fd, kernel_handle, *skips_packets) && kernel_handle;
 }
 
 bool socket_is_stale(backend *owner, evutil_socket_t fd)
@@ -135,6 +136,7 @@ bool socket_is_stale(backend *owner, evutil_socket_t fd)
         return false;
     entry *known = find(fd);
     if (known != nullptr) {
+        known->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
         known->skips_packets = false; // the new socket was not asked to
         known->came_early = false;
         mm_free(known->early.bytes);
