@@ -17,6 +17,8 @@ int check_start(call which, SOCKET socket)
 operation *begin_on(work what, SOCKET socket, OVERLAPPED *overlapped)
 {
     socket_object *on = find_socket(socket);
+    if (on->layer)
+        complain("an overlapped operation on a socket of a provider that does not reach the port");
     return begin_operation(what, reinterpret_cast<HANDLE>(socket), on->to, socket, overlapped);
 }
 

@@ -1,0 +1,231 @@
+// The fake kernel holds its callers to the rules of transfers, connects and accepts: each test breaks one, and expects
+// the complaint. (test_completion.cpp has those of polls.)
+#include "support/check.h"
+
+#include <string.h>
+
+#include "support/fake_kernel.h"
+#include "support/guard.h"
+
+#include "backend/port.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr size_t buffer_size = 64;
+constexpr DWORD address_room = sizeof(struct sockaddr_storage) + 16;
+
+struct transfer {
+    completion operation; // first
+    int error;
+    DWORD bytes;
+};
+
+port *on;
+SOCKET socket_used;
+transfer *one;
+char *buffer;
+
+void on_ended(completion *operation, int error, DWORD bytes)
+{
+    auto *ended = reinterpret_cast<transfer *>(operation);
+    ended->error = error;
+    ended->bytes = bytes;
+}
+
+SOCKET open_on_port(fake::kind which)
+{
+    SOCKET opened = fake::open_socket(which);
+    port_associate(on, reinterpret_cast<HANDLE>(opened));
+    sys::skip_packet_on_success(reinterpret_cast<HANDLE>(opened));
+    return opened;
+}
+
+void open_world(fake::kind which)
+{
+    fake::boot(1);
+    on = port_open();
+    socket_used = open_on_port(which);
+    one = static_cast<transfer *>(mm_calloc(1, sizeof(transfer)));
+    completion_init(&one->operation, on_ended, on_ended);
+    buffer = static_cast<char *>(mm_malloc(buffer_size + 2 * address_room));
+    memset(buffer, 'b', buffer_size);
+}
+
+OVERLAPPED *begin()
+{
+    return completion_begin(on, &one->operation, reinterpret_cast<HANDLE>(socket_used));
+}
+
+sys::start_result start_transfer(bool sends)
+{
+    WSABUF part = {buffer_size, buffer};
+    OVERLAPPED *overlapped = begin();
+    return completion_settle_start(on, &one->operation,
+                                   sends ? sys::send(socket_used, &part, 1, overlapped, true)
+                                         : sys::receive(socket_used, &part, 1, overlapped, true));
+}
+
+SOCKET start_accept()
+{
+    SOCKET accepted = fake::open_socket(fake::kind::stream);
+    OVERLAPPED *overlapped = begin();
+    completion_settle_start(on, &one->operation,
+                            sys::accept(socket_used, accepted, buffer, 0, address_room, overlapped, true));
+    return accepted;
+}
+
+void collect()
+{
+    OVERLAPPED_ENTRY entries[max_packets];
+    ULONG count = 0;
+    sys::port_dequeue(on->face.port, entries, max_packets, 0, &count);
+    port_deliver(on, entries, count);
+}
+
+void complains()
+{
+    assert_non_null(fake::complaint());
+    fake::boot(1);
+}
+
+// Memory is the kernel's until the packet has been taken, whether it has ended with it before or not.
+void buffers_that_are_freed(void **)
+{
+    for (int sends = 0; sends < 2; ++sends)
+        for (int ended = 0; ended < 2; ++ended) {
+            open_world(fake::kind::stream);
+            fake::connect_now(socket_used);
+            fake::set_send_room(socket_used, 0);
+            start_transfer(sends != 0);
+            auto end = [=] {
+                sends != 0 ? fake::set_send_room(socket_used, SIZE_MAX) : fake::peer_sends(socket_used, "late");
+            };
+            if (ended != 0)
+                end();
+            assert_null(fake::complaint());
+            mm_free(buffer);
+            if (ended == 0)
+                end();
+            collect();
+            complains();
+        }
+    open_world(fake::kind::listener);
+    start_accept();
+    mm_free(buffer);
+    fake::client_arrives(socket_used, {1, fake::fate_taken, ""});
+    complains();
+    open_world(fake::kind::stream);
+    fake::connect_now(socket_used);
+    mm_free(buffer);
+    start_transfer(false);
+    complains();
+}
+
+// What somebody writes to freed memory is seen, and what is not the kernel's is left alone.
+void late_writes(void **)
+{
+    open_world(fake::kind::stream);
+    char *freed = buffer;
+    mm_free(buffer);
+    assert_true(guard::freed_blocks_untouched());
+    freed[1] = 'x';
+    assert_false(guard::freed_blocks_untouched());
+    fake::boot(1); // complains of it
+    complains();
+}
+
+// The kernel may write to a receive's memory from the start, and does.
+void bytes_come_with_the_packet(void **)
+{
+    open_world(fake::kind::stream);
+    fake::k().odds.written_late = 1000;
+    fake::connect_now(socket_used);
+    start_transfer(false);
+    assert_int_not_equal(buffer[0], 'b');
+    fake::peer_sends(socket_used, "word");
+    assert_int_not_equal(buffer[0], 'w');
+    collect();
+    assert_memory_equal(buffer, "word", 4);
+    assert_int_equal(one->bytes, 4);
+    assert_null(fake::complaint());
+}
+
+void connections_that_are_not_finished(void **)
+{
+    for (int finished = 0; finished < 2; ++finished) {
+        open_world(fake::kind::stream);
+        OVERLAPPED *overlapped = begin();
+        sys::bind_any(socket_used, AF_INET);
+        completion_settle_start(on, &one->operation, sys::connect(socket_used, nullptr, 0, overlapped, true));
+        assert_false(sys::is_connected(socket_used));
+        if (finished != 0)
+            assert_int_equal(sys::finish_connect(socket_used), 0);
+        start_transfer(true);
+        assert_int_equal(fake::complaint() == nullptr, finished);
+        assert_int_equal(sys::is_connected(socket_used), finished);
+    }
+    for (int finished = 0; finished < 2; ++finished) {
+        open_world(fake::kind::listener);
+        SOCKET listener = socket_used;
+        SOCKET accepted = start_accept();
+        fake::client_arrives(listener, {1, fake::fate_taken, ""});
+        collect();
+        assert_false(sys::is_connected(accepted));
+        if (finished != 0)
+            assert_int_equal(sys::finish_accept(listener, accepted), 0);
+        assert_int_equal(sys::is_connected(accepted), finished);
+        sys::end_connection(accepted);
+        assert_int_equal(fake::complaint() == nullptr, finished);
+    }
+    open_world(fake::kind::listener);
+    SOCKET accepted = start_accept();
+    fake::client_arrives(socket_used, {1, fake::fate_taken, ""});
+    collect();
+    assert_int_not_equal(sys::finish_accept(open_on_port(fake::kind::listener), accepted), 0);
+    complains();
+}
+
+void connects_that_are_not_bound(void **)
+{
+    open_world(fake::kind::stream);
+    OVERLAPPED *overlapped = begin();
+    sys::start_result result =
+        completion_settle_start(on, &one->operation, sys::connect(socket_used, nullptr, 0, overlapped, true));
+    assert_int_equal(result.error, WSAEINVAL);
+    complains();
+}
+
+// A cancel loses to what was on the way, and to nothing else.
+void cancels_that_lose(void **)
+{
+    for (int comes = 0; comes < 2; ++comes) {
+        open_world(fake::kind::stream);
+        fake::k().odds.delayed = 1000;
+        fake::k().odds.max_delay_us = 1000;
+        fake::set_cancel_way(fake::cancel_way::loses);
+        fake::connect_now(socket_used);
+        start_transfer(false);
+        if (comes != 0)
+            fake::peer_sends(socket_used, "just in time");
+        completion_cancel(&one->operation);
+        fake::advance_us(1000);
+        collect();
+        assert_int_equal(one->error, comes != 0 ? 0 : WSA_OPERATION_ABORTED);
+        assert_int_equal(one->bytes, comes != 0 ? 12 : 0);
+        assert_null(fake::complaint());
+    }
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(buffers_that_are_freed),      cmocka_unit_test(late_writes),
+        cmocka_unit_test(bytes_come_with_the_packet),  cmocka_unit_test(connections_that_are_not_finished),
+        cmocka_unit_test(connects_that_are_not_bound), cmocka_unit_test(cancels_that_lose),
+    };
+    return cmocka_run_group_tests_name("fake rules", tests, nullptr, nullptr);
+}
