@@ -1,0 +1,153 @@
+// Receives that are called back while what they wait for is on the way, on the fake kernel: the bytes that the kernel
+// has put into the buffer are the next that the program reads, whoever called the receive back and why.
+#include "support/check.h"
+
+#include <string.h>
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+#include "backend/backend.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr unsigned turns_to_be_cold = 100;
+
+struct event_base *base;
+
+struct conversation {
+    SOCKET socket;
+    struct bufferevent *bev;
+    std::string said;
+    std::string heard;
+};
+
+void on_read(struct bufferevent *bev, void *argument)
+{
+    char bytes[512];
+    for (size_t got = bufferevent_read(bev, bytes, sizeof(bytes)); got > 0;
+         got = bufferevent_read(bev, bytes, sizeof(bytes)))
+        static_cast<conversation *>(argument)->heard.append(bytes, got);
+}
+
+void turns(unsigned count)
+{
+    for (unsigned i = 0; i < count; ++i) {
+        fake::advance_us(1000);
+        turn_to_port(base);
+    }
+}
+
+void listen_by(conversation *one, int options)
+{
+    one->bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one->socket), options);
+    bufferevent_setcb(one->bev, on_read, nullptr, nullptr, one);
+    bufferevent_enable(one->bev, EV_READ);
+}
+
+void say(conversation *one, const std::string &bytes)
+{
+    one->said += bytes;
+    fake::peer_sends(one->socket, bytes);
+}
+
+// One that has just heard something, so that its next receive has a buffer.
+void warm_up(conversation *one)
+{
+    one->socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(one->socket);
+    listen_by(one, BEV_OPT_CLOSE_ON_FREE);
+    turns(1);
+    say(one, "hello");
+    turns(2);
+    assert_true(one->heard == one->said);
+}
+
+void lose_cancels()
+{
+    fake::k().odds.delayed = 1000;
+    fake::k().odds.max_delay_us = 1000 * 1000;
+    fake::set_cancel_way(fake::cancel_way::loses);
+}
+
+void finish()
+{
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+// The descriptor goes to another bufferevent, the receive having got bytes that nobody has read.
+void descriptor_is_handed_over(void **)
+{
+    for (int comes = 0; comes < 2; ++comes) {
+        fake::boot(1);
+        base = make_base(on_iocp);
+        conversation one = {};
+        warm_up(&one);
+        lose_cancels();
+        if (comes != 0)
+            say(&one, "in the old one's buffer ");
+        bufferevent_setfd(one.bev, -1);
+        bufferevent_free(one.bev);
+        fake::k().odds.delayed = 0;
+        say(&one, "and after");
+        listen_by(&one, BEV_OPT_CLOSE_ON_FREE);
+        turns(3);
+        assert_true(one.heard == one.said);
+        bufferevent_free(one.bev);
+        finish();
+    }
+}
+
+// The budget for buffers is spent on connections that have waited long: those are called back for busier ones.
+void buffer_is_called_back(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all(2 * receive_budget_bytes / 4096);
+    for (conversation &one : all)
+        warm_up(&one);
+    size_t spent = backend_of(base)->receives.spent;
+    assert_int_equal(spent, receive_budget_bytes);
+    turns(turns_to_be_cold);
+    lose_cancels();
+    conversation *coldest = &all.front();
+    say(coldest, "on its way");
+    uint64_t cancels = fake::calls(fake::call::cancel);
+    conversation busy = {};
+    busy.socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(busy.socket);
+    listen_by(&busy, BEV_OPT_CLOSE_ON_FREE);
+    fake::k().odds.delayed = 0;
+    for (int i = 0; i < 3; ++i) {
+        say(&busy, "busy");
+        turns(2);
+    }
+    assert_true(fake::calls(fake::call::cancel) > cancels);
+    assert_true(coldest->heard == coldest->said);
+    assert_true(busy.heard == busy.said);
+    assert_true(backend_of(base)->receives.spent <= receive_budget_bytes);
+    bufferevent_free(busy.bev);
+    for (conversation &one : all)
+        bufferevent_free(one.bev);
+    finish();
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    return 0;
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(descriptor_is_handed_over, set_up),
+        cmocka_unit_test_setup(buffer_is_called_back, set_up),
+    };
+    return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
+}
