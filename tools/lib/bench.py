@@ -17,6 +17,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="tools/bench")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--calls", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--output", type=pathlib.Path, default=traffic.ROOT / "build/bench")
@@ -56,10 +57,10 @@ def count_row(counter, row, peer, pace, result):
         bench_run.count_row(counter, row, peer, pace, result)
 
 
-def measure(rows, peers, pace):
+def measure(rows, peers, pace, passes):
     results = {row.name: {peer: bench_run.Result() for peer in peers if peer not in row.left_out}
                for row in rows}
-    for number in range(pace.passes):
+    for number in range(passes):
         for position, row in enumerate(rows):
             present = list(results[row.name])
             # Another peer first each time, so that none is always the one after a pause.
@@ -100,7 +101,7 @@ def bench():
     rows = [row for row in ROWS if row.name in names or (not names and (row.quick or pace is bench_run.FULL))]
     peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
     progress("starting Wine (seconds, the first time)")
-    results = measure(rows, peers, pace)
+    results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
     if pace.smoke:
         progress(f"every result was right, in {time.monotonic() - started:.0f} s")
         return

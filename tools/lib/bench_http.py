@@ -50,13 +50,11 @@ def time_row(row, peer, pace, result):
     with HttpServer(peer, row) as server:
         result.method = server.method_name
         server.check_answer()
-        # The first run makes the connections ready, with TLS its handshakes too.
-        for run in range(pace.repeat if pace.smoke else pace.repeat + 1):
-            rated = traffic.wrk(server.url + "/", row.connections, 1)
-            traffic.require(rated.errors() == 0, f"{row.name} on {peer}: {rated.describe_errors()}")
-            traffic.require(rated.requests > 0, f"{row.name} on {peer}: no answers")
-            if run > 0 or pace.smoke:
-                result.times.append(1e6 / rated.rate)
+        # Until every connection is there and has had an answer, with TLS after a handshake.
+        traffic.wrk_until(server, server.url + "/", row.connections, 1, row.connections)
+        for _ in range(pace.repeat):
+            _, rate = traffic.wrk_until(server, server.url + "/", row.connections, 1, row.connections)
+            result.times.append(1e6 / rate)
         server.check_answer()
 
 
