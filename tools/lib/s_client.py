@@ -1,5 +1,6 @@
 """openssl s_client, driven line by line: what it is told goes into its standard input, and what it
 says is waited for in a file."""
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -40,8 +41,11 @@ class Session:
         return traffic.wait_until(look, 20, f"{self.name}: no line like {pattern!r}")
 
     def say(self, text):
-        self.process.stdin.write(text.encode())
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(text.encode())
+            self.process.stdin.flush()
+        except OSError:
+            raise traffic.Failure(f"{self.name} ended: {self.output().strip()[-300:]}") from None
 
     def get(self, path, answer):
         """Asks for a path, and waits for an answer like that beyond those that are there."""
@@ -58,9 +62,10 @@ class Session:
             try:
                 self.command("Q")
                 self.process.wait(10)
-            except (OSError, subprocess.TimeoutExpired):
+            except (traffic.Failure, subprocess.TimeoutExpired):
                 self.process.kill()
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         self.process.wait()
         self.file.close()
 
