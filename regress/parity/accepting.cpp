@@ -11,7 +11,8 @@ namespace {
 // Far below any backlog, so that no connect waits for an accept.
 constexpr size_t max_peers = 24;
 
-void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int, void *argument)
+void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length,
+               void *argument)
 {
     auto *self = static_cast<accepting *>(argument);
     if (GetCurrentThreadId() != self->loop_thread)
@@ -19,10 +20,10 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
     if (self->listener == nullptr || !self->enabled)
         self->wrong += " accepted after disable or free;";
     int port = ntohs(reinterpret_cast<struct sockaddr_in *>(address)->sin_port);
-    struct sockaddr_in name;
-    int length = sizeof(name);
+    any_address name = {{}, static_cast<int>(sizeof(name.storage))};
     auto accepted = static_cast<SOCKET>(fd);
-    if (getpeername(accepted, reinterpret_cast<struct sockaddr *>(&name), &length) != 0 || ntohs(name.sin_port) != port)
+    if (getpeername(accepted, name.get(), &name.length) != 0 || name.port() != port || name.length != length ||
+        name.storage.ss_family != address->sa_family)
         self->wrong += " wrong peer name;";
     auto found = std::find(self->ports.begin(), self->ports.end(), port);
     if (found == self->ports.end())
@@ -44,37 +45,33 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 
 void connect_one(accepting *self)
 {
-    struct sockaddr_in address = open_address();
-    address.sin_port = htons(static_cast<u_short>(self->port));
-    SOCKET peer = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(peer, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) != 0) {
+    any_address address = self->address;
+    SOCKET peer = socket(address.storage.ss_family, SOCK_STREAM, 0);
+    if (connect(peer, address.get(), address.length) != 0) {
         closesocket(peer);
         self->wrong += " cannot connect;";
         return;
     }
-    int length = sizeof(address);
-    getsockname(peer, reinterpret_cast<struct sockaddr *>(&address), &length);
+    getsockname(peer, address.get(), &address.length);
     self->peers.push_back(peer);
-    self->ports.push_back(ntohs(address.sin_port));
+    self->ports.push_back(address.port());
 }
 
 } // namespace
 
 bool accepting_start(accepting *self, const script &of, struct event_base *base)
 {
-    struct sockaddr_in address = open_address();
-    address.sin_port = 0;
+    self->address = open_address_of(of.listens_ipv6 && has_ipv6());
+    reinterpret_cast<struct sockaddr_in *>(&self->address.storage)->sin_port = 0;
     self->loop_thread = GetCurrentThreadId();
-    self->listener = evconnlistener_new_bind(base, on_accept, self, of.listener_flags, -1,
-                                             reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    self->listener = evconnlistener_new_bind(base, on_accept, self, of.listener_flags, -1, self->address.get(),
+                                             self->address.length);
     if (self->listener == nullptr)
         return false;
     self->fd = static_cast<SOCKET>(evconnlistener_get_fd(self->listener));
     self->enabled = (of.listener_flags & LEV_OPT_DISABLED) == 0;
     self->closes = (of.listener_flags & LEV_OPT_CLOSE_ON_FREE) != 0;
-    int length = sizeof(address);
-    getsockname(self->fd, reinterpret_cast<struct sockaddr *>(&address), &length);
-    self->port = ntohs(address.sin_port);
+    getsockname(self->fd, self->address.get(), &self->address.length);
     return true;
 }
 

@@ -2,9 +2,8 @@
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_ACCEPTING_H
 #define LIBEVENT_IOCP_REGRESS_PARITY_ACCEPTING_H
 
+#include "peer.h"
 #include "script.h"
-
-#include <winsock2.h>
 
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -16,7 +15,7 @@ struct accepting {
     bool enabled;
     bool closes;
     SOCKET fd;
-    int port;
+    any_address address;
     int hook; // 1: disable in the next callback, 2: free
     DWORD loop_thread;
     std::vector<SOCKET> peers; // that have connected

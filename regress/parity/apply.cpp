@@ -57,14 +57,13 @@ void connect_subject(world *w, subject *on, const operation &what)
     connection *to = new_connection(w);
     if (to == nullptr)
         return;
-    struct sockaddr_in address = what.a != 0 ? closed_address() : open_address();
+    any_address address = what.a != 0 ? closed_address_of(to->ipv6) : open_address_of(to->ipv6);
     to->refused = what.a != 0;
     to->connecting = true;
     on->on = to;
-    int result =
-        what.b != 0
-            ? bufferevent_socket_connect_hostname(on->bev, nullptr, AF_INET, "127.0.0.1", ntohs(address.sin_port))
-            : bufferevent_socket_connect(on->bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    int result = what.b != 0 ? bufferevent_socket_connect_hostname(on->bev, nullptr, to->ipv6 ? AF_INET6 : AF_INET,
+                                                                   loopback_name(to->ipv6), address.port())
+                             : bufferevent_socket_connect(on->bev, address.get(), address.length);
     note(w, "connect: " + std::to_string(result));
     to->near_end = static_cast<SOCKET>(bufferevent_getfd(on->bev));
     if (!to->refused && result == 0 && !connection_accept(to))
@@ -129,6 +128,20 @@ void reset_by_peer(world *w, subject *on, int bytes)
     sync(w);
 }
 
+// The bufferevent has more to write than fits on the way, and goes on reading.
+void stall(world *w, subject *on, int bytes)
+{
+    if (!has_peer(on) || on->on->stalled || on->on->near_shut || on->rate_limited || on->bev == nullptr)
+        return;
+    sync(w);
+    if (on->bev == nullptr || !has_peer(on) || on->on->was_reset || on->on->far_ended || !is_sure(on))
+        return;
+    on->hooks.clear();
+    peer_stall(on->on);
+    bufferevent_enable(on->bev, EV_WRITE);
+    subject_write(on, bytes);
+}
+
 void set_frame(subject *on, int frame)
 {
     on->frame = frame;
@@ -161,8 +174,32 @@ void apply_to_peer(world *w, subject *on, const operation &what)
         reset_by_peer(w, on, what.c);
     else if (has_peer(on) && !on->on->finished && what.kind == op_kind::peer_send)
         peer_send(on->on, what.a, what.b);
+    else if (what.kind == op_kind::peer_stall)
+        stall(w, on, what.a);
     else if (has_peer(on) && !on->on->finished)
         peer_finish(on->on);
+}
+
+// While its peer is stalled, how far a bufferevent has come in writing differs, and nothing may depend on it.
+bool stays_stalled(op_kind kind)
+{
+    switch (kind) {
+    case op_kind::sync:
+    case op_kind::enable:
+    case op_kind::disable:
+    case op_kind::write:
+    case op_kind::write_many:
+    case op_kind::drain:
+    case op_kind::frame:
+    case op_kind::flush:
+    case op_kind::priority:
+    case op_kind::peer_send:
+    case op_kind::peer_finish:
+    case op_kind::peer_stall:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void apply_settings(world *w, subject *on, const operation &what)
@@ -251,6 +288,8 @@ void apply_to_subject(world *w, subject *on, const operation &what)
 void apply(world *w, const operation &what)
 {
     subject *on = &w->subjects[what.subject];
+    if (!stays_stalled(what.kind))
+        read_on(w, on);
     switch (what.kind) {
     case op_kind::sync:
         sync(w);
@@ -258,6 +297,7 @@ void apply(world *w, const operation &what)
     case op_kind::peer_send:
     case op_kind::peer_finish:
     case op_kind::peer_reset:
+    case op_kind::peer_stall:
         apply_to_peer(w, on, what);
         break;
     case op_kind::listener_connect:

@@ -168,6 +168,8 @@ int main(int count, char **arguments)
         puts("no loopback network");
         return 2;
     }
+    if (!has_ipv6())
+        puts("no IPv6 on the loopback: every connection is of IPv4");
     uint64_t failed = 0, run = 0;
     ULONGLONG begun = GetTickCount64();
     for (; run < how.count && failed < how.failures; ++run)

@@ -9,19 +9,47 @@ namespace {
 // How often a call that should succeed at once on the loopback is tried: each try may wait a millisecond.
 constexpr int max_tries = 2000;
 
-SOCKET listening = INVALID_SOCKET;
-SOCKET reserved = INVALID_SOCKET; // bound, so that nobody else listens on its port
-struct sockaddr_in listening_address;
-struct sockaddr_in reserved_address;
+// A stalled connection's buffers, either side.
+constexpr int small_buffer = 32 * 1024;
 
-bool bind_local(SOCKET socket, struct sockaddr_in *address)
+// Of one family.
+struct loopback {
+    bool works;
+    SOCKET listening;
+    SOCKET reserved; // bound, so that nobody else listens on its port
+    any_address listening_address;
+    any_address reserved_address;
+};
+
+loopback ipv4, ipv6;
+
+loopback *of_family(bool is_ipv6)
 {
-    memset(address, 0, sizeof(*address));
-    address->sin_family = AF_INET;
-    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int length = sizeof(*address);
-    return bind(socket, reinterpret_cast<struct sockaddr *>(address), length) == 0 &&
-           getsockname(socket, reinterpret_cast<struct sockaddr *>(address), &length) == 0;
+    return is_ipv6 ? &ipv6 : &ipv4;
+}
+
+any_address any_port(bool is_ipv6)
+{
+    any_address address = {};
+    auto *in6 = reinterpret_cast<struct sockaddr_in6 *>(&address.storage);
+    auto *in4 = reinterpret_cast<struct sockaddr_in *>(&address.storage);
+    if (is_ipv6) {
+        in6->sin6_family = AF_INET6;
+        in6->sin6_addr.s6_addr[15] = 1; // ::1
+        address.length = sizeof(*in6);
+    } else {
+        in4->sin_family = AF_INET;
+        in4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.length = sizeof(*in4);
+    }
+    return address;
+}
+
+bool bind_local(SOCKET socket, bool is_ipv6, any_address *address)
+{
+    *address = any_port(is_ipv6);
+    return bind(socket, address->get(), address->length) == 0 &&
+           getsockname(socket, address->get(), &address->length) == 0;
 }
 
 void no_waiting(SOCKET socket)
@@ -41,7 +69,7 @@ void wait_readable(SOCKET socket)
     select(0, &set, nullptr, nullptr, &millisecond);
 }
 
-SOCKET accept_one()
+SOCKET accept_one(SOCKET listening)
 {
     for (int i = 0; i < max_tries; ++i) {
         SOCKET accepted = accept(listening, nullptr, nullptr);
@@ -52,6 +80,19 @@ SOCKET accept_one()
     return INVALID_SOCKET;
 }
 
+bool start(bool is_ipv6)
+{
+    loopback *one = of_family(is_ipv6);
+    one->listening = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    one->reserved = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    if (!bind_local(one->listening, is_ipv6, &one->listening_address) ||
+        !bind_local(one->reserved, is_ipv6, &one->reserved_address))
+        return false;
+    no_waiting(one->listening);
+    one->works = listen(one->listening, SOMAXCONN) == 0;
+    return one->works;
+}
+
 } // namespace
 
 bool net_start()
@@ -59,22 +100,38 @@ bool net_start()
     WSADATA data;
     if (WSAStartup(MAKEWORD(2, 2), &data) != 0)
         return false;
-    listening = socket(AF_INET, SOCK_STREAM, 0);
-    reserved = socket(AF_INET, SOCK_STREAM, 0);
-    if (!bind_local(listening, &listening_address) || !bind_local(reserved, &reserved_address))
-        return false;
-    no_waiting(listening);
-    return listen(listening, SOMAXCONN) == 0;
+    start(true); // where there is none, has_ipv6 says so
+    return start(false);
 }
 
 struct sockaddr_in open_address()
 {
-    return listening_address;
+    return *reinterpret_cast<struct sockaddr_in *>(ipv4.listening_address.get());
 }
 
 struct sockaddr_in closed_address()
 {
-    return reserved_address;
+    return *reinterpret_cast<struct sockaddr_in *>(ipv4.reserved_address.get());
+}
+
+bool has_ipv6()
+{
+    return ipv6.works;
+}
+
+any_address open_address_of(bool is_ipv6)
+{
+    return of_family(is_ipv6)->listening_address;
+}
+
+any_address closed_address_of(bool is_ipv6)
+{
+    return of_family(is_ipv6)->reserved_address;
+}
+
+const char *loopback_name(bool is_ipv6)
+{
+    return is_ipv6 ? "::1" : "127.0.0.1";
 }
 
 SOCKET raw_socket()
@@ -88,10 +145,10 @@ SOCKET raw_socket()
 bool connection_make(connection *made, int id)
 {
     made->id = id;
-    made->near_end = socket(AF_INET, SOCK_STREAM, 0);
+    made->near_end = socket(made->ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+    any_address to = open_address_of(made->ipv6);
     // The kernel completes it before anybody accepts.
-    if (connect(made->near_end, reinterpret_cast<struct sockaddr *>(&listening_address), sizeof(listening_address)) !=
-        0)
+    if (connect(made->near_end, to.get(), to.length) != 0)
         return false;
     no_waiting(made->near_end);
     return connection_accept(made);
@@ -99,7 +156,7 @@ bool connection_make(connection *made, int id)
 
 bool connection_accept(connection *made)
 {
-    made->far_end = accept_one();
+    made->far_end = accept_one(of_family(made->ipv6)->listening);
     if (made->far_end == INVALID_SOCKET)
         return false;
     no_waiting(made->far_end);
@@ -127,6 +184,14 @@ void peer_finish(connection *on)
 {
     shutdown(on->far_end, SD_SEND);
     on->finished = true;
+}
+
+void peer_stall(connection *on)
+{
+    int size = small_buffer;
+    setsockopt(on->far_end, SOL_SOCKET, SO_RCVBUF, reinterpret_cast<const char *>(&size), sizeof(size));
+    setsockopt(on->near_end, SOL_SOCKET, SO_SNDBUF, reinterpret_cast<const char *>(&size), sizeof(size));
+    on->stalled = true;
 }
 
 void peer_reset(connection *on)

@@ -21,6 +21,8 @@ struct connection {
     size_t sent;     // by the peer
     size_t read;     // by the bufferevent, and at last by the driver
     size_t received; // by the peer
+    bool ipv6;
+    bool stalled;    // the peer reads nothing for a while
     bool finished;   // the peer has shut down its side
     bool was_reset;  // by the peer
     bool refused;    // a connect to the closed port
@@ -37,13 +39,29 @@ bool net_start();
 struct sockaddr_in open_address();
 struct sockaddr_in closed_address();
 
+// The same for either family.
+struct any_address {
+    struct sockaddr_storage storage;
+    int length;
+
+    struct sockaddr *get() { return reinterpret_cast<struct sockaddr *>(&storage); }
+    int port() const { return ntohs(reinterpret_cast<const struct sockaddr_in *>(&storage)->sin_port); }
+};
+bool has_ipv6();
+any_address open_address_of(bool ipv6);
+any_address closed_address_of(bool ipv6);
+const char *loopback_name(bool ipv6);
+
 SOCKET raw_socket();
+// Of the family that `made` says.
 bool connection_make(connection *made, int id);
 // Takes the connection that `made->near_end` has just asked for.
 bool connection_accept(connection *made);
 
 void peer_send(connection *on, int bytes, int fragments);
 void peer_finish(connection *on);
+// It reads nothing from now on, and little fits in between.
+void peer_stall(connection *on);
 void peer_reset(connection *on);
 // Appends what has come to `got`. False when nothing had.
 bool peer_receive(connection *on, std::string *got);

@@ -52,7 +52,7 @@ const weighted choices[] = {
     {op_kind::rate_limit, 1},     {op_kind::join_group, 1},      {op_kind::priority, 1},
     {op_kind::hook, 7},           {op_kind::free_subject, 1},    {op_kind::shut_write, 1},
     {op_kind::connect, 4},        {op_kind::peer_send, 18},      {op_kind::peer_finish, 3},
-    {op_kind::peer_reset, 2},
+    {op_kind::peer_reset, 2},     {op_kind::peer_stall, 1},
 };
 
 const weighted listener_choices[] = {
@@ -99,6 +99,12 @@ void outer_arguments(random_source *random, operation *made)
         break;
     case op_kind::peer_reset:
         made->c = random->one_in(2) ? 0 : 1 + random->below(300);
+        break;
+    case op_kind::peer_stall: // seldom in earnest: it takes as long as twenty scripts without
+        if (random->one_in(4))
+            made->a = 200000 + random->below(60000);
+        else
+            made->kind = op_kind::sync;
         break;
     case op_kind::listener_connect:
         made->a = 1 + random->below(random->one_in(4) ? 8 : 3);
@@ -209,6 +215,7 @@ const char *const names[] = {
     "peer_send",
     "peer_finish",
     "peer_reset",
+    "peer_stall",
     "listener_connect",
     "listener_enable",
     "listener_hook",
@@ -230,6 +237,8 @@ script make_script(uint64_t seed)
     made.subjects = random.one_in(4) ? 2 : 1;
     made.listens = random.one_in(8);
     made.locks = random.one_in(4);
+    made.ipv6 = random.one_in(3) ? static_cast<unsigned>(random.next()) : 0;
+    made.listens_ipv6 = random.one_in(3);
     made.listener_flags = (random.one_in(2) ? LEV_OPT_CLOSE_ON_FREE : 0u) | (random.one_in(4) ? LEV_OPT_DISABLED : 0u);
     for (int i = 0; i < made.subjects; ++i) {
         made.options[i] = some_options(&random);
@@ -269,7 +278,11 @@ std::string describe(const script &of)
         text += line;
     }
     if (of.listens) {
-        snprintf(line, sizeof(line), "  listener: flags 0x%x\n", of.listener_flags);
+        snprintf(line, sizeof(line), "  listener: flags 0x%x%s\n", of.listener_flags, of.listens_ipv6 ? ", IPv6" : "");
+        text += line;
+    }
+    if (of.ipv6 != 0) {
+        snprintf(line, sizeof(line), "  connections of IPv6: bits 0x%x\n", of.ipv6);
         text += line;
     }
     for (size_t i = 0; i < of.operations.size(); ++i) {

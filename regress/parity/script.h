@@ -39,6 +39,7 @@ enum class op_kind {
     peer_send,        // a: bytes, b: fragments
     peer_finish,      // shutdown(SD_SEND) by the peer
     peer_reset,       // close with linger 0, c: bytes sent just before
+    peer_stall,       // reads nothing until an operation that needs it to, a: bytes written meanwhile
     listener_connect, // a: how many
     listener_enable,  // a: 1: enable, 0: disable
     listener_hook,    // a: 1: disable in the next callback, 2: free
@@ -63,7 +64,9 @@ struct script {
     int subjects;
     int options[max_subjects]; // of bufferevent_socket_new
     bool starts_connected[max_subjects];
+    unsigned ipv6; // bit n: the connection of that number is of AF_INET6
     bool listens;
+    bool listens_ipv6;
     unsigned listener_flags;
     bool locks; // the bases have locks
     std::vector<operation> operations;

@@ -154,7 +154,7 @@ bool waits_for_reading(const subject *self)
 bool waits_for_writing(const subject *self)
 {
     struct bufferevent *bev = self->bev;
-    if (self->on == nullptr)
+    if (self->on == nullptr || self->on->stalled)
         return false;
     if (event_pending(&bev->ev_write, EV_WRITE, nullptr) != 0)
         return true;

@@ -36,14 +36,17 @@ std::string lengths(const subject *self)
 
 void settle_fuzziness(subject *self)
 {
+    self->fuzzy_write = self->fuzzy_write || (self->on != nullptr && self->on->stalled);
     self->read_was_fuzzy = self->fuzzy_read;
     self->write_was_fuzzy = self->fuzzy_write;
     if (self->bev == nullptr || self->on == nullptr)
         return;
-    if (self->on->read == self->on->sent && event_pending(&self->bev->ev_read, EV_READ, nullptr) != 0)
+    // Under a rate limit it is a matter of time whether reading is suspended: such a one stays fuzzy.
+    if (!self->rate_limited && self->on->read == self->on->sent &&
+        event_pending(&self->bev->ev_read, EV_READ, nullptr) != 0)
         self->fuzzy_read = false;
     if (!self->on->refused && evbuffer_get_length(bufferevent_get_output(self->bev)) == 0 &&
-        (bufferevent_get_enabled(self->bev) & EV_WRITE) != 0)
+        (bufferevent_get_enabled(self->bev) & EV_WRITE) != 0 && !self->on->stalled)
         self->fuzzy_write = false;
 }
 

@@ -19,6 +19,8 @@ bool peers_have_all(world *w)
     for (int i = 0; i < w->subject_count; ++i) {
         subject *one = &w->subjects[i];
         size_t drained = subject_drained(one);
+        if (one->on != nullptr && one->on->stalled)
+            continue;
         for (int tries = 0; one->on != nullptr && one->on->far_end != INVALID_SOCKET && one->got.size() < drained &&
                             !one->on->far_ended && tries < 64;
              ++tries)
@@ -72,7 +74,7 @@ void log_step(world *w)
 {
     for (int i = 0; i < w->subject_count; ++i)
         note(w, std::to_string(i) + ":" + subject_log(&w->subjects[i]));
-    if (w->listening.port != 0)
+    if (w->listening.address.length != 0)
         note(w, "listener:" + accepting_log(&w->listening));
 }
 
@@ -110,6 +112,14 @@ void turn(world *w, bool wait)
     event_add(w->tick, &millisecond);
     event_base_loop(w->base, EVLOOP_ONCE);
     event_del(w->tick);
+}
+
+void read_on(world *w, subject *on)
+{
+    if (on->on == nullptr || !on->on->stalled)
+        return;
+    on->on->stalled = false;
+    sync(w);
 }
 
 void sync(world *w)

@@ -52,6 +52,7 @@ bool begin(world *w, const script &of)
     if (!make_base(w, of.locks))
         return false;
     w->subject_count = of.subjects;
+    w->ipv6 = has_ipv6() ? of.ipv6 : 0;
     for (int i = 0; i < of.subjects; ++i) {
         subject *one = &w->subjects[i];
         if (of.starts_connected[i]) {
@@ -109,9 +110,12 @@ void end_connections(world *w)
 
 void end(world *w)
 {
-    for (int i = 0; i < w->subject_count; ++i)
+    for (int i = 0; i < w->subject_count; ++i) {
+        if (!w->out.hung)
+            read_on(w, &w->subjects[i]);
         if (w->subjects[i].bev != nullptr)
             subject_free(&w->subjects[i]);
+    }
     accepting_end(&w->listening);
     if (!w->out.hung)
         sync(w);
@@ -134,6 +138,7 @@ connection *new_connection(world *w)
     connection *made = &w->connections[w->connection_count];
     *made = {};
     made->id = w->connection_count++;
+    made->ipv6 = (w->ipv6 >> made->id & 1) != 0;
     made->near_end = made->far_end = INVALID_SOCKET;
     return made;
 }

@@ -17,6 +17,7 @@ struct world {
     base_kind kind;
     subject subjects[max_subjects];
     int subject_count;
+    unsigned ipv6; // see script
     connection connections[max_connections];
     int connection_count;
     connection *first[max_subjects]; // the one it began with, or NULL
@@ -34,6 +35,8 @@ void note(world *w, const std::string &line);
 void turn(world *w, bool wait);
 // Runs the loop until nothing more can happen, and logs.
 void sync(world *w);
+// The peer reads on, if it was stalled, until it has all.
+void read_on(world *w, subject *on);
 // The operation `idle`.
 void idle(world *w, subject *on, int which);
 void apply(world *w, const operation &what);
