@@ -168,7 +168,8 @@ bool bring_about(operation *cancelled)
     } else if (cancelled->what == work::send) {
         on->send_room = capacity(cancelled->buffers);
         progress(cancelled->socket);
-    } else {
+    } else if (cancelled->what != work::accept || cancelled->data_length == 0) {
+        // (An accept with room for data would take a client, and be cancelled before its data.)
         arrive(cancelled->socket, on->serial);
     }
     const socket_object *accepted = find_socket(cancelled->accepted);
