@@ -52,7 +52,7 @@ def parse_arguments():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mingw", help="build folder")
     parser.add_argument("--columns", default=",".join(COLUMNS), help="which to run, with commas between them")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="tests whose name matches")
-    parser.add_argument("--limit", type=int, default=20, metavar="S", help="seconds until a test counts as hung (20)")
+    parser.add_argument("--limit", type=int, default=60, metavar="S", help="seconds until a test counts as hung (60)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each N times, take the worst")
     parser.add_argument("--verbose", action="store_true", help="show what failing tests print in every column")
     return parser.parse_args()
