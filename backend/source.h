@@ -35,7 +35,7 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
-    // Where it waits to be submitted: starting or receiving.
+    // Where it waits to be submitted: starting or receiving; nowhere if there is nothing to start.
     source_place (*waits_in)(const source *self);
 };
 

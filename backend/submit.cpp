@@ -11,7 +11,8 @@ source *take_first(source_list *list)
     return taken;
 }
 
-// Goes through the sources that have changed. Those that are not ready are to start what they need.
+// Goes through the sources that have changed. Those that have something to start wait for that, ready or not: what is
+// ready may stay so for long.
 bool hand_on_ready(backend *self)
 {
     bool any_ready = false;
@@ -19,12 +20,13 @@ bool hand_on_ready(backend *self)
     while (self->changed.first != nullptr) {
         source *next = take_first(&self->changed);
         auto ready = static_cast<short>(next->ops->ready(next) & next->wanted);
+        source_place place = next->ops->waits_in(next);
         if (ready != 0) {
             any_ready = true;
             source_ready(next, ready);
-        } else {
-            source_queue_in(next, next->ops->waits_in(next));
         }
+        if (place != source_place::nowhere)
+            source_queue_in(next, place);
         if (next == last)
             break;
     }

@@ -38,8 +38,13 @@ short stream_ready(const source *face)
 
 source_place stream_waits_in(const source *face)
 {
-    return stream_queue_waits(reinterpret_cast<const stream *>(face)) ? source_place::starting
-                                                                      : source_place::receiving;
+    auto *self = reinterpret_cast<const stream *>(face);
+    if (stream_queue_waits(self))
+        return source_place::starting;
+    bool receives = (face->wanted & EV_READ) != 0 && self->connect == connect_state::none &&
+                    self->receive != receive_state::pending && !stream_receive_ready(self);
+    bool sends_again = (face->wanted & EV_WRITE) != 0 && self->send_again;
+    return receives || sends_again ? source_place::receiving : source_place::nowhere;
 }
 
 short stream_submit(source *face)
