@@ -226,7 +226,7 @@ short poll_submit(source *face)
     return static_cast<short>(ready & face->wanted);
 }
 
-const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, source_starts_soon};
+const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, source_starts_late};
 
 } // namespace
 

@@ -31,6 +31,11 @@ source_place source_starts_soon(const source *)
     return source_place::starting;
 }
 
+source_place source_starts_late(const source *)
+{
+    return source_place::receiving;
+}
+
 void source_queue(source *self)
 {
     source_queue_in(self, source_place::changed);

@@ -23,7 +23,7 @@ enum class source_place : unsigned char {
     nowhere,
     changed,   // may be ready
     starting,  // has something to start
-    receiving, // has, and is likely to have nothing to wait for if that is done a little later
+    receiving, // has, and is less likely to have to wait for it if it is done a little later
 };
 
 struct source_ops {
@@ -56,8 +56,9 @@ struct source {
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
-// For a source's table: it waits in `starting`.
+// For a source's table: it always has something to start.
 source_place source_starts_soon(const source *self);
+source_place source_starts_late(const source *self);
 // Will be looked at in the base's next turn.
 void source_queue(source *self);
 void source_queue_in(source *self, source_place place);

@@ -1,9 +1,9 @@
-// How many receives a turn starts, and how often the port is looked at, while there is something to do without it.
+// How many receives and polls a turn starts, and how often the port is looked at, while there is something to do without it.
 //
 // A receive that finds its data there costs little. One that has to wait costs a packet besides, and under load its data
-// would have come by itself, had it been started a little later. So whatever can be sent is sent first, receives are
-// started one after the other, and what they bring is handed on before the next. They are started faster as long as all
-// of them find something.
+// would have come by itself, had it been started a little later. The same goes for polls. So whatever can be sent is sent
+// first, they are started one after the other, and what they bring is handed on before the next: after one had to wait,
+// slowly, and faster again as long as all of them find something.
 #ifndef LIBEVENT_IOCP_BACKEND_START_PACE_H
 #define LIBEVENT_IOCP_BACKEND_START_PACE_H
 
@@ -22,16 +22,16 @@ constexpr unsigned max_turns_without_look = 16;
 constexpr unsigned looks_left_out = 31;
 
 struct start_pace {
-    unsigned finds_less_one; // after that many and one more, a turn starts no more receives
-    unsigned full_turns;     // how often in a row it got there
-    unsigned turns;          // since the last look
-    unsigned patience;       // turns until the next look
+    unsigned left_out;   // of max_finds: after the rest a turn starts no more
+    unsigned full_turns; // how often in a row it got there
+    unsigned turns;      // since the last look
+    unsigned patience;   // turns until the next look
     unsigned looks_to_leave_out;
 };
 
 inline unsigned pace_finds(const start_pace *pace)
 {
-    return pace->finds_less_one + 1;
+    return max_finds - pace->left_out;
 }
 
 // A turn has started receives: so many found something, and whether one had to wait then.
@@ -41,10 +41,10 @@ inline void pace_keep(start_pace *pace, unsigned found, bool waited)
     constexpr unsigned finds_until_faster = 16;
     unsigned finds = pace_finds(pace);
     if (waited) {
-        pace->finds_less_one = 0;
+        pace->left_out = max_finds - 1;
         pace->full_turns = 0;
     } else if (found >= finds && ++pace->full_turns * finds >= finds_until_faster) {
-        pace->finds_less_one = (finds * 2 < max_finds ? finds * 2 : max_finds) - 1;
+        pace->left_out = finds * 2 < max_finds ? max_finds - finds * 2 : 0;
         pace->full_turns = 0;
     }
 }

@@ -75,11 +75,9 @@ def draw_line(peer, points, taken):
     parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>']
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
     x, y = points[-1]
-    label = y + 4
-    while any(abs(label - other) < 12 for other in taken):
-        label += 12 if label < HEIGHT / 2 else -12
-        if not TOP < label < HEIGHT - BOTTOM:
-            break
+    places = [y + 4 + 12 * step for n in range(len(taken) + 1) for step in (n, -n)]
+    label = next((place for place in places if TOP < place < HEIGHT - BOTTOM
+                  and all(abs(place - other) >= 12 for other in taken)), y + 4)
     taken.append(label)
     parts.append(f'<text x="{x + 8:.1f}" y="{label:.1f}" fill="{colour}">{peer}</text>')
     return parts
