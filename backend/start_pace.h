@@ -7,15 +7,19 @@
 #ifndef LIBEVENT_IOCP_BACKEND_START_PACE_H
 #define LIBEVENT_IOCP_BACKEND_START_PACE_H
 
+#include <stdint.h>
+
 namespace iocp {
 
 // Receives that find something in one turn, at the most; until the first does, all are started.
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
-// there waits no longer than that. After a look that brought nothing, the next comes later.
+// there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes
+// later.
 constexpr unsigned min_turns_without_look = 8;
-constexpr unsigned max_turns_without_look = 16;
+constexpr unsigned max_turns_without_look = 64;
+constexpr int64_t max_time_without_look_us = 20 * 1000;
 
 // Before receives are started, packets may have come whose owners are to send first. After a look for those that brought
 // nothing, so many are left out.
@@ -26,6 +30,7 @@ struct start_pace {
     unsigned full_turns; // how often in a row it got there
     unsigned turns;      // since the last look
     unsigned patience;   // turns until the next look
+    int64_t looked_us;   // when the last look was
     unsigned looks_to_leave_out;
 };
 
@@ -51,14 +56,15 @@ inline void pace_keep(start_pace *pace, unsigned found, bool waited)
 
 // Asked in a turn that has something to hand on: is it time for a look at the port all the same? `impatient`: the loop
 // would not wait anyway.
-inline bool pace_look_is_due(start_pace *pace, bool impatient)
+inline bool pace_look_is_due(start_pace *pace, bool impatient, int64_t now_us)
 {
     unsigned patience = impatient && pace->patience > min_turns_without_look ? min_turns_without_look : pace->patience;
-    return pace->turns++ >= patience;
+    return pace->turns++ >= patience || now_us - pace->looked_us >= max_time_without_look_us;
 }
 
-inline void pace_looked(start_pace *pace, bool brought_packets)
+inline void pace_looked(start_pace *pace, bool brought_packets, int64_t now_us)
 {
+    pace->looked_us = now_us;
     unsigned longer = pace->patience * 2 < max_turns_without_look ? pace->patience * 2 : max_turns_without_look;
     pace->turns = 0;
     pace->patience = brought_packets || pace->patience == 0 ? min_turns_without_look : longer;

@@ -116,7 +116,7 @@ int start_one(acceptor *self)
     accepting->room = room;
     accepting->socket = INVALID_SOCKET;
     auto listener = static_cast<SOCKET>(self->face.fd);
-    int error = sys::socket_like(listener, self->inherit, &accepting->socket);
+    int error = sys::socket_like(self->kind, self->inherit, &accepting->socket);
     if (error != 0) {
         destroy(accepting);
         return error;
@@ -262,7 +262,8 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
     source_init(&self->face, &acceptor_ops, owner, fd);
     self->depth = min_accepts;
     self->inherit = inherit;
-    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
+    if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
+        !socket_set_source(&self->face)) {
         mm_free(self);
         return nullptr;
     }
@@ -306,6 +307,8 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
     for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self)) {
         if (finish(self, accepting, address, length, flags)) {
             taken = static_cast<evutil_socket_t>(accepting->socket);
+            self->face.owner->accepted = taken;
+            self->face.owner->accepted_turn = self->face.owner->turn;
             accepting->socket = INVALID_SOCKET;
             destroy(accepting);
             break;

@@ -37,7 +37,8 @@ struct acceptor {
     int error;             // to be reported by the next take; 0: none
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
-    bool inherit;      // accepted sockets are passed on to child processes
+    sys::socket_kind kind;
+    bool inherit; // accepted sockets are passed on to child processes
     bool skips_packets;
     bool plain; // AcceptEx does not work here: accept is called
 };

@@ -68,6 +68,12 @@ short stream_submit(source *face)
     return ready;
 }
 
+// As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
+bool is_just_accepted(const backend *owner, evutil_socket_t fd)
+{
+    return owner->accepted == fd && owner->accepted_turn == owner->turn && owner->turn != 0;
+}
+
 bool is_connected_stream(SOCKET socket)
 {
     int type = 0;
@@ -92,7 +98,8 @@ void take_early(stream *self)
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
-    if (owner->draining || (!to_connect && !is_connected_stream(socket)))
+    bool just_accepted = is_just_accepted(owner, fd);
+    if (owner->draining || (!to_connect && !just_accepted && !is_connected_stream(socket)))
         return nullptr;
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
     if (self == nullptr)
@@ -100,6 +107,7 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     source_init(&self->face, &stream_ops, owner, fd);
     self->holder = holder;
     self->may_prefetch = owned;
+    self->looks_first = owned && just_accepted;
     if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
         mm_free(self);
         return nullptr;

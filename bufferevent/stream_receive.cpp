@@ -73,8 +73,35 @@ bool retry_later(stream *self)
     return false;
 }
 
+// Receives what is there into the operation's own buffer, where it is held.
+void fill(stream *self)
+{
+    backend *owner = self->face.owner;
+    receive_operation *receiving = operation_for(self);
+    if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
+        self->receive = receive_state::none;
+        self->receive_again = true;
+        return;
+    }
+    WSABUF buffer = {receiving->capacity, receiving->buffer};
+    DWORD bytes = 0;
+    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
+    if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
+        self->receive = receive_state::none;
+        self->receive_again = error == WSAENOBUFS;
+    } else {
+        self->receive = outcome(receiving, error, bytes, &self->receive_error);
+    }
+}
+
 bool start(stream *self)
 {
+    if (self->looks_first) {
+        self->looks_first = false;
+        fill(self);
+        if (self->receive != receive_state::none)
+            return true;
+    }
     receive_operation *receiving = operation_for(self);
     if (receiving == nullptr)
         return retry_later(self);
@@ -181,27 +208,6 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     if (at_most > wanted || bytes < wanted)
         adapt_size(self, wanted, bytes);
     return static_cast<int>(bytes);
-}
-
-// Receives what is there into the operation's own buffer, where it is held.
-void fill(stream *self)
-{
-    backend *owner = self->face.owner;
-    receive_operation *receiving = operation_for(self);
-    if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
-        self->receive = receive_state::none;
-        self->receive_again = true;
-        return;
-    }
-    WSABUF buffer = {receiving->capacity, receiving->buffer};
-    DWORD bytes = 0;
-    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
-    if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
-        self->receive = receive_state::none;
-        self->receive_again = error == WSAENOBUFS;
-    } else {
-        self->receive = outcome(receiving, error, bytes, &self->receive_error);
-    }
 }
 
 int take_part(stream *self, char *into, int at_most)

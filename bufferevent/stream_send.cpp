@@ -128,6 +128,8 @@ int start(stream *self, struct evbuffer *output, size_t at_most, bool locked)
                                 sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
     if (!locked)
         EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    if (self->read_limit == 0)
+        self->warm = true; // who sends expects an answer
     if (result.how == sys::started::pending)
         return would_block();
     if (result.how == sys::started::failed && result.error == WSAENOBUFS) {

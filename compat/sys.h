@@ -102,8 +102,14 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
 // whole seconds.
 bool connected_for(SOCKET socket, uint32_t *seconds);
 bool is_listening(SOCKET socket);
-// A new socket of the listener's family, type and protocol; `inherit`: passed on to child processes.
-int socket_like(SOCKET listener, bool inherit, SOCKET *socket);
+struct socket_kind {
+    int family;
+    int type;
+    int protocol;
+};
+int kind_of(SOCKET socket, socket_kind *kind);
+// A new socket of that kind; `inherit`: passed on to child processes.
+int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket);
 // The functions that AF_INET sockets have; NULL where there is none.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
 int set_nonblocking(SOCKET socket);

@@ -45,16 +45,6 @@ int handle_from(SOCKET socket, DWORD ioctl, SOCKET *base)
     return WSAGetLastError();
 }
 
-// The functions differ between providers, so each socket is asked for its own (a look-up inside its provider's DLL).
-template <typename Function> int extension(SOCKET socket, GUID id, Function *function)
-{
-    DWORD bytes = 0;
-    if (WSAIoctl(socket, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), function, sizeof(*function), &bytes,
-                 nullptr, nullptr) == 0)
-        return 0;
-    return WSAGetLastError();
-}
-
 bool all_providers_have_ifs_handles()
 {
     int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 0};
@@ -70,6 +60,40 @@ bool all_providers_have_ifs_handles()
     free(catalogue);
     return all;
 }
+
+// Usually nothing is layered on the machine's sockets, and no socket need be asked.
+bool nothing_is_layered()
+{
+    static std::atomic<int> all{-1}; // not known yet; two threads may both find out
+    if (all < 0)
+        all = all_providers_have_ifs_handles() ? 1 : 0;
+    return all == 1;
+}
+
+template <typename Function> int ask_for_extension(SOCKET socket, GUID id, Function *function)
+{
+    DWORD bytes = 0;
+    if (WSAIoctl(socket, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), function, sizeof(*function), &bytes,
+                 nullptr, nullptr) == 0)
+        return 0;
+    return WSAGetLastError();
+}
+
+// The functions differ between providers, so each socket is asked for its own, unless all have the system's.
+template <typename Function> int extension(SOCKET socket, GUID id, std::atomic<Function> *shared, Function *function)
+{
+    *function = *shared;
+    if (*function != nullptr)
+        return 0;
+    int error = ask_for_extension(socket, id, function);
+    if (error == 0 && nothing_is_layered())
+        *shared = *function;
+    return error;
+}
+
+std::atomic<LPFN_CONNECTEX> shared_connect_ex{nullptr};
+std::atomic<LPFN_ACCEPTEX> shared_accept_ex{nullptr};
+std::atomic<LPFN_GETACCEPTEXSOCKADDRS> shared_get_addresses{nullptr};
 
 } // namespace
 
@@ -118,11 +142,7 @@ void ignore_datagram_resets(SOCKET socket)
 
 bool has_ifs_handle(SOCKET socket)
 {
-    // Usually nothing is layered on the machine's sockets, and no socket need be asked.
-    static std::atomic<int> all{-1}; // not known yet; two threads may both find out
-    if (all < 0)
-        all = all_providers_have_ifs_handles() ? 1 : 0;
-    if (all == 1)
+    if (nothing_is_layered())
         return true;
     WSAPROTOCOL_INFOW info;
     int length = sizeof(info);
@@ -160,7 +180,7 @@ int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips)
 {
     LPFN_CONNECTEX connect_ex;
-    int error = extension(socket, WSAID_CONNECTEX, &connect_ex);
+    int error = extension(socket, WSAID_CONNECTEX, &shared_connect_ex, &connect_ex);
     if (error != 0)
         return {started::failed, WSAEOPNOTSUPP, 0};
     bool succeeded = connect_ex(socket, address, length, nullptr, 0, nullptr, overlapped) != FALSE;
@@ -190,7 +210,7 @@ start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_len
                     OVERLAPPED *overlapped, bool skips)
 {
     LPFN_ACCEPTEX accept_ex;
-    int error = extension(listener, WSAID_ACCEPTEX, &accept_ex);
+    int error = extension(listener, WSAID_ACCEPTEX, &shared_accept_ex, &accept_ex);
     if (error != 0)
         return {started::failed, WSAEOPNOTSUPP, 0};
     DWORD bytes = 0;
@@ -213,7 +233,7 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
     LPFN_GETACCEPTEXSOCKADDRS get_addresses;
     *local = *remote = nullptr;
     *local_length = *remote_length = 0;
-    if (extension(listener, WSAID_GETACCEPTEXSOCKADDRS, &get_addresses) == 0)
+    if (extension(listener, WSAID_GETACCEPTEXSOCKADDRS, &shared_get_addresses, &get_addresses) == 0)
         get_addresses(buffer, data_length, address_length, address_length, local, local_length, remote, remote_length);
 }
 
@@ -238,18 +258,22 @@ bool is_listening(SOCKET socket)
            listening;
 }
 
-int socket_like(SOCKET listener, bool inherit, SOCKET *socket)
+int kind_of(SOCKET socket, socket_kind *kind)
 {
     WSAPROTOCOL_INFOW info;
     int length = sizeof(info);
-    if (getsockopt(listener, SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &length) != 0)
+    if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL_INFO, reinterpret_cast<char *>(&info), &length) != 0)
         return WSAGetLastError();
+    *kind = {info.iAddressFamily, info.iSocketType, info.iProtocol};
+    return 0;
+}
+
+int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket)
+{
     constexpr DWORD no_inherit = 0x80; // WSA_FLAG_NO_HANDLE_INHERIT: Windows 7 SP1 and later
-    *socket = WSASocketW(info.iAddressFamily, info.iSocketType, info.iProtocol, nullptr, 0,
-                         WSA_FLAG_OVERLAPPED | (inherit ? 0 : no_inherit));
-    if (*socket != INVALID_SOCKET)
-        return 0;
-    return WSAGetLastError();
+    *socket =
+        WSASocketW(kind.family, kind.type, kind.protocol, nullptr, 0, WSA_FLAG_OVERLAPPED | (inherit ? 0 : no_inherit));
+    return *socket != INVALID_SOCKET ? 0 : WSAGetLastError();
 }
 
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
@@ -260,9 +284,9 @@ void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_
     SOCKET any = ::socket(AF_INET, SOCK_STREAM, 0);
     if (any == INVALID_SOCKET)
         return;
-    extension(any, WSAID_ACCEPTEX, accept_ex);
-    extension(any, WSAID_CONNECTEX, connect_ex);
-    extension(any, WSAID_GETACCEPTEXSOCKADDRS, addresses);
+    ask_for_extension(any, WSAID_ACCEPTEX, accept_ex);
+    ask_for_extension(any, WSAID_CONNECTEX, connect_ex);
+    ask_for_extension(any, WSAID_GETACCEPTEXSOCKADDRS, addresses);
     closesocket(any);
 }
 

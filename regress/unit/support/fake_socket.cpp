@@ -101,7 +101,13 @@ void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_
     *addresses = [](PVOID, DWORD, DWORD, DWORD, LPSOCKADDR *, LPINT, LPSOCKADDR *, LPINT) {};
 }
 
-int socket_like(SOCKET, bool, SOCKET *socket)
+int kind_of(SOCKET, socket_kind *kind)
+{
+    *kind = {AF_INET, SOCK_STREAM, IPPROTO_TCP};
+    return 0;
+}
+
+int socket_like(const socket_kind &, bool, SOCKET *socket)
 {
     int error = enter(call::socket_like);
     if (error != 0)
