@@ -28,6 +28,7 @@ constexpr unsigned looks_left_out = 31;
 struct start_pace {
     unsigned left_out;   // of max_finds: after the rest a turn starts no more
     unsigned full_turns; // how often in a row it got there
+    unsigned caution;    // how often going faster has failed of late
     unsigned turns;      // since the last look
     unsigned patience;   // turns until the next look
     int64_t looked_us;   // when the last look was
@@ -42,15 +43,21 @@ inline unsigned pace_finds(const start_pace *pace)
 // A turn has started receives: so many found something, and whether one had to wait then.
 inline void pace_keep(start_pace *pace, unsigned found, bool waited)
 {
-    // Until more are started at a time: to try costs a receive that waits.
+    // Finds until more are started at a time, and how often that doubles: to try costs a receive that waits.
     constexpr unsigned finds_until_faster = 16;
+    constexpr unsigned max_caution = 6;
     unsigned finds = pace_finds(pace);
     if (waited) {
         pace->left_out = max_finds - 1;
         pace->full_turns = 0;
-    } else if (found >= finds && ++pace->full_turns * finds >= finds_until_faster) {
+        pace->looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
+        if (pace->caution < max_caution)
+            ++pace->caution;
+    } else if (found >= finds && ++pace->full_turns * finds >= finds_until_faster << pace->caution) {
         pace->left_out = finds * 2 < max_finds ? max_finds - finds * 2 : 0;
         pace->full_turns = 0;
+        if (pace->left_out == 0)
+            pace->caution = 0;
     }
 }
 
