@@ -11,6 +11,8 @@ from bench_rows import PEERS
 
 # Time for one run of a program; select with thousands of connections takes its time.
 LIMIT = 180
+# A program that prints nothing has not begun: Wine did not start it.
+STARTS = 2
 
 
 @dataclasses.dataclass
@@ -63,9 +65,13 @@ def run_program(peer, row, arguments, environment=None):
     traffic.allow_descriptors(4 * row.connections + 512)
     command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer),
                *PEERS[peer][1], *row.arguments(), *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, env=environment or traffic.environment("select"))
-    output = done.stdout.replace("\r", "")
+    for _ in range(STARTS):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL, env=environment or traffic.environment("select"))
+        output = done.stdout.replace("\r", "")
+        if output:
+            break
+        print(f"bench: {row.name} on {peer} did not start: status {done.returncode}", flush=True)
     traffic.require(done.returncode == 0 and "\ncomplete\n" in output,
                     f"{row.name} on {peer}: status {done.returncode}: "
                     f"{(output + done.stderr).strip()[-300:]}")
