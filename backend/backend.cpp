@@ -13,6 +13,7 @@ port port_refused;
 void backend_drain(backend *self)
 {
     self->draining = true;
+    port_collect_until_null(self->on, reinterpret_cast<void **>(&self->abandoned_sends), abandoned_limit_us);
     if (!port_drain(self->on))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
                     static_cast<unsigned>(self->on->in_flight_count));

@@ -25,16 +25,15 @@ struct backend {
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     receive_budget receives;
-    send_operation *stranded_sends; // see bufferevent/stream_send.h
-    const void *connecting;         // the bufferevent whose next descriptor is about to be connected
-    const void *socket_made_for;    // the one for which libevent made that descriptor
-    evutil_socket_t accepted;       // the last connection that a listener brought, in the turn below
-    uint64_t accepted_turn;
-    uint64_t turn;    // how many the loop has made
-    uint64_t packets; // how many its turns have dequeued
-    bool retry_soon;  // a start failed for want of memory: do not sleep long
-    bool draining;    // the base is being freed: start nothing
-    bool precise;     // holds the system's fine clock
+    send_operation *stranded_sends;  // see bufferevent/stream_send.h, as of the next
+    send_operation *abandoned_sends; // see bufferevent/stream_send.h
+    const void *connecting;          // the bufferevent whose next descriptor is about to be connected
+    const void *socket_made_for;     // the one for which libevent made that descriptor
+    uint64_t turn;                   // how many the loop has made
+    uint64_t packets;                // how many its turns have dequeued
+    bool retry_soon;                 // a start failed for want of memory: do not sleep long
+    bool draining;                   // the base is being freed: start nothing
+    bool precise;                    // holds the system's fine clock
 };
 
 // libevent's table of backends holds both: iocpops first, and last_resort_ops behind select.

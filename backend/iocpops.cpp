@@ -184,7 +184,8 @@ int take_turn(backend *self, struct timeval *tv)
     if (!any_ready && !at_once && look_first(self, &result))
         return result;
     if (!any_ready || at_once || look_is_due) {
-        bool found = submit_receives(self, at_once);
+        // What waits while others are ready all the time is not held back any longer.
+        bool found = submit_receives(self, at_once || look_is_due);
         look_is_due = look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, now_us(self)));
         any_ready = any_ready || found;
     }

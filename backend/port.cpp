@@ -277,6 +277,15 @@ bool port_drain(port *draining)
     return collect(draining, nullptr, drain_limit_us);
 }
 
+void port_collect_until_null(port *on, void *const *what, int64_t limit_us)
+{
+    time_limit limit;
+    limit_start(&limit, limit_us);
+    for (int64_t left = limit_us; *what != nullptr && left > 0; left = limit_left_us(&limit))
+        if (collect_batch(on, left) < 0)
+            return;
+}
+
 bool port_await(port *on, completion *awaited)
 {
     completion_cancel(awaited);

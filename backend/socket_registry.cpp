@@ -25,6 +25,14 @@ struct registry {
 
 registry sockets = {SRWLOCK_INIT, nullptr, 0, 0};
 
+struct accepted_note {
+    const backend *owner;
+    evutil_socket_t fd;
+    uint64_t turn;
+};
+
+accepted_note accepted; // under the same lock
+
 constexpr size_t first_capacity = 64;
 
 // For the length of a function.
@@ -195,9 +203,35 @@ early_data socket_take_early(backend *owner, evutil_socket_t fd)
     return taken;
 }
 
+void socket_note_accepted(backend *owner, evutil_socket_t fd)
+{
+    exclusive locked;
+    accepted = {owner, fd, owner->turn};
+}
+
+bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
+{
+    exclusive locked;
+    bool was = accepted.owner == owner && accepted.fd == fd && accepted.turn == owner->turn;
+    if (was)
+        accepted.owner = nullptr;
+    return was;
+}
+
+backend *socket_owner(evutil_socket_t fd)
+{
+    AcquireSRWLockShared(&sockets.lock);
+    entry *known = find(fd);
+    backend *owner = known != nullptr ? known->owner : nullptr;
+    ReleaseSRWLockShared(&sockets.lock);
+    return owner;
+}
+
 void socket_forget(evutil_socket_t fd)
 {
     exclusive locked;
+    if (accepted.fd == fd)
+        accepted.owner = nullptr;
     entry *known = find(fd);
     if (known != nullptr && known->own == nullptr)
         erase(known);
@@ -206,6 +240,8 @@ void socket_forget(evutil_socket_t fd)
 void socket_forget_all(backend *leaving)
 {
     exclusive locked;
+    if (accepted.owner == leaving)
+        accepted.owner = nullptr;
     for (size_t i = 0; i < sockets.capacity;) {
         if (sockets.slots[i].owner != leaving) {
             ++i;

@@ -22,6 +22,14 @@ bool socket_set_source(source *added);
 void socket_clear_source(source *removed);
 source *socket_find_source(evutil_socket_t fd);
 
+// A listener has brought this connection, without blocking calls. True of the last one, when asked in the same turn of
+// the loop, once, and unless the descriptor was closed meanwhile: it is what it was then.
+void socket_note_accepted(backend *owner, evutil_socket_t fd);
+bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
+
+// Whose port the descriptor's socket is on, as far as is known; NULL: nobody's.
+backend *socket_owner(evutil_socket_t fd);
+
 // Data that came together with a connection, for whoever reads from its socket first. Freed with the socket's entry.
 struct early_data {
     char *bytes; // allocated by mm_malloc; NULL: none

@@ -24,6 +24,8 @@ constexpr int64_t max_time_without_look_us = 20 * 1000;
 // Before receives are started, packets may have come whose owners are to send first. After a look for those that brought
 // nothing, so many are left out.
 constexpr unsigned looks_left_out = 31;
+// So many in a row may bring packets before receives get their turn all the same.
+constexpr unsigned max_looks_in_row = 8;
 
 struct start_pace {
     unsigned left_out;   // of max_finds: after the rest a turn starts no more
@@ -33,6 +35,7 @@ struct start_pace {
     unsigned patience;   // turns until the next look
     int64_t looked_us;   // when the last look was
     unsigned looks_to_leave_out;
+    unsigned looks_in_row; // that brought packets, since receives were started
 };
 
 inline unsigned pace_finds(const start_pace *pace)
@@ -80,6 +83,8 @@ inline void pace_looked(start_pace *pace, bool brought_packets, int64_t now_us)
 // Asked before receives are started while others are in flight.
 inline bool pace_may_look_first(start_pace *pace)
 {
+    if (pace->looks_in_row >= max_looks_in_row)
+        return false;
     if (pace->looks_to_leave_out == 0)
         return true;
     --pace->looks_to_leave_out;
@@ -88,7 +93,9 @@ inline bool pace_may_look_first(start_pace *pace)
 
 inline void pace_looked_first(start_pace *pace, bool brought_packets)
 {
-    if (!brought_packets)
+    if (brought_packets)
+        ++pace->looks_in_row;
+    else
         pace->looks_to_leave_out = looks_left_out;
 }
 

@@ -85,6 +85,7 @@ bool submit_ready(backend *self)
 
 bool submit_receives(backend *self, bool at_once)
 {
+    self->pace.looks_in_row = 0;
     return at_once ? start_all(&self->receiving) : start_receives(self);
 }
 

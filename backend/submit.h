@@ -6,9 +6,10 @@
 
 namespace iocp {
 
-// Activates the events of sources that are ready, and starts what others need, but for receives. True if any is ready.
+// Activates the events of sources that are ready, and starts what those in the list `starting` need. True if any is
+// ready.
 bool submit_ready(backend *self);
-// Starts receives: `at_once` all of them, else as many as the pace allows. True if any source is ready.
+// The same for the list `receiving`: `at_once` all of it, else as much as the pace allows.
 bool submit_receives(backend *self, bool at_once);
 
 } // namespace iocp

@@ -307,8 +307,8 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
     for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self)) {
         if (finish(self, accepting, address, length, flags)) {
             taken = static_cast<evutil_socket_t>(accepting->socket);
-            self->face.owner->accepted = taken;
-            self->face.owner->accepted_turn = self->face.owner->turn;
+            if ((flags & EVUTIL_SOCK_NONBLOCK) != 0)
+                socket_note_accepted(self->face.owner, taken);
             accepting->socket = INVALID_SOCKET;
             destroy(accepting);
             break;

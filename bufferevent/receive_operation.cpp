@@ -80,7 +80,8 @@ void receive_provide_buffer(stream *self, receive_operation *receiving)
         receive_release_buffer(owner, receiving);
         return;
     }
-    if (receiving->buffer != nullptr && receiving->capacity == self->receive_size)
+    bool affordable = owner->receives.spent <= receive_budget_bytes;
+    if (receiving->buffer != nullptr && receiving->capacity == self->receive_size && affordable)
         return;
     receive_release_buffer(owner, receiving);
     if (owner->receives.spent + self->receive_size > receive_budget_bytes)

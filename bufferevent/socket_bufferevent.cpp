@@ -220,11 +220,11 @@ struct bufferevent *bufferevent_async_new_(struct event_base *base, evutil_socke
 // A bufferevent of libevent 1 is made first, and told its base then.
 int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 {
-    stream *own = stream_for(bev);
+    bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
+    stream *own = is_socket ? stream_for(bev) : nullptr;
     if (own != nullptr)
         stream_detach(own, true);
     int result = iocp_stock_bufferevent_base_set(base, bev);
-    bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
     if (result == 0 && is_socket && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
         attach(bev, event_get_fd(&bev->ev_read), false);
@@ -235,7 +235,7 @@ int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 int evutil_closesocket(evutil_socket_t fd)
 {
     stream *own = stream_find(fd);
-    if (own != nullptr && stream_closing(own))
+    if (own != nullptr ? stream_closing(own) : stream_send_takes_socket(fd))
         return 0;
     socket_forget(fd);
     int error = sys::close_socket(static_cast<SOCKET>(fd));

@@ -17,7 +17,7 @@ int stream_widened(source *, bool)
 
 void stream_narrowed(source *face)
 {
-    if (face->wanted == 0)
+    if (face->wanted == 0 && !stream_queue_waits(stream_of(face)))
         source_unqueue(face);
     if ((face->wanted & EV_READ) == 0)
         stream_receive_rest(stream_of(face));
@@ -31,7 +31,7 @@ short stream_ready(const source *face)
         return 0;
     if (self->connect == connect_state::none && stream_receive_ready(self))
         ready |= EV_READ;
-    if (stream_send_ready(self) && !self->send_again && !stream_queue_waits(self))
+    if (stream_queue_has_room(self) && !self->send_again && !stream_queue_waits(self))
         ready |= EV_WRITE;
     return ready;
 }
@@ -54,9 +54,14 @@ short stream_submit(source *face)
     if (self->connect == connect_state::pending)
         return 0;
     stream_queue_submit(self);
+    if (stream_queue_waits(self)) { // a shortage
+        self->send_again = false;
+        face->owner->retry_soon = true;
+        source_queue(face);
+    }
     if ((face->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
         ready |= EV_READ;
-    if ((face->wanted & EV_WRITE) != 0 && stream_send_ready(self)) {
+    if ((face->wanted & EV_WRITE) != 0 && stream_queue_has_room(self)) {
         if (self->send_again) {
             self->send_again = false;
             face->owner->retry_soon = true;
@@ -66,12 +71,6 @@ short stream_submit(source *face)
         }
     }
     return ready;
-}
-
-// As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
-bool is_just_accepted(const backend *owner, evutil_socket_t fd)
-{
-    return owner->accepted == fd && owner->accepted_turn == owner->turn && owner->turn != 0;
 }
 
 bool is_connected_stream(SOCKET socket)
@@ -98,7 +97,8 @@ void take_early(stream *self)
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
-    bool just_accepted = is_just_accepted(owner, fd);
+    // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
+    bool just_accepted = socket_was_just_accepted(owner, fd);
     if (owner->draining || (!to_connect && !just_accepted && !is_connected_stream(socket)))
         return nullptr;
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
@@ -118,11 +118,10 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     return self;
 }
 
-void stream_detach(stream *self, bool output_lives)
+void stream_release(stream *self, bool output_lives)
 {
     backend *owner = self->face.owner;
     if (owner != nullptr) {
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
         fd_record_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
@@ -130,17 +129,30 @@ void stream_detach(stream *self, bool output_lives)
     stream_queue_drop(self);
     stream_send_drop(self, output_lives && owner != nullptr);
     stream_connect_drop(self);
+    mm_free(self);
+}
+
+void stream_detach(stream *self, bool output_lives)
+{
+    backend *owner = self->face.owner;
+    if (owner != nullptr)
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream_release(self, output_lives);
     if (owner != nullptr)
         EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
-    mm_free(self);
 }
 
 void stream_step_aside(stream *self)
 {
+    backend *owner = self->face.owner;
+    if (owner != nullptr)
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
     else
-        stream_detach(self, true);
+        stream_release(self, true);
+    if (owner != nullptr)
+        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 bool stream_closing(stream *self)

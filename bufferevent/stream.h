@@ -10,7 +10,7 @@
 //   EV_WRITE wanted  -> writable unless a send or a connect is in flight
 //   write            -> one gathered send of the evbuffer's own memory; would block until it has ended
 //
-// A stream belongs to one descriptor of one base and is found by it (source_registry.h). Its operations are allocated
+// A stream belongs to one descriptor of one base and is found by it (socket_registry.h). Its operations are allocated
 // apart, and outlive it if the kernel still has them.
 //
 // Threads: stream_read and stream_write run in the loop thread (in an event's callback); the others where libevent
@@ -80,6 +80,9 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
 // Lets go of the socket: cancels what is in flight. `output_lives` says that the evbuffer of a send in flight will be
 // sent on another socket.
 void stream_detach(stream *self, bool output_lives);
+
+// The same with the base's lock held.
+void stream_release(stream *self, bool output_lives);
 
 // From now on somebody else reads and writes the socket, which is watched for readiness. A connect in flight goes on.
 // The stream may be freed by this.

@@ -1,5 +1,4 @@
 #include "bufferevent/stream_connect.h"
-#include "backend/fd_record.h"
 
 namespace iocp {
 
@@ -30,10 +29,10 @@ void step_aside(stream *self)
     backend *owner = self->face.owner;
     short wanted = self->face.wanted;
     bool failed = self->connect == connect_state::failed;
-    self->connect = connect_state::none;
-    fd_record_fall_back(owner, &self->face);
+    evutil_socket_t fd = self->face.fd;
+    stream_release(self, true);
     if (failed && wanted != 0 && !owner->draining)
-        evmap_io_active_(owner->base, self->face.fd, wanted);
+        evmap_io_active_(owner->base, fd, wanted);
 }
 
 void connect_ended(completion *operation, int error, DWORD)

@@ -52,7 +52,7 @@ size_t queued_length(const stream *self)
 
 void flush(stream *self)
 {
-    if (self->connect != connect_state::none)
+    if (self->connect != connect_state::none || self->face.owner->draining)
         return;
     for (int sends = 0; queued_length(self) > 0 && sends < max_sends; ++sends) {
         if (stream_send_locked(self, self->queued) >= 0)
@@ -66,18 +66,45 @@ void flush(stream *self)
     }
 }
 
-// Starts to send what is left and lets the send end by itself. The bytes go with it: chains that the kernel reads are
-// freed by its packet. True if a send is in flight.
+// The bytes that are not in flight yet, in one piece. NULL: none, or no memory.
+struct evbuffer *copy_rest(stream *self, size_t in_flight)
+{
+    size_t length = queued_length(self) - in_flight;
+    struct evbuffer *rest = length > 0 ? evbuffer_new() : nullptr;
+    struct evbuffer_ptr from;
+    struct evbuffer_iovec space;
+    if (rest == nullptr)
+        return nullptr;
+    if (evbuffer_ptr_set(self->queued, &from, in_flight, EVBUFFER_PTR_SET) == 0 &&
+        evbuffer_reserve_space(rest, static_cast<ev_ssize_t>(length), &space, 1) == 1) {
+        space.iov_len = length;
+        evbuffer_copyout_from(self->queued, &from, space.iov_base, length);
+        evbuffer_commit_space(rest, &space, 1);
+        return rest;
+    }
+    evbuffer_free(rest);
+    return nullptr;
+}
+
+// Starts to send what is left and lets it end by itself. The bytes go with it: chains that the kernel reads are freed by
+// its packet. True if anything is in flight.
 bool let_queue_go(stream *self, bool closes)
 {
     if (self->queued == nullptr)
         return false;
-    if (self->face.owner != nullptr)
+    send_operation *last = nullptr;
+    if (self->face.owner != nullptr) {
         flush(self);
-    bool in_flight = stream_send_abandon(self, closes);
+        struct evbuffer *rest = copy_rest(self, stream_send_in_flight(self));
+        last = stream_send_abandon(self);
+        send_operation *orphan = rest != nullptr ? stream_send_orphan(self, rest) : nullptr;
+        last = orphan != nullptr ? orphan : last;
+    }
     evbuffer_free(self->queued);
     self->queued = nullptr;
-    return in_flight;
+    if (last != nullptr && closes)
+        send_operation_closes(last);
+    return last != nullptr;
 }
 
 } // namespace
@@ -99,7 +126,7 @@ int stream_put(stream *self, const char *bytes, int length)
         flush(self);
     if (self->queue_error != 0)
         return fail(self->queue_error);
-    if (!stream_send_ready(self) || queued_length(self) >= max_queued)
+    if (queued_length(self) >= max_queued)
         return fail(WSAEWOULDBLOCK);
     if (self->queued == nullptr)
         self->queued = evbuffer_new();
@@ -116,6 +143,11 @@ int stream_flush(stream *self)
         return 0;
     flush(self);
     return self->queue_error == 0 ? 0 : fail(self->queue_error);
+}
+
+bool stream_queue_has_room(const stream *self)
+{
+    return self->queued != nullptr ? queued_length(self) < max_queued : stream_send_ready(self);
 }
 
 bool stream_queue_waits(const stream *self)

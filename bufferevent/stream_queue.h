@@ -12,20 +12,22 @@
 
 namespace iocp {
 
-// From so many bytes on, what is queued is sent before more is taken.
+// While so many bytes wait or are in flight, no more are taken.
 constexpr size_t max_queued = 64 * 1024;
 
 // Reads as from a non-blocking socket: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_take(stream *self, char *into, int at_most);
 
-// Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while a send is in flight, or the
-// error of an earlier one. It is sent by stream_flush, or by the next turn of the loop.
+// Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while there is no room, or that of
+// an earlier send. It is sent by stream_flush, or by the next turn of the loop.
 int stream_put(stream *self, const char *bytes, int length);
 // Sends what is queued, as one send if it can. 0, or -1 with the socket error.
 int stream_flush(stream *self);
 
 // The rest with the base's lock held.
 
+// True if a put would not have to wait.
+bool stream_queue_has_room(const stream *self);
 // True if there is something that nobody has flushed.
 bool stream_queue_waits(const stream *self);
 // Once a turn: sends what nobody has flushed.

@@ -303,8 +303,9 @@ size_t stream_receive_held(const stream *self)
 
 int stream_receive_take(stream *self, char *into, int at_most)
 {
-    // Otherwise what there may be is found out by the next receive, and no call need ask.
-    if (self->receive == receive_state::readable)
+    // Otherwise what there may be is found out by the next receive, and no call need ask; if there will be one.
+    bool receives = (self->face.wanted & EV_READ) != 0;
+    if (self->receive == receive_state::readable || (self->receive == receive_state::none && !receives))
         fill(self);
     self->read_limit = max_take_size;
     switch (self->receive) {

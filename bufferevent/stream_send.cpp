@@ -7,13 +7,17 @@ namespace iocp {
 constexpr int max_gathered = 16;
 
 struct send_operation {
-    completion operation;    // first
-    stream *owner;           // whom to tell; NULL when stranded with no stream waiting
-    send_operation *next;    // in the backend's list of stranded sends
-    struct evbuffer *output; // whose chains these are
+    completion operation; // first
+    stream *owner;        // whom to tell; NULL when stranded with no stream waiting
+    send_operation *next; // in the backend's list of stranded sends, or in that of abandoned ones
+    send_operation *previous;
+    backend *abandoned_by;       // in whose list of abandoned sends it is
+    struct evbuffer *own_output; // goes with it
+    struct evbuffer *output;     // whose chains these are
     SOCKET socket;
     struct evbuffer_chain *chains[max_gathered];
     int chain_count;
+    size_t length; // of what they hold
     int error;
     DWORD sent;
     bool has_ended; // and its outcome has not been taken yet
@@ -40,8 +44,34 @@ void send_ended(completion *operation, int error, DWORD bytes)
     sending->error = error;
     sending->sent = bytes;
     sending->has_ended = true;
-    if (sending->owner != nullptr)
-        source_ready(&sending->owner->face, EV_WRITE);
+    stream *self = sending->owner;
+    if (self == nullptr)
+        return;
+    if (self->queued != nullptr)
+        source_queue(&self->face); // there may be more, whoever waits for it
+    source_ready(&self->face, EV_WRITE);
+}
+
+void list_abandoned(backend *owner, send_operation *sending)
+{
+    sending->abandoned_by = owner;
+    sending->previous = nullptr;
+    sending->next = owner->abandoned_sends;
+    if (sending->next != nullptr)
+        sending->next->previous = sending;
+    owner->abandoned_sends = sending;
+}
+
+void unlist_abandoned(send_operation *sending)
+{
+    if (sending->abandoned_by == nullptr)
+        return;
+    if (sending->previous != nullptr)
+        sending->previous->next = sending->next;
+    else
+        sending->abandoned_by->abandoned_sends = sending->next;
+    if (sending->next != nullptr)
+        sending->next->previous = sending->previous;
 }
 
 // Nobody waits: the evbuffer has been freed, or is about to be. Its pinned chains are freed by unpinning.
@@ -49,6 +79,9 @@ void send_freed(completion *operation, int, DWORD)
 {
     send_operation *sending = from_completion(operation);
     unpin(sending);
+    unlist_abandoned(sending);
+    if (sending->own_output != nullptr)
+        evbuffer_free(sending->own_output);
     if (sending->closes) {
         socket_forget(static_cast<evutil_socket_t>(sending->socket));
         sys::close_socket(sending->socket);
@@ -73,6 +106,7 @@ send_operation *operation_for(stream *self)
 int gather(send_operation *sending, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
     int count = 0;
+    sending->length = 0;
     for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < max_gathered;
          chain = chain->next) {
         size_t length = chain->off < at_most ? chain->off : at_most;
@@ -83,6 +117,7 @@ int gather(send_operation *sending, struct evbuffer *output, size_t at_most, WSA
         buffers[count].buf = reinterpret_cast<char *>(chain->buffer + chain->misalign);
         buffers[count].len = static_cast<ULONG>(length);
         at_most -= length;
+        sending->length += length;
         ++count;
     }
     sending->chain_count = count;
@@ -212,15 +247,53 @@ bool stream_send_has_ended(const stream *self)
     return self->sending != nullptr && self->sending->has_ended;
 }
 
-bool stream_send_abandon(stream *self, bool closes)
+size_t stream_send_in_flight(const stream *self)
+{
+    return self->sending != nullptr && self->sending->operation.pending ? self->sending->length : 0;
+}
+
+send_operation *stream_send_abandon(stream *self)
 {
     send_operation *sending = self->sending;
     if (sending == nullptr || !sending->operation.pending)
-        return false;
+        return nullptr;
     self->sending = nullptr;
-    sending->closes = closes;
+    list_abandoned(self->face.owner, sending);
     completion_abandon(&sending->operation);
-    return true;
+    return sending;
+}
+
+send_operation *stream_send_orphan(stream *self, struct evbuffer *rest)
+{
+    EVUTIL_ASSERT(self->sending == nullptr || !self->sending->operation.pending);
+    start(self, rest, evbuffer_get_length(rest), true);
+    send_operation *orphan = stream_send_abandon(self);
+    if (orphan != nullptr)
+        orphan->own_output = rest;
+    else
+        evbuffer_free(rest);
+    return orphan;
+}
+
+void send_operation_closes(send_operation *sending)
+{
+    sending->closes = true;
+}
+
+bool stream_send_takes_socket(evutil_socket_t fd)
+{
+    backend *owner = socket_owner(fd);
+    if (owner == nullptr)
+        return false;
+    bool taken = false;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    // The newest comes first, and ends last.
+    for (send_operation *each = owner->abandoned_sends; each != nullptr && !taken; each = each->next) {
+        taken = each->socket == static_cast<SOCKET>(fd) && !each->closes;
+        each->closes = each->closes || taken;
+    }
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    return taken;
 }
 
 void stream_send_drop(stream *self, bool output_lives)

@@ -20,8 +20,16 @@ bool stream_send_ready(const stream *self);
 int stream_send_locked(stream *self, struct evbuffer *own);
 // True if a send has ended and its outcome has not been taken.
 bool stream_send_has_ended(const stream *self);
-// Lets a send in flight end by itself. `closes`: it then closes the socket. False if there is none.
-bool stream_send_abandon(stream *self, bool closes);
+// How many bytes a send in flight has.
+size_t stream_send_in_flight(const stream *self);
+// Lets a send in flight end by itself: it is "abandoned", and known to the backend until its packet. NULL: there is none.
+send_operation *stream_send_abandon(stream *self);
+// Sends `rest`, whose send is abandoned at once; takes the evbuffer over. NULL: it has ended already, or failed.
+send_operation *stream_send_orphan(stream *self, struct evbuffer *rest);
+// Its packet closes the socket.
+void send_operation_closes(send_operation *sending);
+// The socket is about to be closed, and has no stream: true if an abandoned send does it.
+bool stream_send_takes_socket(evutil_socket_t fd);
 // Cancels the send in flight. It is stranded if `output_lives`, and frees itself by its packet if not.
 void stream_send_drop(stream *self, bool output_lives);
 // The evbuffer is going away: sends of it that were stranded are let go.

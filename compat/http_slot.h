@@ -1,8 +1,8 @@
 /* Force-included into libevent's http.c: evhttp's own bufferevents are told apart. Also included by the file that defines
  * the name. Plain C.
  *
- * evhttp makes them without BEV_OPT_CLOSE_ON_FREE, but keeps their descriptor to itself and closes it. So bytes may be
- * received before they are asked for, as on a bufferevent that owns its descriptor (see stream_attach). */
+ * evhttp makes them without BEV_OPT_CLOSE_ON_FREE, but closes their descriptor itself and reads through the bufferevent
+ * alone. So bytes may be received before they are asked for, as on a bufferevent that owns its descriptor. */
 #ifndef LIBEVENT_IOCP_COMPAT_HTTP_SLOT_H
 #define LIBEVENT_IOCP_COMPAT_HTTP_SLOT_H
 

@@ -2,6 +2,7 @@
 // socket_bufferevent.cpp, libevent's own code runs on top, and only how the bytes of the connection move is ours.
 //
 // A program may have given its SSL a BIO of its own. That is left in place, and the socket is watched for readiness.
+#include "backend/fd_record.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/openssl/tls_bio.h"
 #include "bufferevent/stream_queue.h"
@@ -62,6 +63,8 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     if (own == nullptr) // OpenSSL reads whole records, ahead of need, wherever they come from: so may we
         own = stream_attach(owner, fd, bev, true, to_connect);
     bool has_own_bio = is_tls_bio(present);
+    if (own != nullptr) // libevent has added its events already
+        fd_record_take_over(owner, &own->face);
     if (own != nullptr && has_own_bio) {
         tls_bio_set_holder(present, bev);
         hand_over_kept(own, present);
@@ -79,7 +82,10 @@ void let_go(struct bufferevent *bev)
         return;
     backend *owner = own->face.owner;
     evutil_socket_t fd = own->face.fd;
+    bool bio_is_gone = own->steps_aside; // and perhaps the SSL with it
     stream_detach(own, true);
+    if (bio_is_gone)
+        return;
     BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
     early_data left = {nullptr, 0};
     if (owner != nullptr && is_tls_bio(bio))
@@ -171,9 +177,12 @@ struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evut
         return bev;
     // What libevent allocates begins with what every bufferevent begins with.
     EVUTIL_ASSERT(bufferevent_ops_openssl.mem_offset == iocp_bufferevent_ops_openssl.mem_offset);
+    // The base may run in another thread, which is free to begin the handshake; then the BIO is in use, and stays.
+    BEV_LOCK(bev);
     tls_ops = &iocp_bufferevent_ops_openssl;
     bev->be_ops = &iocp_bufferevent_ops_openssl;
-    attach(bev, bufferevent_getfd(bev), false);
+    attach(bev, event_get_fd(&bev->ev_read), false);
+    BEV_UNLOCK(bev);
     return bev;
 }
 

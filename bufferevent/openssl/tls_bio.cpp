@@ -23,6 +23,13 @@ tls_bio *from_bio(BIO *bio)
     return static_cast<tls_bio *>(BIO_get_data(bio));
 }
 
+// Another bufferevent may have the descriptor by now.
+stream *own_stream(const tls_bio *self)
+{
+    stream *found = stream_in_use(self->fd);
+    return found != nullptr && found->holder == self->holder ? found : nullptr;
+}
+
 int take_kept(tls_bio *self, char *into, int at_most)
 {
     unsigned length = self->kept.length - self->kept_from;
@@ -50,7 +57,7 @@ int receive(tls_bio *self, char *into, int at_most)
 {
     if (self->kept.bytes != nullptr)
         return take_kept(self, into, at_most);
-    stream *own = stream_in_use(self->fd);
+    stream *own = own_stream(self);
     if (own != nullptr)
         return stream_take(own, into, at_most);
     WSABUF buffer = {static_cast<ULONG>(at_most), into};
@@ -61,7 +68,7 @@ int receive(tls_bio *self, char *into, int at_most)
 
 int send(const tls_bio *self, const char *bytes, int length)
 {
-    stream *own = stream_in_use(self->fd);
+    stream *own = own_stream(self);
     if (own != nullptr)
         return stream_put(own, bytes, length);
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
@@ -103,13 +110,13 @@ long bytes_waiting(const tls_bio *self)
 {
     if (self->kept.bytes != nullptr)
         return static_cast<long>(self->kept.length - self->kept_from);
-    stream *own = stream_in_use(self->fd);
+    stream *own = own_stream(self);
     return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
 }
 
 long flush(const tls_bio *self)
 {
-    stream *own = stream_in_use(self->fd);
+    stream *own = own_stream(self);
     return own == nullptr || stream_flush(own) == 0 ? 1 : -1;
 }
 
@@ -123,6 +130,8 @@ long get_descriptor(const tls_bio *self, void *into)
 long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
     tls_bio *self = from_bio(bio);
+    if (self == nullptr)
+        return 0; // a copy, which we do not support
     switch (command) {
     case BIO_C_GET_FD:
         return get_descriptor(self, pointer);
@@ -140,8 +149,6 @@ long bio_ctrl(BIO *bio, int command, long number, void *pointer)
         return bytes_waiting(self);
     case BIO_CTRL_FLUSH:
         return flush(self);
-    case BIO_CTRL_DUP:
-        return 1;
     default:
         return 0;
     }

@@ -94,11 +94,14 @@ void what_nobody_flushes_goes_with_the_next_turn(void **)
     assert_string_equal(fake::sent(socket_fd).c_str(), "late");
 }
 
-void would_block_while_a_send_is_in_flight(void **)
+void would_block_when_full(void **)
 {
     fake::set_send_room(socket_fd, 0);
-    assert_int_equal(put("first"), 5);
+    std::string all(max_queued / 2, 'a');
+    put(all);
     assert_int_equal(stream_flush(self), 0);
+    std::string more(max_queued / 2, 'b'); // while a send is in flight
+    assert_int_equal(put(more), more.size());
     assert_int_equal(put("second"), -1);
     assert_int_equal(WSAGetLastError(), WSAEWOULDBLOCK);
     event_add(writer->registered, nullptr);
@@ -108,8 +111,8 @@ void would_block_while_a_send_is_in_flight(void **)
     fake::set_send_room(socket_fd, SIZE_MAX);
     assert_true(settles([] { return writer->count > 0; }));
     assert_int_equal(put("second"), 6);
-    assert_int_equal(stream_flush(self), 0);
-    assert_string_equal(fake::sent(socket_fd).c_str(), "firstsecond");
+    assert_true(settles([] { return fake::sent(socket_fd).size() >= max_queued + 6; }));
+    assert_true(fake::sent(socket_fd) == all + more + "second");
 }
 
 void an_error_is_told_to_the_next_put(void **)
@@ -190,6 +193,36 @@ void a_base_that_is_freed_closes_it_too(void **)
     open_world(1, fake::no_chances);
 }
 
+// What was put after the send in flight goes too, and the socket is closed after the last.
+void the_rest_of_the_queue_lingers_too(void **)
+{
+    fake::set_send_room(socket_fd, 0);
+    put("first ");
+    stream_flush(self);
+    put("second");
+    evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
+    stream_detach(self, false);
+    self = nullptr;
+    fake::set_send_room(socket_fd, SIZE_MAX);
+    assert_string_equal(fake::sent(socket_fd).c_str(), "first second");
+    assert_true(settles([] { return !fake::is_open(socket_fd); }));
+}
+
+// The stream went first, and the program closes the socket itself.
+void a_socket_closed_after_its_stream_lingers_too(void **)
+{
+    fake::set_send_room(socket_fd, 0);
+    put("the last words");
+    stream_flush(self);
+    stream_detach(self, true);
+    self = nullptr;
+    evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
+    assert_true(fake::is_open(socket_fd));
+    fake::set_send_room(socket_fd, SIZE_MAX);
+    assert_string_equal(fake::sent(socket_fd).c_str(), "the last words");
+    assert_true(settles([] { return !fake::is_open(socket_fd); }));
+}
+
 void a_stream_that_goes_leaves_its_send_alone(void **)
 {
     fake::set_send_room(socket_fd, 0);
@@ -257,7 +290,8 @@ void check_step_aside(nt_status outcome)
     if (outcome == 0)
         fake::set_level(socket_fd, sys::afd_send);
     assert_true(settles([] { return writer->count > 0; }));
-    assert_true(stream_in_use(static_cast<evutil_socket_t>(socket_fd)) == nullptr);
+    self = nullptr; // it has freed itself
+    assert_true(stream_find(static_cast<evutil_socket_t>(socket_fd)) == nullptr);
 }
 
 void steps_aside_after_its_connect(void **)
@@ -279,12 +313,14 @@ int main()
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(one_send_for_what_is_put_in_one_turn),
         QUEUE_TEST(what_nobody_flushes_goes_with_the_next_turn),
-        QUEUE_TEST(would_block_while_a_send_is_in_flight),
+        QUEUE_TEST(would_block_when_full),
         QUEUE_TEST(an_error_is_told_to_the_next_put),
         QUEUE_TEST(much_is_sent_before_more_is_taken),
         QUEUE_TEST(every_byte_in_order),
         QUEUE_TEST(a_closed_socket_lives_until_its_send_has_ended),
         QUEUE_TEST(a_base_that_is_freed_closes_it_too),
+        QUEUE_TEST(the_rest_of_the_queue_lingers_too),
+        QUEUE_TEST(a_socket_closed_after_its_stream_lingers_too),
         QUEUE_TEST(a_stream_that_goes_leaves_its_send_alone),
         QUEUE_TEST(takes_in_pieces_what_one_receive_brought),
         QUEUE_TEST(steps_aside_after_its_connect),
