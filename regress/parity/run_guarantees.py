@@ -77,9 +77,18 @@ def run(arguments, column, test):
     return ("fails" if status == 1 and "FAILS" in text else "dies"), text
 
 
+def run_started(arguments, column, test):
+    """A program that prints nothing at all was not started by Wine, which happens; then once more."""
+    outcome, text = run(arguments, column, test)
+    if outcome == "dies" and not text.strip():
+        print(f"{test} on {column} has printed nothing, and is run once more")
+        outcome, text = run(arguments, column, test)
+    return outcome, text
+
+
 def run_repeatedly(arguments, column, test):
     for _ in range(arguments.repeat):
-        outcome, text = run(arguments, column, test)
+        outcome, text = run_started(arguments, column, test)
         if outcome != "holds":
             break
     return outcome, text
