@@ -64,6 +64,7 @@ struct stream {
     bool may_prefetch;  // bytes may be received before they are asked for
     bool send_again;    // the kernel had no memory for a send: wait before the next
     bool receive_again; // nor for a receive
+    bool guesses;       // nothing may be received ahead, but there was something each time of late: reads at once
     bool looks_first;   // a new connection's first bytes may have come: receives what is there before it waits
     bool steps_aside;   // once its connect has ended
 };

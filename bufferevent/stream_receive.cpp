@@ -96,6 +96,10 @@ void fill(stream *self)
 
 bool start(stream *self)
 {
+    if (self->guesses) {
+        self->receive = receive_state::readable;
+        return true;
+    }
     if (self->looks_first) {
         self->looks_first = false;
         fill(self);
@@ -122,6 +126,7 @@ bool start(stream *self)
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
         return retry_later(self);
     self->receive = outcome(receiving, result.error, result.bytes, &self->receive_error);
+    self->guesses = self->receive == receive_state::readable && !self->may_prefetch;
     return self->receive != receive_state::none;
 }
 
@@ -194,6 +199,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     if (evbuffer_commit_space(input, &space, 1) != 0)
         error = WSAENOBUFS;
     if (error != 0) {
+        self->guesses = false;
         self->receive = receive_state::none;
         self->receive_again = error == WSAENOBUFS;
         WSASetLastError(self->receive_again ? WSAEWOULDBLOCK : error);

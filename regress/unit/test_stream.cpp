@@ -295,6 +295,42 @@ void resets(void **)
     }
 }
 
+// Data are there whenever the connection's turn comes: then a message costs one receive call, and not one to wait and
+// one to take, whether bytes may be received ahead of need or not.
+void check_busy(int options)
+{
+    constexpr uint64_t warm_up = 10, messages = 50;
+    fake::boot(1);
+    struct event_base *base = make_base(on_iocp);
+    connection one = {};
+    one.socket = connected_socket();
+    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), options);
+    bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
+    bufferevent_enable(one.bev, EV_READ);
+    uint64_t before = 0;
+    for (uint64_t message = 0; message < warm_up + messages; ++message) {
+        if (message == warm_up)
+            before = fake::calls(fake::call::receive) + fake::calls(fake::call::receive_now);
+        one.peer_sent += "a message";
+        fake::peer_sends(one.socket, "a message");
+        for (int turns = 0; turns < 20 && one.read != one.peer_sent; ++turns) {
+            event_base_loop(base, EVLOOP_ONCE);
+            on_read(one.bev, &one);
+        }
+        assert_true(one.read == one.peer_sent);
+    }
+    assert_int_equal(fake::calls(fake::call::receive) + fake::calls(fake::call::receive_now) - before, messages);
+    free_connection(&one);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void a_busy_connection_costs_one_receive_a_message(void **)
+{
+    check_busy(BEV_OPT_CLOSE_ON_FREE);
+    check_busy(0);
+}
+
 int set_up(void **)
 {
     fake::boot(1);
@@ -310,6 +346,7 @@ int main()
         cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up),
         cmocka_unit_test_setup(another_socket_while_bytes_are_in_flight, set_up),
         cmocka_unit_test_setup(resets, set_up),
+        cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up),
     };
     return cmocka_run_group_tests_name("stream", tests, nullptr, nullptr);
 }
