@@ -2,8 +2,6 @@
 #include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
 
-#include <atomic>
-
 namespace iocp {
 
 namespace {
@@ -154,6 +152,8 @@ long bio_ctrl(BIO *bio, int command, long number, void *pointer)
     }
 }
 
+void give_method_back();
+
 int bio_destroy(BIO *bio)
 {
     tls_bio *self = bio != nullptr ? from_bio(bio) : nullptr;
@@ -165,13 +165,26 @@ int bio_destroy(BIO *bio)
     mm_free(self->kept.bytes);
     mm_free(self);
     BIO_set_data(bio, nullptr);
+    give_method_back(); // OpenSSL does not look at it after this call
     return 1;
 }
 
+// OpenSSL's table of our functions. It exists as long as there are BIOs with it, so that a program which frees all it
+// has finds nothing left.
+struct shared_method {
+    SRWLOCK lock;
+    BIO_METHOD *table;
+    unsigned users;
+    int type; // 0: not asked for yet; OpenSSL has few of them
+};
+
+shared_method shared = {SRWLOCK_INIT, nullptr, 0, 0};
+
 BIO_METHOD *make_method()
 {
-    int type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
-    BIO_METHOD *made = BIO_meth_new(type, method_name);
+    if (shared.type == 0)
+        shared.type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
+    BIO_METHOD *made = BIO_meth_new(shared.type, method_name);
     if (made == nullptr)
         return nullptr;
     BIO_meth_set_read(made, bio_read);
@@ -182,18 +195,26 @@ BIO_METHOD *make_method()
     return made;
 }
 
-std::atomic<BIO_METHOD *> the_method{nullptr};
-
-const BIO_METHOD *method()
+const BIO_METHOD *take_method()
 {
-    BIO_METHOD *present = the_method;
-    if (present != nullptr)
-        return present;
-    BIO_METHOD *made = make_method();
-    if (the_method.compare_exchange_strong(present, made))
-        return made;
-    BIO_meth_free(made); // another thread was first
-    return present;
+    AcquireSRWLockExclusive(&shared.lock);
+    if (shared.table == nullptr)
+        shared.table = make_method();
+    const BIO_METHOD *taken = shared.table;
+    if (taken != nullptr)
+        ++shared.users;
+    ReleaseSRWLockExclusive(&shared.lock);
+    return taken;
+}
+
+void give_method_back()
+{
+    AcquireSRWLockExclusive(&shared.lock);
+    if (--shared.users == 0) {
+        BIO_meth_free(shared.table);
+        shared.table = nullptr;
+    }
+    ReleaseSRWLockExclusive(&shared.lock);
 }
 
 } // namespace
@@ -201,9 +222,11 @@ const BIO_METHOD *method()
 BIO *tls_bio_new(evutil_socket_t fd, const void *holder)
 {
     auto *self = static_cast<tls_bio *>(mm_calloc(1, sizeof(tls_bio)));
-    const BIO_METHOD *of = method();
-    BIO *bio = self != nullptr && of != nullptr ? BIO_new(of) : nullptr;
+    const BIO_METHOD *method = self != nullptr ? take_method() : nullptr;
+    BIO *bio = method != nullptr ? BIO_new(method) : nullptr;
     if (bio == nullptr) {
+        if (method != nullptr)
+            give_method_back();
         mm_free(self);
         return nullptr;
     }
