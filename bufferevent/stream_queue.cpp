@@ -93,7 +93,7 @@ bool let_queue_go(stream *self, bool closes)
     if (self->queued == nullptr)
         return false;
     send_operation *last = nullptr;
-    if (self->face.owner != nullptr) {
+    if (self->face.owner != nullptr && !self->face.owner->draining) {
         flush(self);
         struct evbuffer *rest = copy_rest(self, stream_send_in_flight(self));
         last = stream_send_abandon(self);

@@ -109,16 +109,24 @@ void unlink(struct bufferevent *bev)
     bufferevent_ops_openssl.unlink(bev);
 }
 
-// libevent closes the descriptor that the BIO names. A send that is in flight then does it instead.
-void destruct(struct bufferevent *bev)
+// libevent will close the descriptor that the BIO names. A send that is in flight does it instead.
+void let_go_and_close(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
-    if (own != nullptr) {
-        bool lingers = closes_descriptor(bev) && stream_closing(own);
-        stream_detach(own, false);
-        if (lingers)
-            BIO_set_fd(SSL_get_wbio(bufferevent_openssl_get_ssl(bev)), -1, BIO_NOCLOSE);
-    }
+    if (own == nullptr)
+        return;
+    bool lingers = stream_closing(own);
+    stream_detach(own, false);
+    if (lingers)
+        BIO_set_fd(SSL_get_wbio(bufferevent_openssl_get_ssl(bev)), -1, BIO_NOCLOSE);
+}
+
+void destruct(struct bufferevent *bev)
+{
+    if (closes_descriptor(bev))
+        let_go_and_close(bev);
+    else
+        let_go(bev);
     bufferevent_ops_openssl.destruct(bev);
 }
 
@@ -151,8 +159,10 @@ int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferev
 {
     if (op == BEV_CTRL_SET_FD)
         return set_descriptor(bev, data);
-    if (op == BEV_CTRL_CANCEL_ALL &&
-        !closes_descriptor(bev)) // bufferevent_free: the program may use the socket at once
+    // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
+    if (op == BEV_CTRL_CANCEL_ALL && closes_descriptor(bev))
+        let_go_and_close(bev);
+    else if (op == BEV_CTRL_CANCEL_ALL)
         let_go(bev);
     return bufferevent_ops_openssl.ctrl(bev, op, data);
 }
