@@ -10,6 +10,13 @@ namespace iocp {
 
 port port_refused;
 
+int64_t backend_now_us(backend *self)
+{
+    struct timeval now;
+    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
+    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
+}
+
 void backend_drain(backend *self)
 {
     self->draining = true;

@@ -25,7 +25,7 @@ struct backend {
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     receive_budget receives;
-    send_operation *stranded_sends;  // see bufferevent/stream_send.h, as of the next
+    send_operation *stranded_sends;  // see bufferevent/stream_send.h
     send_operation *abandoned_sends; // see bufferevent/stream_send.h
     const void *connecting;          // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for;     // the one for which libevent made that descriptor
@@ -49,6 +49,9 @@ extern port port_refused;
 
 // The backend of a base that runs on a port, or NULL.
 backend *backend_of(struct event_base *base);
+
+// The base's monotonic clock, lock held.
+int64_t backend_now_us(backend *self);
 
 inline port *port_of_face(struct event_iocp_port *face)
 {

@@ -151,13 +151,6 @@ int collect(backend *self, int64_t timeout_us)
     return 0;
 }
 
-int64_t now_us(backend *self)
-{
-    struct timeval now;
-    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
-}
-
 // Has anything come that should be dealt with before receives are started?
 bool look_first(backend *self, int *result)
 {
@@ -179,21 +172,22 @@ int take_turn(backend *self, struct timeval *tv)
     // Priorities rank what is ready together, and who only looks wants to see it all.
     bool at_once = self->base->nactivequeues > 1 || (tv != nullptr && !evutil_timerisset(tv));
     bool any_ready = submit_ready(self);
-    bool look_is_due = any_ready && pace_look_is_due(&self->pace, at_once, now_us(self));
+    bool look_is_due = any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self));
     int result = 0;
     if (!any_ready && !at_once && look_first(self, &result))
         return result;
     if (!any_ready || at_once || look_is_due) {
         // What waits while others are ready all the time is not held back any longer.
         bool found = submit_receives(self, at_once || look_is_due);
-        look_is_due = look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, now_us(self)));
+        look_is_due =
+            look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self)));
         any_ready = any_ready || found;
     }
     if (any_ready && !look_is_due)
         return 0;
     uint64_t before = self->packets;
     result = collect(self, wait_us(self, tv, any_ready));
-    pace_looked(&self->pace, self->packets != before, now_us(self));
+    pace_looked(&self->pace, self->packets != before, backend_now_us(self));
     return result;
 }
 

@@ -77,7 +77,7 @@ bool is_shortage(int error)
 // Said once a pause, however many accepts end by it.
 void note_shortage(acceptor *self, int error)
 {
-    int64_t now = acceptor_now_us(self);
+    int64_t now = backend_now_us(self->face.owner);
     if (now < self->pause_until_us)
         return;
     self->error = error;
@@ -157,7 +157,7 @@ void fill(acceptor *self)
 {
     adapt_depth(self);
     if (self->pause_until_us != 0) {
-        if (acceptor_now_us(self) < self->pause_until_us) {
+        if (backend_now_us(self->face.owner) < self->pause_until_us) {
             self->face.owner->retry_soon = true;
             source_queue(&self->face);
             return;
@@ -243,13 +243,6 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
 }
 
 } // namespace
-
-int64_t acceptor_now_us(acceptor *self)
-{
-    struct timeval now;
-    evutil_gettime_monotonic_(&self->face.owner->base->monotonic_timer, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
-}
 
 acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
 {

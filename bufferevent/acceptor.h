@@ -51,8 +51,6 @@ void acceptor_detach(acceptor *self);
 // The acceptor of a descriptor, or NULL.
 acceptor *acceptor_find(evutil_socket_t fd);
 
-int64_t acceptor_now_us(acceptor *self);
-
 // As accept: a new socket, or INVALID_SOCKET with the socket error, WSAEWOULDBLOCK when there is none. Loop thread.
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags);
 

@@ -67,7 +67,7 @@ void call_back(acceptor *self, accept_operation *accepting)
 unsigned find_silent(acceptor *self, bool until_open)
 {
     unsigned found = 0;
-    int64_t now = acceptor_now_us(self);
+    int64_t now = backend_now_us(self->face.owner);
     for (accept_operation *accepting = self->pending; accepting != nullptr; accepting = accepting->next) {
         uint32_t seconds = 0;
         if (accepting->room == 0 || accepting->stage != accept_stage::open)
@@ -252,7 +252,7 @@ void look_at_peers(evutil_socket_t, short, void *argument)
     struct event_base *base = self->face.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     bool changed = find_silent(self, false) != 0;
-    int64_t now = acceptor_now_us(self);
+    int64_t now = backend_now_us(self->face.owner);
     for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
         if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
             continue;
