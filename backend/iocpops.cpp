@@ -178,7 +178,8 @@ int take_turn(backend *self, struct timeval *tv)
         return result;
     if (!any_ready || at_once || look_is_due) {
         // What waits while others are ready all the time is not held back any longer.
-        bool found = submit_receives(self, at_once || look_is_due);
+        receives which = any_ready ? receives::left_waiting : receives::at_pace;
+        bool found = submit_receives(self, at_once ? receives::all : which);
         look_is_due =
             look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self)));
         any_ready = any_ready || found;

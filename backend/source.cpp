@@ -24,6 +24,7 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->wanted = 0;
     self->place = source_place::nowhere;
     self->in_use = false;
+    self->queued_look = 0;
 }
 
 source_place source_starts_soon(const source *)
@@ -48,6 +49,7 @@ void source_queue_in(source *self, source_place place)
     source_unqueue(self);
     source_list *list = list_at(self, place);
     self->place = place;
+    self->queued_look = self->owner->pace.looks;
     self->previous_queued = list->last;
     if (list->last != nullptr)
         list->last->next_queued = self;

@@ -52,7 +52,8 @@ struct source {
     source *previous_queued;
     short wanted;
     source_place place;
-    bool in_use; // its readiness is what the descriptor's events go by
+    bool in_use;          // its readiness is what the descriptor's events go by
+    unsigned queued_look; // how many looks at the port there had been when it was queued
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);

@@ -15,11 +15,11 @@ namespace iocp {
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
-// there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes
-// later.
+// there waits no longer than that, nor longer than the time below; what is queued to be started, at most twice that. After
+// a look that brought nothing, the next comes later.
 constexpr unsigned min_turns_without_look = 8;
 constexpr unsigned max_turns_without_look = 64;
-constexpr int64_t max_time_without_look_us = 20 * 1000;
+constexpr int64_t max_time_without_look_us = 10 * 1000;
 
 // Before receives are started, packets may have come whose owners are to send first. After a look for those that brought
 // nothing, so many are left out.
@@ -34,6 +34,7 @@ struct start_pace {
     unsigned turns;      // since the last look
     unsigned patience;   // turns until the next look
     int64_t looked_us;   // when the last look was
+    unsigned looks;      // how many there have been; wraps around
     unsigned looks_to_leave_out;
     unsigned looks_in_row; // that brought packets, since receives were started
 };
@@ -75,6 +76,7 @@ inline bool pace_look_is_due(start_pace *pace, bool impatient, int64_t now_us)
 inline void pace_looked(start_pace *pace, bool brought_packets, int64_t now_us)
 {
     pace->looked_us = now_us;
+    ++pace->looks;
     unsigned longer = pace->patience * 2 < max_turns_without_look ? pace->patience * 2 : max_turns_without_look;
     pace->turns = 0;
     pace->patience = brought_packets || pace->patience == 0 ? min_turns_without_look : longer;

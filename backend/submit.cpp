@@ -75,6 +75,21 @@ bool start_receives(backend *self)
     return found > 0;
 }
 
+// Those that have been queued since before the last look at the port, while others were ready all the time. The rest is
+// young: its data may be what the next callbacks send.
+bool start_left_waiting(backend *self)
+{
+    bool any_ready = false;
+    const source *last = self->receiving.last;
+    while (self->receiving.first != nullptr && self->receiving.first->queued_look != self->pace.looks) {
+        source *next = take_first(&self->receiving);
+        any_ready = start_one(next) || any_ready;
+        if (next == last)
+            break;
+    }
+    return any_ready;
+}
+
 } // namespace
 
 bool submit_ready(backend *self)
@@ -83,10 +98,12 @@ bool submit_ready(backend *self)
     return start_all(&self->starting) || any_ready;
 }
 
-bool submit_receives(backend *self, bool at_once)
+bool submit_receives(backend *self, receives which)
 {
     self->pace.looks_in_row = 0;
-    return at_once ? start_all(&self->receiving) : start_receives(self);
+    if (which == receives::all)
+        return start_all(&self->receiving);
+    return which == receives::at_pace ? start_receives(self) : start_left_waiting(self);
 }
 
 } // namespace iocp

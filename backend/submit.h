@@ -9,8 +9,9 @@ namespace iocp {
 // Activates the events of sources that are ready, and starts what those in the list `starting` need. True if any is
 // ready.
 bool submit_ready(backend *self);
-// The same for the list `receiving`: `at_once` all of it, else as much as the pace allows.
-bool submit_receives(backend *self, bool at_once);
+// The same for the list `receiving`, or a part of it.
+enum class receives { all, at_pace, left_waiting };
+bool submit_receives(backend *self, receives which);
 
 } // namespace iocp
 

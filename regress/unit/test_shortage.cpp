@@ -161,6 +161,7 @@ void conversation_goes_short(fake::call which, bool warm)
     one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
     bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    turn_to_port(base); // its first receive waits, before it has written anything
     std::string said, written;
     for (int i = 0; warm && i < 3; ++i) {
         fake::peer_sends(one.socket, "before ");
