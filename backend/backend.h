@@ -19,6 +19,7 @@ struct backend {
     source_list changed; // see source_place
     source_list starting;
     source_list receiving;
+    source_list polling;
     start_pace pace;
     afd_device *devices;
     fd_record *records;

@@ -154,7 +154,8 @@ int collect(backend *self, int64_t timeout_us)
 // Has anything come that should be dealt with before receives are started?
 bool look_first(backend *self, int *result)
 {
-    if (self->receiving.first == nullptr || self->on->in_flight_count == 0 || !pace_may_look_first(&self->pace))
+    bool any_to_start = self->receiving.first != nullptr || self->polling.first != nullptr;
+    if (!any_to_start || self->on->in_flight_count == 0 || !pace_may_look_first(&self->pace))
         return false;
     uint64_t before = self->packets;
     *result = collect(self, 0);

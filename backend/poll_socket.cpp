@@ -1,5 +1,6 @@
 #include "backend/poll_socket.h"
 #include "backend/backend.h"
+#include "backend/poll_together.h"
 
 namespace iocp {
 
@@ -88,6 +89,8 @@ void poll_ended(completion *operation, int error, DWORD)
         ready = 0; // cancelled, not by us: the thread that started it has ended. The next submit starts it again.
     else
         ready = give_up(self);
+    if (ready != 0)
+        self->misses = 0;
     source_ready(&self->face, ready);
 }
 
@@ -223,10 +226,13 @@ short poll_submit(source *face)
     short ready = submit_side(self, side_read);
     if (!self->dead)
         ready |= submit_side(self, side_write);
-    return static_cast<short>(ready & face->wanted);
+    ready = static_cast<short>(ready & face->wanted);
+    if (ready != 0)
+        self->misses = 0;
+    return ready;
 }
 
-const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, source_starts_late};
+const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, source_polls};
 
 } // namespace
 
@@ -236,6 +242,7 @@ void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
     self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
     self->dead = false;
+    self->misses = max_misses;
 }
 
 void poll_socket_destroy(poll_socket *self)

@@ -36,6 +36,7 @@ struct poll_socket {
     afd_poll *polls[side_count];
     SOCKET base_socket; // what AFD is asked about; the socket itself until AFD refuses it
     bool dead;
+    unsigned char misses; // see poll_together.h
 };
 
 void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd);

@@ -8,9 +8,16 @@ namespace {
 source_list *list_at(source *self, source_place place)
 {
     backend *owner = self->owner;
-    if (place == source_place::changed)
+    switch (place) {
+    case source_place::starting:
+        return &owner->starting;
+    case source_place::receiving:
+        return &owner->receiving;
+    case source_place::polling:
+        return &owner->polling;
+    default:
         return &owner->changed;
-    return place == source_place::starting ? &owner->starting : &owner->receiving;
+    }
 }
 
 } // namespace
@@ -32,9 +39,9 @@ source_place source_starts_soon(const source *)
     return source_place::starting;
 }
 
-source_place source_starts_late(const source *)
+source_place source_polls(const source *)
 {
-    return source_place::receiving;
+    return source_place::polling;
 }
 
 void source_queue(source *self)

@@ -24,6 +24,7 @@ enum class source_place : unsigned char {
     changed,   // may be ready
     starting,  // has something to start
     receiving, // has, and is less likely to have to wait for it if it is done a little later
+    polling,   // the same, and it is a poll_socket
 };
 
 struct source_ops {
@@ -35,7 +36,7 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
-    // Where it waits to be submitted: starting or receiving; nowhere if there is nothing to start.
+    // Where it waits to be submitted: starting, receiving or polling; nowhere if there is nothing to start.
     source_place (*waits_in)(const source *self);
 };
 
@@ -59,7 +60,7 @@ struct source {
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
 // For a source's table: it always has something to start.
 source_place source_starts_soon(const source *self);
-source_place source_starts_late(const source *self);
+source_place source_polls(const source *self);
 // Will be looked at in the base's next turn.
 void source_queue(source *self);
 void source_queue_in(source *self, source_place place);

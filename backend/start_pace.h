@@ -27,6 +27,9 @@ constexpr unsigned looks_left_out = 31;
 // So many in a row may bring packets before receives get their turn all the same.
 constexpr unsigned max_looks_in_row = 8;
 
+// After a look at many sockets together that found none of them ready, so many are left out, twice as many each time.
+constexpr unsigned max_looks_together_left_out = 32;
+
 struct start_pace {
     unsigned left_out;   // of max_finds: after the rest a turn starts no more
     unsigned full_turns; // how often in a row it got there
@@ -37,6 +40,8 @@ struct start_pace {
     unsigned looks;      // how many there have been; wraps around
     unsigned looks_to_leave_out;
     unsigned looks_in_row; // that brought packets, since receives were started
+    unsigned looks_together_left_out;
+    unsigned looks_together_to_leave_out;
 };
 
 inline unsigned pace_finds(const start_pace *pace)
@@ -99,6 +104,24 @@ inline void pace_looked_first(start_pace *pace, bool brought_packets)
         ++pace->looks_in_row;
     else
         pace->looks_to_leave_out = looks_left_out;
+}
+
+// Asked when several sockets of plain events could be looked at by one call.
+inline bool pace_may_look_together(start_pace *pace)
+{
+    if (pace->looks_together_to_leave_out == 0)
+        return true;
+    --pace->looks_together_to_leave_out;
+    return false;
+}
+
+inline void pace_looked_together(start_pace *pace, unsigned found)
+{
+    unsigned longer = pace->looks_together_left_out * 2 + 1;
+    if (longer > max_looks_together_left_out)
+        longer = max_looks_together_left_out;
+    pace->looks_together_left_out = found > 0 ? 0 : longer;
+    pace->looks_together_to_leave_out = pace->looks_together_left_out;
 }
 
 } // namespace iocp

@@ -1,4 +1,5 @@
 #include "backend/submit.h"
+#include "backend/poll_together.h"
 
 namespace iocp {
 
@@ -56,13 +57,13 @@ bool start_all(source_list *list)
 }
 
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
-bool start_receives(backend *self)
+bool start_at_pace(backend *self, source_list *list)
 {
     unsigned found = 0;
     bool waits = false;
-    const source *last = self->receiving.last;
-    while (self->receiving.first != nullptr && !waits && found < pace_finds(&self->pace)) {
-        source *next = take_first(&self->receiving);
+    const source *last = list->last;
+    while (list->first != nullptr && !waits && found < pace_finds(&self->pace)) {
+        source *next = take_first(list);
         size_t in_flight = self->on->in_flight_count;
         if (start_one(next))
             ++found;
@@ -77,17 +78,29 @@ bool start_receives(backend *self)
 
 // Those that have been queued since before the last look at the port, while others were ready all the time. The rest is
 // young: its data may be what the next callbacks send.
-bool start_left_waiting(backend *self)
+bool start_left_waiting(backend *self, source_list *list)
 {
     bool any_ready = false;
-    const source *last = self->receiving.last;
-    while (self->receiving.first != nullptr && self->receiving.first->queued_look != self->pace.looks) {
-        source *next = take_first(&self->receiving);
+    const source *last = list->last;
+    while (list->first != nullptr && list->first->queued_look != self->pace.looks) {
+        source *next = take_first(list);
         any_ready = start_one(next) || any_ready;
         if (next == last)
             break;
     }
     return any_ready;
+}
+
+bool start(backend *self, source_list *list, receives which)
+{
+    switch (which) {
+    case receives::all:
+        return start_all(list);
+    case receives::at_pace:
+        return start_at_pace(self, list);
+    default:
+        return start_left_waiting(self, list);
+    }
 }
 
 } // namespace
@@ -101,9 +114,10 @@ bool submit_ready(backend *self)
 bool submit_receives(backend *self, receives which)
 {
     self->pace.looks_in_row = 0;
-    if (which == receives::all)
-        return start_all(&self->receiving);
-    return which == receives::at_pace ? start_receives(self) : start_left_waiting(self);
+    bool any_ready = start(self, &self->receiving, which);
+    if (which == receives::at_pace && look_together(self))
+        return true;
+    return start(self, &self->polling, which) || any_ready;
 }
 
 } // namespace iocp

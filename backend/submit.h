@@ -9,7 +9,7 @@ namespace iocp {
 // Activates the events of sources that are ready, and starts what those in the list `starting` need. True if any is
 // ready.
 bool submit_ready(backend *self);
-// The same for the list `receiving`, or a part of it.
+// The same for the lists `receiving` and `polling`, or a part of them.
 enum class receives { all, at_pace, left_waiting };
 bool submit_receives(backend *self, receives which);
 

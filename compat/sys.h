@@ -74,6 +74,9 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
 int socket_type(SOCKET socket, int *type);
 // False while a connect is under way, too.
 bool is_connected(SOCKET socket);
+// Which of them can be read without waiting (data, an end, a connection to accept): 0, or an error that one of them causes.
+constexpr unsigned max_looked_at = FD_SETSIZE;
+int readable_now(const SOCKET *sockets, unsigned count, bool *readable);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
 // Keeps an ICMP "port unreachable" from failing the next receive of a datagram socket.

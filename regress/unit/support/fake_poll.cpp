@@ -223,6 +223,22 @@ int socket_type(SOCKET socket, int *type)
     return 0;
 }
 
+int readable_now(const SOCKET *sockets, unsigned count, bool *readable)
+{
+    int error = enter(call::readable_now);
+    if (error != 0)
+        return error;
+    if (count == 0 || count > max_looked_at)
+        complain("readable_now: so many sockets do not fit");
+    for (unsigned i = 0; i < count; ++i) {
+        const socket_object *found = find_socket(sockets[i]);
+        if (found == nullptr)
+            return WSAENOTSOCK;
+        readable[i] = (current_level(*found) & (afd_receive | afd_disconnect | afd_abort | afd_accept)) != 0;
+    }
+    return 0;
+}
+
 int base_socket(SOCKET socket, SOCKET *base)
 {
     *base = INVALID_SOCKET;

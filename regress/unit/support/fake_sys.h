@@ -31,6 +31,7 @@ enum class call {
     afd_open,
     afd_poll,
     socket_type,
+    readable_now,
     base_socket,
     receive,
     send,

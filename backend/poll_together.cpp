@@ -1,0 +1,103 @@
+#include "backend/poll_together.h"
+#include "backend/poll_socket.h"
+
+namespace iocp {
+
+namespace {
+
+struct group {
+    source *members[sys::max_looked_at];
+    SOCKET sockets[sys::max_looked_at];
+    bool ready[sys::max_looked_at];
+    unsigned count;
+};
+
+poll_socket *from_source(source *face)
+{
+    return reinterpret_cast<poll_socket *>(face);
+}
+
+bool may_join(source *face)
+{
+    const poll_socket *member = from_source(face);
+    const afd_poll *poll = member->polls[side_read];
+    // Writability, and a close that leaves data to be read, are for AFD to tell.
+    return face->wanted == EV_READ && !member->dead && member->misses < max_misses &&
+           (poll == nullptr || !poll->operation.pending);
+}
+
+bool enough_to_look_at(const backend *self)
+{
+    unsigned found = 0;
+    for (source *next = self->polling.first; next != nullptr && found < 2; next = next->next_queued)
+        found += may_join(next) ? 1 : 0;
+    return found == 2;
+}
+
+// The next of them, from `*next` on, which is moved on behind them.
+void gather(group *made, source **next)
+{
+    made->count = 0;
+    for (; *next != nullptr && made->count < sys::max_looked_at; *next = (*next)->next_queued) {
+        if (!may_join(*next))
+            continue;
+        made->members[made->count] = *next;
+        made->sockets[made->count] = static_cast<SOCKET>((*next)->fd);
+        ++made->count;
+    }
+}
+
+unsigned hand_on(const group *looked_at)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < looked_at->count; ++i) {
+        source *member = looked_at->members[i];
+        if (looked_at->ready[i]) {
+            from_source(member)->misses = 0;
+            source_ready(member, EV_READ);
+            ++found;
+        } else {
+            ++from_source(member)->misses;
+        }
+    }
+    return found;
+}
+
+// Nobody looks at those any more.
+void poll_the_others(backend *self)
+{
+    source *following;
+    for (source *next = self->polling.first; next != nullptr; next = following) {
+        following = next->next_queued;
+        if (may_join(next))
+            continue;
+        source_unqueue(next);
+        short ready = next->ops->submit(next);
+        if (ready != 0)
+            source_ready(next, ready);
+    }
+}
+
+} // namespace
+
+bool look_together(backend *self)
+{
+    if (!enough_to_look_at(self) || !pace_may_look_together(&self->pace))
+        return false;
+    unsigned found = 0;
+    source *next = self->polling.first;
+    while (next != nullptr) {
+        group looked_at;
+        gather(&looked_at, &next);
+        // One that has been closed fails it for all. The polls will tell which.
+        if (looked_at.count == 0 || sys::readable_now(looked_at.sockets, looked_at.count, looked_at.ready) != 0)
+            break;
+        found += hand_on(&looked_at);
+    }
+    pace_looked_together(&self->pace, found);
+    if (found > 0)
+        poll_the_others(self);
+    return found > 0;
+}
+
+} // namespace iocp

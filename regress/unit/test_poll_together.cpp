@@ -1,0 +1,200 @@
+// Sockets of plain events that are ready lately are looked at by one call, and none is forgotten for that.
+#include "support/check.h"
+
+#include "support/bases.h"
+
+#include "backend/backend.h"
+#include "backend/poll_together.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr int active_count = 10;
+constexpr int warm_up_turns = 10;
+
+struct event_base *base;
+std::vector<SOCKET> sockets;
+std::vector<counted *> readers;
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    base = make_base(on_iocp);
+    sockets.clear();
+    readers.clear();
+    return 0;
+}
+
+int tear_down(void **)
+{
+    for (counted *reader : readers)
+        free_counted(reader);
+    event_base_free(base);
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
+}
+
+counted *watch(ULONG level, short what = EV_READ | EV_PERSIST)
+{
+    sockets.push_back(fake::open_socket(fake::kind::stream, level));
+    readers.push_back(count_events(base, static_cast<evutil_socket_t>(sockets.back()), what));
+    assert_int_equal(event_add(readers.back()->registered, nullptr), 0);
+    return readers.back();
+}
+
+// Turns of a loop that would wait if it had nothing to do.
+void run_turns(int turns)
+{
+    for (int i = 0; i < turns; ++i)
+        event_base_loop(base, EVLOOP_ONCE);
+}
+
+void watch_active(int count)
+{
+    for (int i = 0; i < count; ++i)
+        watch(sys::afd_receive);
+    run_turns(warm_up_turns);
+}
+
+void one_call_tells_of_many(void **)
+{
+    constexpr int turns = 100;
+    watch_active(active_count);
+    uint64_t polls = fake::calls(fake::call::afd_poll);
+    uint64_t looks = fake::calls(fake::call::readable_now);
+    std::vector<int> before;
+    for (counted *reader : readers)
+        before.push_back(reader->count);
+    run_turns(turns);
+    assert_int_equal(fake::calls(fake::call::afd_poll) - polls, 0);
+    assert_int_equal(fake::calls(fake::call::readable_now) - looks, turns);
+    for (size_t i = 0; i < readers.size(); ++i)
+        assert_int_equal(readers[i]->count - before[i], turns);
+}
+
+void more_than_one_call_can_take(void **)
+{
+    constexpr int turns = 20;
+    constexpr int many = 2 * static_cast<int>(sys::max_looked_at) + 1;
+    watch_active(many);
+    uint64_t looks = fake::calls(fake::call::readable_now);
+    int before = readers.back()->count;
+    run_turns(turns);
+    assert_int_equal(fake::calls(fake::call::readable_now) - looks, 3 * turns);
+    assert_int_equal(readers.back()->count - before, turns);
+}
+
+// Idle ones are not looked at again and again: each waits with a poll of its own.
+void idle_ones_are_polled(void **)
+{
+    constexpr size_t idle = 100;
+    watch_active(active_count);
+    for (size_t i = 0; i < idle; ++i)
+        watch(0);
+    run_turns(max_misses);
+    for (size_t i = active_count; i < sockets.size(); ++i)
+        assert_int_equal(fake::polls_waiting(sockets[i]), 1);
+    fake::set_level(sockets.back(), sys::afd_receive);
+    turn_to_port(base);
+    assert_true(readers.back()->count > 0);
+}
+
+// Who is no longer ready gets a poll after a few looks, while the others are still looked at.
+void who_falls_silent_is_polled(void **)
+{
+    watch_active(active_count);
+    fake::set_level(sockets[3], 0);
+    run_turns(1);
+    int before = readers[3]->count;
+    assert_int_equal(fake::polls_waiting(sockets[3]), 0);
+    run_turns(max_misses);
+    assert_int_equal(readers[3]->count, before);
+    assert_int_equal(fake::polls_waiting(sockets[3]), 1);
+    uint64_t polls = fake::calls(fake::call::afd_poll);
+    run_turns(20);
+    assert_int_equal(fake::calls(fake::call::afd_poll), polls);
+}
+
+// Before the loop sleeps, all of them are polled, and the first to be ready wakes it.
+void all_are_polled_before_the_loop_sleeps(void **)
+{
+    watch_active(active_count);
+    for (SOCKET socket : sockets)
+        fake::set_level(socket, 0);
+    int before = readers[7]->count;
+    fake::at(fake::now_us() + 1000, [] {
+        for (SOCKET socket : sockets)
+            assert_int_equal(fake::polls_waiting(socket), 1);
+        fake::set_level(sockets[7], sys::afd_receive);
+    });
+    run_turns(1);
+    assert_int_equal(readers[7]->count - before, 1);
+}
+
+// Looks that find nothing become rare: a socket alone among silent ones costs its polls and little else.
+void looks_in_vain_become_rare(void **)
+{
+    constexpr int rounds = 200;
+    watch_active(active_count);
+    uint64_t looks = fake::calls(fake::call::readable_now);
+    for (int round = 0; round < rounds; ++round) {
+        for (SOCKET socket : sockets)
+            fake::set_level(socket, 0);
+        fake::at(fake::now_us() + 1000, [] {
+            fake::set_level(sockets[0], sys::afd_receive);
+            fake::set_level(sockets[1], sys::afd_receive);
+        });
+        run_turns(1);
+    }
+    uint64_t made = fake::calls(fake::call::readable_now) - looks;
+    assert_in_range(made, 1, rounds / 4);
+}
+
+// One that its program has closed without telling makes the look fail. The others go on.
+void closed_by_the_program(void **)
+{
+    watch_active(active_count);
+    fake::close_by_program(sockets[5]);
+    std::vector<int> before;
+    for (counted *reader : readers)
+        before.push_back(reader->count);
+    run_turns(100);
+    for (size_t i = 0; i < readers.size(); ++i)
+        if (i != 5)
+            assert_true(readers[i]->count - before[i] >= 50);
+    assert_true(readers[5]->count - before[5] <= 1);
+}
+
+// A close that leaves data to be read, and writability, are for AFD.
+void other_interest_is_polled(void **)
+{
+    watch_active(active_count);
+    counted *closing = watch(sys::afd_receive, EV_CLOSED | EV_PERSIST);
+    counted *both = watch(sys::afd_receive | sys::afd_send, EV_READ | EV_WRITE | EV_PERSIST);
+    run_turns(20);
+    assert_int_equal(closing->count, 0);
+    assert_int_equal(fake::polls_waiting(sockets[active_count]), 1);
+    assert_true(both->count >= 10);
+    assert_int_equal(both->what, EV_READ | EV_WRITE);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_call_tells_of_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_one_call_can_take, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(idle_ones_are_polled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_falls_silent_is_polled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_are_polled_before_the_loop_sleeps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(looks_in_vain_become_rare, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closed_by_the_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_interest_is_polled, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("poll_together", tests, nullptr, nullptr);
+}
