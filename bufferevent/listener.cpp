@@ -51,4 +51,11 @@ evutil_socket_t iocp_accept4(evutil_socket_t fd, struct sockaddr *address, ev_so
         return acceptor_take(own, address, length, flags);
     return evutil_accept4_(fd, address, length, flags);
 }
+
+int iocp_accept_error(evutil_socket_t fd)
+{
+    int error = WSAGetLastError();
+    const acceptor *own = acceptor_find(fd);
+    return own != nullptr && own->face.in_use ? error : evutil_socket_geterror(fd);
+}
 }

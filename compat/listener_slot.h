@@ -12,6 +12,8 @@
 #define evconnlistener_free iocp_stock_evconnlistener_free
 /* Where connections come from. */
 #define evutil_accept4_ iocp_accept4
+/* And why there is none: the stock function asks the socket once more. */
+#define evutil_socket_geterror iocp_accept_error
 
 #else
 
@@ -23,6 +25,7 @@ struct evconnlistener *iocp_stock_evconnlistener_new_bind(struct event_base *bas
                                                           const struct sockaddr *address, int length);
 void iocp_stock_evconnlistener_free(struct evconnlistener *listener);
 evutil_socket_t iocp_accept4(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags);
+int iocp_accept_error(evutil_socket_t fd);
 }
 
 #endif
