@@ -101,6 +101,9 @@ start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_len
 int finish_accept(SOCKET listener, SOCKET socket);
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length);
+// Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Whether the new
+// socket blocks is left open.
+int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.
 bool connected_for(SOCKET socket, uint32_t *seconds);

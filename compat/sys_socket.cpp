@@ -250,6 +250,17 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
         get_addresses(buffer, data_length, address_length, address_length, local, local_length, remote, remote_length);
 }
 
+int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length)
+{
+    *accepted = ::accept(listener, address, length);
+    if (*accepted == INVALID_SOCKET)
+        return WSAGetLastError();
+    // It is inheritable when it comes; a process that another thread starts just now has it.
+    if (!inherit)
+        SetHandleInformation(reinterpret_cast<HANDLE>(*accepted), HANDLE_FLAG_INHERIT, 0);
+    return 0;
+}
+
 bool connected_for(SOCKET socket, uint32_t *seconds)
 {
     constexpr DWORD not_connected = 0xFFFFFFFF;

@@ -187,6 +187,35 @@ void connections_that_are_not_finished(void **)
     complains();
 }
 
+// accept() takes what no accept in flight has taken, and does not wait.
+void accepts_that_would_wait(void **)
+{
+    struct sockaddr_storage peer;
+    SOCKET accepted;
+    for (int blocks = 0; blocks < 2; ++blocks) {
+        open_world(fake::kind::listener);
+        if (blocks == 0)
+            sys::set_nonblocking(socket_used);
+        start_accept();
+        for (uint16_t port = 1; port <= 3; ++port)
+            fake::client_arrives(socket_used, {port, port == 2 ? fake::fate_deleted : fake::fate_taken, ""});
+        int length = sizeof(peer);
+        assert_int_equal(
+            sys::accept_now(socket_used, true, &accepted, reinterpret_cast<struct sockaddr *>(&peer), &length),
+            WSAECONNABORTED);
+        assert_int_equal(
+            sys::accept_now(socket_used, false, &accepted, reinterpret_cast<struct sockaddr *>(&peer), &length), 0);
+        assert_int_equal(reinterpret_cast<struct sockaddr_in *>(&peer)->sin_port, htons(3));
+        assert_true(sys::is_connected(accepted) && !fake::is_inherited(accepted) && !fake::never_blocks(accepted));
+        assert_null(fake::complaint());
+        assert_int_equal(
+            sys::accept_now(socket_used, true, &accepted, reinterpret_cast<struct sockaddr *>(&peer), &length),
+            WSAEWOULDBLOCK);
+        assert_int_equal(fake::complaint() == nullptr, blocks == 0);
+    }
+    complains();
+}
+
 void connects_that_are_not_bound(void **)
 {
     open_world(fake::kind::stream);
@@ -226,6 +255,7 @@ int main()
         cmocka_unit_test(buffers_that_are_freed),      cmocka_unit_test(late_writes),
         cmocka_unit_test(bytes_come_with_the_packet),  cmocka_unit_test(connections_that_are_not_finished),
         cmocka_unit_test(connects_that_are_not_bound), cmocka_unit_test(cancels_that_lose),
+        cmocka_unit_test(accepts_that_would_wait),
     };
     return cmocka_run_group_tests_name("fake rules", tests, nullptr, nullptr);
 }

@@ -108,6 +108,24 @@ bool try_accept(operation *waiting, socket_object *listener, nt_status *status, 
     return true;
 }
 
+// It is there as soon as it is taken.
+int take_connection(SOCKET listener, SOCKET *taken)
+{
+    client next = find_socket(listener)->backlog.front();
+    find_socket(listener)->backlog.pop_front();
+    int error = sys::status_to_error(next.fate);
+    if (error != 0)
+        return error == ERROR_NETNAME_DELETED ? WSAECONNABORTED : error; // Winsock has codes of its own only
+    *taken = open_socket(kind::stream);
+    socket_object *accepted = find_socket(*taken);
+    accepted->inherited = true;
+    accepted->listener = listener;
+    accepted->peer_port = next.port;
+    accepted->inbox = next.first_bytes;
+    connect_now(*taken);
+    return 0;
+}
+
 // Of those in flight that have no outcome yet.
 void set_connect_result(nt_status status)
 {
@@ -256,6 +274,32 @@ int finish_accept(SOCKET listener, SOCKET socket)
     if (!found->connected || found->reset)
         return WSAENOTCONN;
     found->whole = true;
+    return 0;
+}
+
+// Accepts in flight come first: with one that waits, the backlog is empty.
+int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length)
+{
+    *accepted = INVALID_SOCKET;
+    int error = check_start(call::accept_now, listener);
+    if (error != 0)
+        return error;
+    if (find_socket(listener)->backlog.empty()) {
+        if (!never_blocks(listener))
+            complain("accept() waits for a connection");
+        return WSAEWOULDBLOCK;
+    }
+    error = take_connection(listener, accepted);
+    if (error != 0)
+        return error;
+    socket_object *taken = find_socket(*accepted);
+    taken->inherited = inherit;
+    struct sockaddr_in peer = loopback(taken->peer_port);
+    if (*length < static_cast<int>(sizeof(peer)))
+        complain("accept() has too little room for the address");
+    else
+        memcpy(address, &peer, sizeof(peer));
+    *length = static_cast<int>(sizeof(peer));
     return 0;
 }
 

@@ -73,6 +73,8 @@ struct socket_object {
     bool layer;  // known to AFD by `base` only
     bool base_of_layer;
     bool resets_ignored;
+    bool never_blocks;
+    bool inherited;
     uint64_t serial; // no other socket ever has it
     bool bound;
     bool connected;
@@ -185,6 +187,8 @@ int send_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 // The addresses of an accept's client, in a form that only accept_addresses reads.
 void write_addresses(const operation &accepting);
 struct sockaddr_in loopback(uint16_t port);
+// Takes the first client of a backlog that is not empty: 0, or a Winsock code.
+int take_connection(SOCKET listener, SOCKET *taken);
 
 // The parts that starts share. check_start: the socket is there, and nothing was told to fail: 0, or the error.
 int check_start(call which, SOCKET socket);

@@ -57,6 +57,18 @@ bool is_whole(SOCKET socket)
     return found != nullptr && found->connected && found->whole;
 }
 
+bool never_blocks(SOCKET socket)
+{
+    const socket_object *found = find_socket(socket);
+    return found != nullptr && found->never_blocks;
+}
+
+bool is_inherited(SOCKET socket)
+{
+    const socket_object *found = find_socket(socket);
+    return found != nullptr && found->inherited;
+}
+
 } // namespace fake
 
 namespace sys {
@@ -107,18 +119,23 @@ int kind_of(SOCKET, socket_kind *kind)
     return 0;
 }
 
-int socket_like(const socket_kind &, bool, SOCKET *socket)
+int socket_like(const socket_kind &, bool inherit, SOCKET *socket)
 {
     int error = enter(call::socket_like);
     if (error != 0)
         return error;
     *socket = open_socket(kind::stream);
+    find_socket(*socket)->inherited = inherit;
     return 0;
 }
 
-int set_nonblocking(SOCKET)
+int set_nonblocking(SOCKET socket)
 {
-    return enter(call::set_nonblocking);
+    int error = enter(call::set_nonblocking);
+    socket_object *found = find_socket(socket);
+    if (error == 0 && found != nullptr)
+        found->never_blocks = true;
+    return error;
 }
 
 int close_socket(SOCKET socket)

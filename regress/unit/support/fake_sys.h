@@ -41,12 +41,14 @@ enum class call {
     finish_connect,
     accept,
     finish_accept,
+    accept_now,
     socket_like,
     set_nonblocking,
     plain_accept, // here and below: libevent's own calls, where a socket is not on the port
     plain_connect,
     plain_receive,
     plain_send,
+    plain_option,
     thread_start,
     count
 };
@@ -124,6 +126,8 @@ SOCKET open_socket(kind which, ULONG level = 0); // the lowest number that is fr
 void set_level(SOCKET socket, ULONG level);      // AFD events that hold now
 ULONG level(SOCKET socket);
 bool is_open(SOCKET socket);
+bool never_blocks(SOCKET socket);
+bool is_inherited(SOCKET socket); // by child processes
 size_t sockets_open();
 void close_by_program(SOCKET socket);
 // AFD knows the socket only by the handle that base_socket returns from now on.
@@ -150,7 +154,7 @@ constexpr nt_status fate_shortage = static_cast<nt_status>(0xC000009A);
 // Who connects to a listener.
 struct client {
     uint16_t port;  // of its address
-    nt_status fate; // how the AcceptEx ends that takes it
+    nt_status fate; // how the AcceptEx ends that takes it, or the accept()
     std::string first_bytes;
 };
 void client_arrives(SOCKET listener, const client &who);

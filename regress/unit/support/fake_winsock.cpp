@@ -33,24 +33,6 @@ void fill_name(const socket_object &socket, struct sockaddr *name, int *length)
     *length = static_cast<int>(sizeof(address));
 }
 
-// A connection that is there as soon as it is taken.
-SOCKET take_connection(socket_object *listener, SOCKET number)
-{
-    client next = listener->backlog.front();
-    listener->backlog.pop_front();
-    if (next.fate != fate_taken) {
-        fail(sys::status_to_error(next.fate));
-        return INVALID_SOCKET;
-    }
-    SOCKET taken = open_socket(kind::stream);
-    socket_object *accepted = find_socket(taken);
-    accepted->listener = number;
-    accepted->peer_port = next.port;
-    accepted->inbox = next.first_bytes;
-    connect_now(taken);
-    return taken;
-}
-
 SOCKET WSAAPI plain_accept(SOCKET socket, struct sockaddr *name, int *length)
 {
     socket_object *listener = find_socket(socket);
@@ -59,13 +41,13 @@ SOCKET WSAAPI plain_accept(SOCKET socket, struct sockaddr *name, int *length)
     int error = enter(call::plain_accept);
     if (error == 0 && listener->backlog.empty())
         error = WSAEWOULDBLOCK;
-    if (error != 0) {
-        fail(error);
-        return INVALID_SOCKET;
-    }
-    SOCKET taken = take_connection(listener, socket);
-    if (taken != INVALID_SOCKET)
+    SOCKET taken = INVALID_SOCKET;
+    if (error == 0)
+        error = take_connection(socket, &taken);
+    if (error == 0)
         fill_name(*find_socket(taken), name, length);
+    else
+        fail(error);
     return taken;
 }
 
@@ -138,6 +120,9 @@ int WSAAPI plain_option(SOCKET socket, int level, int option, char *value, int *
         return real(plain_option, "getsockopt")(socket, level, option, value, length);
     if (level != SOL_SOCKET || option != SO_ERROR)
         return fail(WSAENOPROTOOPT);
+    int failed = enter(call::plain_option);
+    if (failed != 0)
+        return fail(failed);
     int error = sys::status_to_error(asked->connect_failed);
     memcpy(value, &error, sizeof(error));
     return 0;
