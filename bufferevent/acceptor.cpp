@@ -1,6 +1,7 @@
 #include "bufferevent/acceptor.h"
 #include "backend/fd_record.h"
 #include "backend/socket_registry.h"
+#include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
 
 namespace iocp {
@@ -84,6 +85,12 @@ void note_shortage(acceptor *self, int error)
     self->pause_until_us = now + shortage_pause_us;
 }
 
+short acceptor_ready(const source *face)
+{
+    auto *self = reinterpret_cast<const acceptor *>(face);
+    return self->first_done != nullptr || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
+}
+
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
 void accept_ended(completion *operation, int error, DWORD bytes)
 {
@@ -92,8 +99,10 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     remove_pending(self, accepting);
     accepting->length = bytes;
     // A peer that has gone came all the same: the depth follows those as well.
-    if (!is_shortage(error) && error != WSA_OPERATION_ABORTED)
+    if (!is_shortage(error) && error != WSA_OPERATION_ABORTED) {
         ++self->done_in_turn;
+        backlog_accept_ended(self);
+    }
     if (error == 0 && accepting->socket != INVALID_SOCKET) {
         push_done(self, accepting);
     } else {
@@ -101,7 +110,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
         if (is_shortage(error))
             note_shortage(self, error);
     }
-    source_ready(&self->face, self->first_done != nullptr || self->error != 0 ? EV_READ : 0);
+    source_ready(&self->face, acceptor_ready(&self->face));
 }
 
 // Starts one accept. 0, or why not.
@@ -129,28 +138,35 @@ int start_one(acceptor *self)
     accepting->length = result.bytes;
     if (result.how != sys::started::pending && !is_shortage(result.error))
         ++self->done_in_turn;
-    if (result.how == sys::started::pending)
+    if (result.how == sys::started::pending) {
         push_pending(self, accepting);
-    else if (result.how == sys::started::done)
+    } else if (result.how == sys::started::done) {
         push_done(self, accepting);
-    else
+        backlog_accept_found(self);
+    } else {
         destroy(accepting);
+    }
     return result.error;
 }
 
-// As many in flight as connections came in the last turn, doubling while all were used, shrinking by one.
+// In flight should be as many as came in the last turn, or their share: doubling while that is more, shrinking by one.
 void adapt_depth(acceptor *self)
 {
-    if (self->done_in_turn >= self->depth)
+    bool shares = backlog_is_open(self);
+    unsigned needed = shares ? self->done_in_turn / connections_per_accept : self->done_in_turn;
+    // If they come by AcceptEx alone, no more than are in flight can come: that all did is the sign.
+    if (shares ? needed > self->depth : needed >= self->depth)
         self->depth = self->depth * 2 < max_accepts ? self->depth * 2 : max_accepts;
-    else if (self->done_in_turn * 4 < self->depth && self->depth > min_accepts)
+    else if (needed * 4 < self->depth && self->depth > min_accepts)
         --self->depth;
-    self->done_in_turn = 0;
+    self->done_in_turn = self->taken_in_turn = 0;
 }
 
+// None that would take, at more cost, what accept() will.
 bool wants_more(const acceptor *self)
 {
-    return self->pending_count - first_data_engaged(self) < self->depth && self->pending_count < max_accepts_in_flight;
+    return !backlog_is_due(self) && self->pending_count - first_data_engaged(self) < self->depth &&
+           self->pending_count < max_accepts_in_flight;
 }
 
 void fill(acceptor *self)
@@ -171,6 +187,7 @@ void fill(acceptor *self)
             continue;
         if (is_shortage(error)) {
             note_shortage(self, error);
+            backlog_accept_ended(self); // accept() may be spared what AcceptEx is short of
             return;
         }
         if (error != WSAECONNRESET && error != WSAECONNABORTED) {
@@ -195,12 +212,6 @@ void acceptor_narrowed(source *face)
         source_unqueue(face);
 }
 
-short acceptor_ready(const source *face)
-{
-    auto *self = reinterpret_cast<const acceptor *>(face);
-    return self->first_done != nullptr || self->error != 0 ? EV_READ : 0;
-}
-
 short acceptor_submit(source *face)
 {
     acceptor *self = from_source(face);
@@ -221,6 +232,13 @@ short acceptor_submit(source *face)
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit,
                                  source_starts_soon};
 
+void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
+{
+    if (address != nullptr && peer_length > 0 && peer_length <= *length)
+        memcpy(address, peer, static_cast<size_t>(peer_length));
+    *length = peer_length;
+}
+
 // Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
 bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
@@ -233,13 +251,40 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
     int local_length, remote_length;
     sys::accept_addresses(listener, accepting->buffer, accepting->room, address_room, &local, &local_length, &remote,
                           &remote_length);
-    if (address != nullptr && remote_length > 0 && remote_length <= *length)
-        memcpy(address, remote, static_cast<size_t>(remote_length));
-    *length = remote_length;
+    give_address(remote, remote_length, address, length);
     if (first_data_keep(self, accepting))
         return true;
     note_shortage(self, WSAENOBUFS);
     return false;
+}
+
+// From an accept that has ended.
+SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    SOCKET taken = INVALID_SOCKET;
+    while (taken == INVALID_SOCKET && self->first_done != nullptr) {
+        accept_operation *accepting = pop_done(self);
+        if (finish(self, accepting, address, length, flags)) {
+            taken = accepting->socket;
+            accepting->socket = INVALID_SOCKET;
+        }
+        destroy(accepting);
+    }
+    return taken;
+}
+
+// Those came after the ones that accepts in flight have taken.
+SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    SOCKET taken = INVALID_SOCKET;
+    struct sockaddr_storage peer;
+    int peer_length = 0;
+    int error = backlog_take(self, flags, &taken, &peer, &peer_length);
+    if (error == 0)
+        give_address(reinterpret_cast<struct sockaddr *>(&peer), peer_length, address, length);
+    else if (is_shortage(error))
+        note_shortage(self, error);
+    return error == 0 ? taken : INVALID_SOCKET;
 }
 
 } // namespace
@@ -255,6 +300,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
     source_init(&self->face, &acceptor_ops, owner, fd);
     self->depth = min_accepts;
     self->inherit = inherit;
+    self->never_blocks = sys::set_nonblocking(static_cast<SOCKET>(fd)) == 0; // as libevent asks of the program
     if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
         !socket_set_source(&self->face)) {
         mm_free(self);
@@ -294,26 +340,20 @@ acceptor *acceptor_find(evutil_socket_t fd)
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     int error = WSAEWOULDBLOCK;
-    evutil_socket_t taken = static_cast<evutil_socket_t>(INVALID_SOCKET);
     struct event_base *base = self->face.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self)) {
-        if (finish(self, accepting, address, length, flags)) {
-            taken = static_cast<evutil_socket_t>(accepting->socket);
-            if ((flags & EVUTIL_SOCK_NONBLOCK) != 0)
-                socket_note_accepted(self->face.owner, taken);
-            accepting->socket = INVALID_SOCKET;
-            destroy(accepting);
-            break;
-        }
-        destroy(accepting);
-    }
-    if (taken == static_cast<evutil_socket_t>(INVALID_SOCKET) && self->error != 0) {
+    SOCKET socket = take_done(self, address, length, flags);
+    if (socket == INVALID_SOCKET && self->error == 0)
+        socket = take_waiting(self, address, length, flags);
+    auto taken = static_cast<evutil_socket_t>(socket);
+    if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
+        socket_note_accepted(self->face.owner, taken);
+    if (socket == INVALID_SOCKET && self->error != 0) {
         error = self->error;
         self->error = 0;
     }
     EVBASE_RELEASE_LOCK(base, th_base_lock);
-    if (taken == static_cast<evutil_socket_t>(INVALID_SOCKET))
+    if (socket == INVALID_SOCKET)
         WSASetLastError(error);
     return taken;
 }

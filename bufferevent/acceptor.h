@@ -2,7 +2,8 @@
 //
 // libevent's own listener.c runs on top, unmodified: it adds an EV_READ event, and calls our acceptor_take where it
 // would call accept (see compat/listener_slot.h). Several AcceptEx are kept in flight; the listener is readable when
-// one has brought a connection, or an error that the program should see.
+// one has brought a connection, or an error that the program should see. When more came than were in flight, the rest
+// is taken from the backlog (see acceptor_backlog.h).
 //
 // A peer that went away before it was accepted is nobody's concern: its slot is used again. A shortage (no memory, no
 // handles) is reported at a bounded rate, and the slots are filled again when it is over.
@@ -13,7 +14,8 @@
 
 namespace iocp {
 
-// Accepts in flight: as many as connections come in a turn of the loop, within these bounds.
+// Accepts in flight: as many as connections come in a turn of the loop, or a share of them where accept() takes the
+// rest, within these bounds.
 constexpr unsigned min_accepts = 2;
 constexpr unsigned max_accepts = 64;
 
@@ -32,15 +34,18 @@ struct acceptor {
     accept_operation *first_done; // connections to be taken, in the order they came
     accept_operation *last_done;
     unsigned pending_count;
-    unsigned depth;        // how many to keep in flight
-    unsigned done_in_turn; // how many peers the present turn has brought, be they gone again
-    int error;             // to be reported by the next take; 0: none
+    unsigned depth;         // how many to keep in flight
+    unsigned done_in_turn;  // how many peers the present turn has brought, be they gone again
+    unsigned taken_in_turn; // of these, by accept()
+    int error;              // to be reported by the next take; 0: none
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
     sys::socket_kind kind;
     bool inherit; // accepted sockets are passed on to child processes
     bool skips_packets;
-    bool plain; // AcceptEx does not work here: accept is called
+    bool plain;         // AcceptEx does not work here: accept is called
+    bool never_blocks;  // accept() on it does not
+    bool backlog_waits; // connections may be in the backlog that no accept in flight will take
 };
 
 // NULL when the socket cannot be on the base's port: it is then watched for readiness, like any other.

@@ -44,6 +44,7 @@ struct world {
 
 world w;
 uint64_t seed;
+uint64_t all_probes; // calls of accept(), in all seeds
 
 void fails(const char *what)
 {
@@ -102,6 +103,9 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
         fails("a client is accepted twice, or without an address, or was gone");
     if (!sys::is_connected(static_cast<SOCKET>(fd)) || fake::socket_of_client(one->who.port) != static_cast<SOCKET>(fd))
         fails("the connection is another client's, or not whole");
+    if (fake::never_blocks(static_cast<SOCKET>(fd)) == ((w.flags & LEV_OPT_LEAVE_SOCKETS_BLOCKING) != 0) ||
+        fake::is_inherited(static_cast<SOCKET>(fd)) == ((w.flags & LEV_OPT_CLOSE_ON_EXEC) != 0))
+        fails("the connection is not as the listener's flags say");
     if (fake::happens(300)) {
         evutil_closesocket(fd);
         one->said.clear();
@@ -130,6 +134,8 @@ void open_listener()
         w.socket = fake::open_socket(fake::kind::listener);
     w.flags = fake::happens(500) ? LEV_OPT_CLOSE_ON_FREE : 0u;
     w.flags |= fake::happens(200) ? LEV_OPT_DISABLED : 0u;
+    w.flags |= fake::happens(300) ? LEV_OPT_CLOSE_ON_EXEC : 0u;
+    w.flags |= fake::happens(300) ? LEV_OPT_LEAVE_SOCKETS_BLOCKING : 0u;
     w.enabled = (w.flags & LEV_OPT_DISABLED) == 0;
     w.listener = evconnlistener_new(w.base, on_accept, nullptr, w.flags, 0, static_cast<evutil_socket_t>(w.socket));
     evconnlistener_set_error_cb(w.listener, on_error);
@@ -176,6 +182,24 @@ void end_thread()
     fake::end_starting_thread();
 }
 
+// The backlog is for accept() alone, or for accepts that bring first data.
+void turn_on()
+{
+    uint64_t probes = fake::calls(fake::call::accept_now);
+    bool first_data = w.first_data;
+    turn(w.base);
+    probes = fake::calls(fake::call::accept_now) - probes;
+    if (probes != 0 && first_data)
+        fails("accept() is called although first data are asked for");
+    all_probes += probes;
+}
+
+void fail_probes()
+{
+    const int errors[] = {WSAENOBUFS, WSAEMFILE, WSAECONNRESET, WSAECONNABORTED, WSAENETDOWN};
+    fake::fail_calls(fake::call::accept_now, errors[fake::random() % 5], 1 + static_cast<unsigned>(fake::random() % 5));
+}
+
 void step()
 {
     unsigned which = static_cast<unsigned>(fake::random() % 20);
@@ -195,9 +219,14 @@ void step()
         set_first_data(!w.first_data);
     else if (which == 10 && w.count > 0)
         client_says(&w.guests[fake::random() % static_cast<unsigned>(w.count)], "and more");
+    else if (which == 11 && fake::happens(200))
+        fail_probes();
+    else if (which == 12 && w.socket != INVALID_SOCKET)
+        for (int i = 0; i < 5; ++i)
+            client_comes();
     else if (which > 12) {
         fake::advance_us(static_cast<int64_t>(fake::random() % 2000));
-        turn(w.base);
+        turn_on();
     }
 }
 
@@ -278,6 +307,7 @@ void each_client_is_accepted_once(void **)
 {
     for (seed = 1; seed <= seeds; ++seed)
         run_seed();
+    assert_true(all_probes > seeds);
 }
 
 int set_up(void **)

@@ -60,7 +60,10 @@ void go_short(fake::call which, int error, const std::function<void()> &at_its_e
     assert_true(fake::calls(which) - tries <= max_looks);
 }
 
-void accepts_go_short(fake::call which, int error)
+// Which of the calls that bring connections are short. What one of them cannot bring, the other may.
+enum class short_of { starts, backlog, both };
+
+void accepts_go_short(short_of what, fake::call start, int error)
 {
     fake::boot(1);
     base = make_base(on_iocp);
@@ -73,8 +76,12 @@ void accepts_go_short(fake::call which, int error)
     turn_to_port(base);
     for (uint16_t port = 1; port <= 5; ++port)
         fake::client_arrives(socket, {port, fake::fate_taken, ""});
-    go_short(which, error, [] {
-        assert_int_equal(accepted.size(), min_accepts); // those that were in flight before
+    if (what == short_of::both)
+        fake::fail_calls(start, error, for_ever);
+    go_short(what == short_of::starts ? start : fake::call::accept_now, error, [=] {
+        // Those that were in flight before have come in any case.
+        assert_int_equal(accepted.size(), what == short_of::both ? min_accepts : 5u);
+        fake::fail_calls(start, 0, 0);
     });
     assert_true(errors >= 1 && errors <= max_errors);
     assert_int_equal(last_error, error);
@@ -93,8 +100,30 @@ void accepts_go_short(fake::call which, int error)
 void accepts(void **)
 {
     for (int error : {WSAENOBUFS, WSAEMFILE})
-        for (fake::call which : {fake::call::accept, fake::call::socket_like})
-            accepts_go_short(which, error);
+        for (fake::call start : {fake::call::accept, fake::call::socket_like})
+            for (short_of what : {short_of::starts, short_of::backlog, short_of::both})
+                accepts_go_short(what, start, error);
+}
+
+// Clients that come while no accept can be started are taken from the backlog: late, but before it is over.
+void backlog_is_taken_in_a_shortage(void **)
+{
+    base = make_base(on_iocp);
+    accepted.clear();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *listener =
+        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    evconnlistener_set_error_cb(listener, on_error);
+    fake::fail_calls(fake::call::socket_like, WSAEMFILE, for_ever);
+    turn_to_port(base);
+    for (uint16_t port = 1; port <= 5; ++port)
+        fake::at(fake::now_us() + port * shortage_us / 10, [=] {
+            fake::client_arrives(socket, {port, fake::fate_taken, ""});
+        });
+    go_short(fake::call::socket_like, WSAEMFILE, [] { assert_int_equal(accepted.size(), 5); });
+    evconnlistener_free(listener);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
 }
 
 // Accepts in flight that end one by one for want of memory are one shortage.
@@ -110,14 +139,16 @@ void accepts_that_end_short(void **)
         evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
     evconnlistener_set_error_cb(listener, on_error);
     // Many in flight, first.
-    for (uint16_t port = 1; port <= 500; ++port)
-        fake::client_arrives(socket, {port, fake::fate_taken, ""});
-    for (int i = 0; i < 20; ++i)
-        turn_to_port(base);
-    assert_int_equal(accepted.size(), 500);
+    for (int burst = 0; burst < 20; ++burst) {
+        for (uint16_t port = 1; port <= 300; ++port)
+            fake::client_arrives(socket, {port, fake::fate_taken, ""});
+        while (fake::clients_waiting(socket) > 0)
+            turn_to_port(base);
+    }
+    assert_int_equal(accepted.size(), 20 * 300);
     assert_true(fake::accepts_waiting(socket) > rounds);
     for (int i = 0; i < rounds; ++i) {
-        fake::client_arrives(socket, {static_cast<uint16_t>(1000 + i), fake::fate_shortage, ""});
+        fake::client_arrives(socket, {static_cast<uint16_t>(2000 + i), fake::fate_shortage, ""});
         run_for(round_us);
     }
     assert_int_equal(errors, 1);
@@ -206,6 +237,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(accepts, set_up),
+        cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up),
         cmocka_unit_test_setup(accepts_that_end_short, set_up),
         cmocka_unit_test_setup(conversations, set_up),
     };

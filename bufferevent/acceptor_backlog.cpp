@@ -1,0 +1,58 @@
+#include "bufferevent/acceptor_backlog.h"
+#include "bufferevent/acceptor_first_data.h"
+
+namespace iocp {
+
+namespace {
+
+bool peer_has_gone(int error)
+{
+    return error == WSAECONNRESET || error == WSAECONNABORTED;
+}
+
+} // namespace
+
+bool backlog_is_open(const acceptor *self)
+{
+    return self->never_blocks && !self->plain && first_data_room(self) == 0;
+}
+
+bool backlog_is_due(const acceptor *self)
+{
+    return self->backlog_waits && self->pause_until_us == 0 && backlog_is_open(self);
+}
+
+void backlog_accept_ended(acceptor *self)
+{
+    if (self->pending_count == first_data_engaged(self))
+        self->backlog_waits = true;
+}
+
+void backlog_accept_found(acceptor *self)
+{
+    self->backlog_waits = true;
+}
+
+int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length)
+{
+    while (backlog_is_due(self) && self->taken_in_turn < max_taken_in_turn) {
+        *length = sizeof(*peer);
+        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), self->inherit, taken,
+                                    reinterpret_cast<struct sockaddr *>(peer), length);
+        if (error != 0 && !peer_has_gone(error)) {
+            self->backlog_waits = false; // an AcceptEx shows what is wrong with the listener, if anything is
+            return error;
+        }
+        ++self->taken_in_turn; // gone peers too: nobody may hold up a turn by connecting and resetting
+        ++self->done_in_turn;
+        if (error != 0)
+            continue;
+        // Microsoft does not say that it has this from the listener.
+        if ((flags & EVUTIL_SOCK_NONBLOCK) == 0 || sys::set_nonblocking(*taken) == 0)
+            return 0;
+        sys::close_socket(*taken);
+    }
+    return WSAEWOULDBLOCK;
+}
+
+} // namespace iocp

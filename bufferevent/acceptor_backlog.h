@@ -1,0 +1,38 @@
+// Connections that wait in a listener's backlog, taken by accept().
+//
+// One that waits already comes cheaper by accept() than by an AcceptEx started for it: that wants a socket made first, a
+// packet, and a last step. But an accept() that finds nothing is a call wasted. What decides is that accepts in flight
+// come first: while one of them has not ended, nothing waits. So accept() is tried when all have ended, as in a burst of
+// connects, and when one has ended in the call that started it. A connection now and then leaves others in flight.
+//
+// The first data of connections come by AcceptEx only: with them asked for, accept() is never called.
+//
+// Threads: with the base's lock held, all of it.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_BACKLOG_H
+#define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_BACKLOG_H
+
+#include "bufferevent/acceptor.h"
+
+namespace iocp {
+
+// Taken in one go at the most; then other sources get their turn.
+constexpr unsigned max_taken_in_turn = 128;
+
+// Where the backlog may be taken from, so many connections of a turn make for one accept in flight.
+constexpr unsigned connections_per_accept = 4;
+static_assert(max_taken_in_turn >= connections_per_accept * (max_accepts / 2), "the depth can reach its bound");
+
+// This listener's connections may be taken so.
+bool backlog_is_open(const acceptor *self);
+// Some may wait now: the listener is readable by it.
+bool backlog_is_due(const acceptor *self);
+// An accept is in flight no more: if it was the last, some may wait.
+void backlog_accept_ended(acceptor *self);
+// An accept found its connection waiting: so may others.
+void backlog_accept_found(acceptor *self);
+// 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
+int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
+
+} // namespace iocp
+
+#endif
