@@ -295,108 +295,6 @@ void resets(void **)
     }
 }
 
-// Data are there whenever the connection's turn comes: then a message costs one receive call, and not one to wait and
-// one to take, whether bytes may be received ahead of need or not.
-void check_busy(int options)
-{
-    constexpr uint64_t warm_up = 10, messages = 50;
-    fake::boot(1);
-    struct event_base *base = make_base(on_iocp);
-    connection one = {};
-    one.socket = connected_socket();
-    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), options);
-    bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
-    bufferevent_enable(one.bev, EV_READ);
-    uint64_t before = 0;
-    for (uint64_t message = 0; message < warm_up + messages; ++message) {
-        if (message == warm_up)
-            before = fake::calls(fake::call::receive) + fake::calls(fake::call::receive_now);
-        one.peer_sent += "a message";
-        fake::peer_sends(one.socket, "a message");
-        for (int turns = 0; turns < 20 && one.read != one.peer_sent; ++turns) {
-            event_base_loop(base, EVLOOP_ONCE);
-            on_read(one.bev, &one);
-        }
-        assert_true(one.read == one.peer_sent);
-    }
-    assert_int_equal(fake::calls(fake::call::receive) + fake::calls(fake::call::receive_now) - before, messages);
-    free_connection(&one);
-    event_base_free(base);
-    assert_null(fake::complaint_after_free());
-}
-
-void a_busy_connection_costs_one_receive_a_message(void **)
-{
-    check_busy(BEV_OPT_CLOSE_ON_FREE);
-    check_busy(0);
-}
-
-void answer(struct bufferevent *bev, void *argument)
-{
-    on_read(bev, argument);
-    bufferevent_write(bev, "an answer", 9);
-}
-
-// The peer says the next thing when it has the answer: no receive is started before that is sent, not even when the port
-// has to be looked at, since it would wait, and cost a packet.
-void a_conversation_costs_no_packets(void **)
-{
-    constexpr uint64_t warm_up = 10, messages = 200;
-    struct event_base *base = make_base(on_iocp);
-    connection one = {};
-    one.socket = connected_socket();
-    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(one.bev, answer, nullptr, on_event, &one);
-    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
-    uint64_t before = 0;
-    size_t answered = 0;
-    for (uint64_t message = 0; message < warm_up + messages; ++message) {
-        if (message == warm_up)
-            before = backend_of(base)->packets;
-        fake::peer_sends(one.socket, "a message");
-        for (int turns = 0; turns < 20 && fake::sent(one.socket).size() == answered; ++turns)
-            event_base_loop(base, EVLOOP_ONCE);
-        assert_true(fake::sent(one.socket).size() > answered);
-        answered = fake::sent(one.socket).size();
-    }
-    assert_int_equal(backend_of(base)->packets - before, 0);
-    free_connection(&one);
-    event_base_free(base);
-    assert_null(fake::complaint_after_free());
-}
-
-// One connection has something to read in every turn, the other's receive is not to wait for the end of that.
-void what_is_always_ready_holds_back_no_receive(void **)
-{
-    struct event_base *base = make_base(on_iocp);
-    connection greedy = {}, patient = {};
-    for (connection *one : {&greedy, &patient}) {
-        one->socket = connected_socket();
-        one->bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one->socket), BEV_OPT_CLOSE_ON_FREE);
-        bufferevent_setcb(one->bev, on_read, nullptr, on_event, one);
-    }
-    std::string plenty(2 * max_turns_without_look + 100, 'x');
-    bufferevent_enable(greedy.bev, EV_READ);
-    fake::peer_sends(greedy.socket, "warm up");
-    turn_to_port(base);
-    turn_to_port(base);
-    bufferevent_set_max_single_read(greedy.bev, 1); // all is received at once, one byte of it read at a time
-    fake::peer_sends(greedy.socket, plenty);
-    turn_to_port(base);
-    bufferevent_enable(patient.bev, EV_READ);
-    fake::peer_sends(patient.socket, "at last");
-    unsigned turns = 0;
-    for (; patient.read.empty(); ++turns) {
-        assert_true(turns <= 2 * (max_turns_without_look + 1));
-        event_base_loop(base, EVLOOP_ONCE);
-    }
-    assert_true(greedy.read.size() < plenty.size());
-    free_connection(&greedy);
-    free_connection(&patient);
-    event_base_free(base);
-    assert_null(fake::complaint_after_free());
-}
-
 int set_up(void **)
 {
     fake::boot(1);
@@ -412,9 +310,6 @@ int main()
         cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up),
         cmocka_unit_test_setup(another_socket_while_bytes_are_in_flight, set_up),
         cmocka_unit_test_setup(resets, set_up),
-        cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up),
-        cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up),
-        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up),
     };
     return cmocka_run_group_tests_name("stream", tests, nullptr, nullptr);
 }
