@@ -5,7 +5,8 @@ import dataclasses
 PEERS = {
     "iocp": ("iocp/bench_libevent", ["--port"], "libevent with this project, on the port"),
     "select": ("stock/bench_libevent", [], "libevent alone, on select"),
-    "stock-iocp": ("stock/bench_libevent", ["--port"], "libevent alone, with its own IOCP"),
+    "stock-iocp": ("stock/bench_libevent", ["--port", "--locks"],
+                   "libevent alone, with its own IOCP, which works only with libevent's locks switched on"),
     "libuv": ("bench/bench_libuv", [], "libuv"),
     "floor": ("bench/bench_floor", [], "Win32 calls, no library"),
 }

@@ -17,10 +17,11 @@ namespace bench {
 struct scenario {
     const char *row = "pingpong";
     int connections = 1;
-    int active = 1;    // connections that carry traffic
-    size_t size = 64;  // bytes of one write
-    int pieces = 1;    // writes that make up a message
-    bool port = false; // libevent: EVENT_BASE_FLAG_STARTUP_IOCP
+    int active = 1;     // connections that carry traffic
+    size_t size = 64;   // bytes of one write
+    int pieces = 1;     // writes that make up a message
+    bool port = false;  // libevent: EVENT_BASE_FLAG_STARTUP_IOCP
+    bool locks = false; // libevent: evthread_use_windows_threads
 };
 
 // Work that has been set up. It is never torn down: the process ends.

@@ -20,7 +20,7 @@ struct plan {
 
 [[noreturn]] void usage()
 {
-    printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port]\n"
+    printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port] [--locks]\n"
            "                 --units N[,N...] | --target-ms N --repeat N | --hold-ms N\n"
            "Runs the row in phases of so many units each, or in phases that take about so long.\n");
     exit(2);
@@ -42,8 +42,8 @@ void parse_phases(plan *wanted, const char *text)
 void parse(int argc, char **argv, scenario *what, plan *wanted)
 {
     for (int i = 1; i < argc; ++i) {
-        if (strcmp(argv[i], "--port") == 0) {
-            what->port = true;
+        if (strcmp(argv[i], "--port") == 0 || strcmp(argv[i], "--locks") == 0) {
+            (strcmp(argv[i], "--port") == 0 ? what->port : what->locks) = true;
             continue;
         }
         if (i + 1 >= argc)

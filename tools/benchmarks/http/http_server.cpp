@@ -1,7 +1,8 @@
 // An evhttp server for the HTTP rows, with or without TLS.
 //
-// usage: bench_evhttp [--port] [--tls]
-//   --port  EVENT_BASE_FLAG_STARTUP_IOCP, with locks as libevent's own port needs them
+// usage: bench_evhttp [--port] [--locks] [--tls]
+//   --port   EVENT_BASE_FLAG_STARTUP_IOCP
+//   --locks  evthread_use_windows_threads, as libevent's own port needs it
 // Every answer is the same 1,000 bytes. /mark makes a request to Wine's server that stands out in its trace and prints
 // how many other answers there have been; /quit ends the process.
 #include "tools/benchmarks/http/certificate.h"
@@ -65,10 +66,8 @@ bufferevent *tls_bufferevent(event_base *base, void *context)
 event_base *make_base(bool port)
 {
     event_config *config = event_config_new();
-    if (port) {
-        evthread_use_windows_threads();
+    if (port)
         event_config_set_flag(config, EVENT_BASE_FLAG_STARTUP_IOCP);
-    }
     event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     if (base == nullptr)
@@ -95,14 +94,17 @@ void listen(evhttp *http)
 int main(int argc, char **argv)
 {
     setvbuf(stdout, nullptr, _IONBF, 0);
-    bool port = false, tls = false;
+    bool port = false, locks = false, tls = false;
     for (int i = 1; i < argc; ++i) {
         port = port || strcmp(argv[i], "--port") == 0;
+        locks = locks || strcmp(argv[i], "--locks") == 0;
         tls = tls || strcmp(argv[i], "--tls") == 0;
     }
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
     memset(answer, 'a', sizeof(answer));
+    if (locks)
+        evthread_use_windows_threads();
     event_base *base = make_base(port);
     evhttp *http = evhttp_new(base);
     if (tls) {

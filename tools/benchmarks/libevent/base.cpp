@@ -25,13 +25,11 @@ const char *method(const scenario &)
 
 event_base *make_base(const scenario &what)
 {
+    if (what.locks && evthread_use_windows_threads() != 0)
+        fail("evthread_use_windows_threads", 0);
     event_config *config = event_config_new();
-    if (what.port) {
-        // libevent's own port needs locks; ours does not, but it is one program.
-        if (evthread_use_windows_threads() != 0)
-            fail("evthread_use_windows_threads", 0);
+    if (what.port)
         event_config_set_flag(config, EVENT_BASE_FLAG_STARTUP_IOCP);
-    }
     event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     if (base == nullptr)
