@@ -28,6 +28,7 @@ void backend_drain(backend *self)
 
 void backend_close(backend *self)
 {
+    sources_free(self);
     socket_forget_all(self);
     if (self->on->in_flight == nullptr) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);

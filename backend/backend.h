@@ -20,6 +20,7 @@ struct backend {
     source_list starting;
     source_list receiving;
     source_list polling;
+    source *to_free; // see source_free_later
     start_pace pace;
     afd_device *devices;
     fd_record *records;

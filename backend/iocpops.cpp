@@ -168,6 +168,7 @@ bool look_first(backend *self, int *result)
 int take_turn(backend *self, struct timeval *tv)
 {
     ++self->turn;
+    sources_free(self);
     self->retry_soon = false;
     signals_claim(self);
     // Priorities rank what is ready together, and who only looks wants to see it all.

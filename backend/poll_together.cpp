@@ -21,9 +21,10 @@ bool may_join(source *face)
 {
     const poll_socket *member = from_source(face);
     const afd_poll *poll = member->polls[side_read];
-    // Writability, and a close that leaves data to be read, are for AFD to tell.
+    // Writability, and a close that leaves data to be read, are for AFD to tell. And all must be of one provider, says
+    // Microsoft of select: layered ones are not.
     return face->wanted == EV_READ && !member->dead && member->misses < max_misses &&
-           (poll == nullptr || !poll->operation.pending);
+           member->base_socket == static_cast<SOCKET>(face->fd) && (poll == nullptr || !poll->operation.pending);
 }
 
 bool enough_to_look_at(const backend *self)
@@ -72,10 +73,19 @@ void poll_the_others(backend *self)
         if (may_join(next))
             continue;
         source_unqueue(next);
-        short ready = next->ops->submit(next);
-        if (ready != 0)
-            source_ready(next, ready);
+        source_start(next);
     }
+}
+
+// The look has failed, since one of them has been closed, or is of another provider. Their polls tell which.
+unsigned poll_each(const group *looked_at)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < looked_at->count; ++i) {
+        source_unqueue(looked_at->members[i]);
+        found += source_start(looked_at->members[i]) ? 1 : 0;
+    }
+    return found;
 }
 
 } // namespace
@@ -85,16 +95,21 @@ bool look_together(backend *self)
     if (!enough_to_look_at(self) || !pace_may_look_together(&self->pace))
         return false;
     unsigned found = 0;
+    bool failed = false;
     source *next = self->polling.first;
     while (next != nullptr) {
         group looked_at;
         gather(&looked_at, &next);
-        // One that has been closed fails it for all. The polls will tell which.
-        if (looked_at.count == 0 || sys::readable_now(looked_at.sockets, looked_at.count, looked_at.ready) != 0)
+        if (looked_at.count == 0)
             break;
-        found += hand_on(&looked_at);
+        if (sys::readable_now(looked_at.sockets, looked_at.count, looked_at.ready) == 0) {
+            found += hand_on(&looked_at);
+        } else {
+            found += poll_each(&looked_at);
+            failed = true;
+        }
     }
-    pace_looked_together(&self->pace, found);
+    pace_looked_together(&self->pace, failed ? 0 : found);
     if (found > 0)
         poll_the_others(self);
     return found > 0;

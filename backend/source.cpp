@@ -31,7 +31,8 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->wanted = 0;
     self->place = source_place::nowhere;
     self->in_use = false;
-    self->queued_look = 0;
+    self->waits = false;
+    self->waits_since = 0;
 }
 
 source_place source_starts_soon(const source *)
@@ -56,13 +57,17 @@ void source_queue_in(source *self, source_place place)
     source_unqueue(self);
     source_list *list = list_at(self, place);
     self->place = place;
-    self->queued_look = self->owner->pace.looks;
     self->previous_queued = list->last;
     if (list->last != nullptr)
         list->last->next_queued = self;
     else
         list->first = self;
     list->last = self;
+    // What is queued anew, because it is ready in between or its interest changes, has waited all the same.
+    if (place != source_place::changed && !self->waits) {
+        self->waits = true;
+        self->waits_since = self->owner->pace.looks;
+    }
 }
 
 void source_unqueue(source *self)
@@ -89,6 +94,31 @@ void source_ready(source *self, short ready)
     source_queue(self);
     if ((ready & self->wanted) != 0)
         evmap_io_active_(self->owner->base, self->fd, static_cast<short>(ready & self->wanted));
+}
+
+bool source_start(source *self)
+{
+    self->waits = false;
+    short ready = self->ops->submit(self);
+    if (ready != 0)
+        source_ready(self, ready);
+    return ready != 0;
+}
+
+void source_free_later(source *self)
+{
+    source_unqueue(self);
+    self->next_queued = self->owner->to_free;
+    self->owner->to_free = self;
+}
+
+void sources_free(backend *owner)
+{
+    while (owner->to_free != nullptr) {
+        source *freed = owner->to_free;
+        owner->to_free = freed->next_queued;
+        mm_free(freed);
+    }
 }
 
 } // namespace iocp

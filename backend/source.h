@@ -54,7 +54,8 @@ struct source {
     short wanted;
     source_place place;
     bool in_use;          // its readiness is what the descriptor's events go by
-    unsigned queued_look; // how many looks at the port there had been when it was queued
+    bool waits;           // to be started, since:
+    unsigned waits_since; // so many looks at the port
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
@@ -67,6 +68,13 @@ void source_queue_in(source *self, source_place place);
 void source_unqueue(source *self);
 // Activates the events that wait for any of `ready`, and queues the source again: it may be ready still.
 void source_ready(source *self, short ready);
+// Starts what it needs, and it waits for that no longer. True if it is ready, and has been activated.
+bool source_start(source *self);
+
+// Frees the memory that begins with the source, in the loop's next turn: until then a callback that runs in the loop's
+// thread may look at what another thread has let go.
+void source_free_later(source *self);
+void sources_free(backend *owner);
 
 } // namespace iocp
 

@@ -11,7 +11,7 @@
 
 namespace iocp {
 
-// Receives that find something in one turn, at the most; until the first does, all are started.
+// Receives that find something in one turn, at the most, and as many polls; until the first does, all are started.
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
@@ -30,27 +30,33 @@ constexpr unsigned max_looks_in_row = 8;
 // After a look at many sockets together that found none of them ready, so many are left out, twice as many each time.
 constexpr unsigned max_looks_together_left_out = 32;
 
-struct start_pace {
+// How many of one kind are started at a time.
+struct find_pace {
     unsigned left_out;   // of max_finds: after the rest a turn starts no more
     unsigned full_turns; // how often in a row it got there
     unsigned caution;    // how often going faster has failed of late
-    unsigned turns;      // since the last look
-    unsigned patience;   // turns until the next look
-    int64_t looked_us;   // when the last look was
-    unsigned looks;      // how many there have been; wraps around
+};
+
+struct start_pace {
+    find_pace receives;
+    find_pace polls;
+    unsigned turns;    // since the last look
+    unsigned patience; // turns until the next look
+    int64_t looked_us; // when the last look was
+    unsigned looks;    // how many there have been; wraps around
     unsigned looks_to_leave_out;
     unsigned looks_in_row; // that brought packets, since receives were started
     unsigned looks_together_left_out;
     unsigned looks_together_to_leave_out;
 };
 
-inline unsigned pace_finds(const start_pace *pace)
+inline unsigned pace_finds(const find_pace *pace)
 {
     return max_finds - pace->left_out;
 }
 
-// A turn has started receives: so many found something, and whether one had to wait then.
-inline void pace_keep(start_pace *pace, unsigned found, bool waited)
+// A turn has started some: so many found something, and whether one had to wait then.
+inline void pace_keep(find_pace *pace, unsigned found, bool waited)
 {
     // Finds until more are started at a time, and how often that doubles: to try costs a receive that waits.
     constexpr unsigned finds_until_faster = 16;
@@ -59,7 +65,6 @@ inline void pace_keep(start_pace *pace, unsigned found, bool waited)
     if (waited) {
         pace->left_out = max_finds - 1;
         pace->full_turns = 0;
-        pace->looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
         if (pace->caution < max_caution)
             ++pace->caution;
     } else if (found >= finds && ++pace->full_turns * finds >= finds_until_faster << pace->caution) {

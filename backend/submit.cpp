@@ -28,19 +28,12 @@ bool hand_on_ready(backend *self)
         }
         if (place != source_place::nowhere)
             source_queue_in(next, place);
+        else
+            next->waits = false;
         if (next == last)
             break;
     }
     return any_ready;
-}
-
-// Starts what one source needs. True if it is ready.
-bool start_one(source *next)
-{
-    short ready = next->ops->submit(next);
-    if (ready != 0)
-        source_ready(next, ready);
-    return ready != 0;
 }
 
 bool start_all(source_list *list)
@@ -49,7 +42,7 @@ bool start_all(source_list *list)
     const source *last = list->last;
     while (list->first != nullptr) {
         source *next = take_first(list);
-        any_ready = start_one(next) || any_ready;
+        any_ready = source_start(next) || any_ready;
         if (next == last)
             break;
     }
@@ -57,50 +50,44 @@ bool start_all(source_list *list)
 }
 
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
-bool start_at_pace(backend *self, source_list *list)
+bool start_at_pace(backend *self, source_list *list, find_pace *pace)
 {
     unsigned found = 0;
     bool waits = false;
     const source *last = list->last;
-    while (list->first != nullptr && !waits && found < pace_finds(&self->pace)) {
+    while (list->first != nullptr && !waits && found < pace_finds(pace)) {
         source *next = take_first(list);
         size_t in_flight = self->on->in_flight_count;
-        if (start_one(next))
+        if (source_start(next))
             ++found;
         else
             waits = found > 0 && self->on->in_flight_count > in_flight;
         if (next == last)
             break;
     }
-    pace_keep(&self->pace, found, waits);
+    pace_keep(pace, found, waits);
+    if (waits)
+        self->pace.looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
     return found > 0;
 }
 
-// Those that have been queued since before the last look at the port, while others were ready all the time. The rest is
-// young: its data may be what the next callbacks send.
+// Those that have waited since before the last look at the port, while others were ready all the time. The rest is young:
+// its data may be what the next callbacks send.
 bool start_left_waiting(backend *self, source_list *list)
 {
     bool any_ready = false;
     const source *last = list->last;
-    while (list->first != nullptr && list->first->queued_look != self->pace.looks) {
+    while (list->first != nullptr) {
+        source_place place = list->first->place;
         source *next = take_first(list);
-        any_ready = start_one(next) || any_ready;
+        if (next->waits_since == self->pace.looks)
+            source_queue_in(next, place);
+        else
+            any_ready = source_start(next) || any_ready;
         if (next == last)
             break;
     }
     return any_ready;
-}
-
-bool start(backend *self, source_list *list, receives which)
-{
-    switch (which) {
-    case receives::all:
-        return start_all(list);
-    case receives::at_pace:
-        return start_at_pace(self, list);
-    default:
-        return start_left_waiting(self, list);
-    }
 }
 
 } // namespace
@@ -114,10 +101,18 @@ bool submit_ready(backend *self)
 bool submit_receives(backend *self, receives which)
 {
     self->pace.looks_in_row = 0;
-    bool any_ready = start(self, &self->receiving, which);
-    if (which == receives::at_pace && look_together(self))
+    if (which == receives::all) {
+        bool any_ready = start_all(&self->receiving);
+        return start_all(&self->polling) || any_ready;
+    }
+    bool left_waiting = which == receives::left_waiting;
+    bool found = left_waiting ? start_left_waiting(self, &self->receiving)
+                              : start_at_pace(self, &self->receiving, &self->pace.receives);
+    if (look_together(self))
         return true;
-    return start(self, &self->polling, which) || any_ready;
+    bool polled = left_waiting ? start_left_waiting(self, &self->polling)
+                               : start_at_pace(self, &self->polling, &self->pace.polls);
+    return polled || found;
 }
 
 } // namespace iocp

@@ -245,7 +245,7 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
     auto listener = static_cast<SOCKET>(self->face.fd);
     if (sys::finish_accept(listener, accepting->socket) != 0)
         return false;
-    if ((flags & EVUTIL_SOCK_NONBLOCK) != 0 && sys::set_nonblocking(accepting->socket) != 0)
+    if ((flags & EVUTIL_SOCK_NONBLOCK) != 0 && sys::set_blocking(accepting->socket, false) != 0)
         return false;
     struct sockaddr *local, *remote;
     int local_length, remote_length;
@@ -300,7 +300,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
     source_init(&self->face, &acceptor_ops, owner, fd);
     self->depth = min_accepts;
     self->inherit = inherit;
-    self->never_blocks = sys::set_nonblocking(static_cast<SOCKET>(fd)) == 0; // as libevent asks of the program
+    self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
     if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
         !socket_set_source(&self->face)) {
         mm_free(self);
@@ -326,9 +326,13 @@ void acceptor_detach(acceptor *self)
     }
     for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
         destroy(accepting);
-    if (owner != nullptr)
-        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
-    mm_free(self);
+    self->never_blocks = false; // if the loop is about to take from it: there is nothing
+    if (owner == nullptr) {
+        mm_free(self);
+        return;
+    }
+    source_free_later(&self->face);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 acceptor *acceptor_find(evutil_socket_t fd)

@@ -14,7 +14,8 @@ bool peer_has_gone(int error)
 
 bool backlog_is_open(const acceptor *self)
 {
-    return self->never_blocks && !self->plain && first_data_room(self) == 0;
+    // What accept() makes is inherited by a process that another thread starts just then.
+    return self->never_blocks && self->inherit && !self->plain && first_data_room(self) == 0;
 }
 
 bool backlog_is_due(const acceptor *self)
@@ -37,7 +38,7 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
 {
     while (backlog_is_due(self) && self->taken_in_turn < max_taken_in_turn) {
         *length = sizeof(*peer);
-        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), self->inherit, taken,
+        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken,
                                     reinterpret_cast<struct sockaddr *>(peer), length);
         if (error != 0 && !peer_has_gone(error)) {
             self->backlog_waits = false; // an AcceptEx shows what is wrong with the listener, if anything is
@@ -47,8 +48,8 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         ++self->done_in_turn;
         if (error != 0)
             continue;
-        // Microsoft does not say that it has this from the listener.
-        if ((flags & EVUTIL_SOCK_NONBLOCK) == 0 || sys::set_nonblocking(*taken) == 0)
+        // It may have this from the listener, or not.
+        if (sys::set_blocking(*taken, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0)
             return 0;
         sys::close_socket(*taken);
     }

@@ -5,7 +5,8 @@
 // come first: while one of them has not ended, nothing waits. So accept() is tried when all have ended, as in a burst of
 // connects, and when one has ended in the call that started it. A connection now and then leaves others in flight.
 //
-// The first data of connections come by AcceptEx only: with them asked for, accept() is never called.
+// The first data of connections come by AcceptEx only: with them asked for, accept() is never called. Nor is it where
+// sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first.
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_BACKLOG_H
@@ -16,11 +17,11 @@
 namespace iocp {
 
 // Taken in one go at the most; then other sources get their turn.
-constexpr unsigned max_taken_in_turn = 128;
+constexpr unsigned max_taken_in_turn = 256;
 
 // Where the backlog may be taken from, so many connections of a turn make for one accept in flight.
 constexpr unsigned connections_per_accept = 4;
-static_assert(max_taken_in_turn >= connections_per_accept * (max_accepts / 2), "the depth can reach its bound");
+static_assert(max_taken_in_turn >= connections_per_accept * max_accepts, "the depth can reach its bound");
 
 // This listener's connections may be taken so.
 bool backlog_is_open(const acceptor *self);

@@ -74,8 +74,10 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
 int socket_type(SOCKET socket, int *type);
 // False while a connect is under way, too.
 bool is_connected(SOCKET socket);
-// Which of them can be read without waiting (data, an end, a connection to accept): 0, or an error that one of them causes.
-constexpr unsigned max_looked_at = FD_SETSIZE;
+// Which of them can be read without waiting (data, an end, a connection to accept): 0, or an error that one of them
+// causes, or that they are not all of one provider.
+constexpr unsigned max_looked_at = 64;
+static_assert(max_looked_at <= FD_SETSIZE, "they fit in an fd_set");
 int readable_now(const SOCKET *sockets, unsigned count, bool *readable);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
@@ -101,9 +103,9 @@ start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_len
 int finish_accept(SOCKET listener, SOCKET socket);
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length);
-// Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Whether the new
-// socket blocks is left open.
-int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length);
+// Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Child processes
+// inherit the new socket, and it may be as non-blocking as the listener.
+int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.
 bool connected_for(SOCKET socket, uint32_t *seconds);
@@ -118,7 +120,7 @@ int kind_of(SOCKET socket, socket_kind *kind);
 int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket);
 // The functions that AF_INET sockets have; NULL where there is none.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
-int set_nonblocking(SOCKET socket);
+int set_blocking(SOCKET socket, bool blocks);
 // Ends the connection in both directions; the socket stays.
 void end_connection(SOCKET socket);
 int close_socket(SOCKET socket);

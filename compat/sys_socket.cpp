@@ -250,15 +250,10 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
         get_addresses(buffer, data_length, address_length, address_length, local, local_length, remote, remote_length);
 }
 
-int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length)
+int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length)
 {
     *accepted = ::accept(listener, address, length);
-    if (*accepted == INVALID_SOCKET)
-        return WSAGetLastError();
-    // It is inheritable when it comes; a process that another thread starts just now has it.
-    if (!inherit)
-        SetHandleInformation(reinterpret_cast<HANDLE>(*accepted), HANDLE_FLAG_INHERIT, 0);
-    return 0;
+    return *accepted != INVALID_SOCKET ? 0 : WSAGetLastError();
 }
 
 bool connected_for(SOCKET socket, uint32_t *seconds)
@@ -314,10 +309,10 @@ void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_
     closesocket(any);
 }
 
-int set_nonblocking(SOCKET socket)
+int set_blocking(SOCKET socket, bool blocks)
 {
-    u_long on = 1;
-    return ioctlsocket(socket, FIONBIO, &on) == 0 ? 0 : WSAGetLastError();
+    u_long never_blocks = blocks ? 0 : 1;
+    return ioctlsocket(socket, FIONBIO, &never_blocks) == 0 ? 0 : WSAGetLastError();
 }
 
 void end_connection(SOCKET socket)

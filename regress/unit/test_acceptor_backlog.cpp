@@ -100,8 +100,7 @@ void accepted_in_order(unsigned first, unsigned count)
 // on_accept). Nothing is asked of the kernel but what brings connections, and that there are no more.
 void bursts_in_one_turn(void **)
 {
-    for (unsigned flags :
-         {0u, static_cast<unsigned>(LEV_OPT_CLOSE_ON_EXEC), static_cast<unsigned>(LEV_OPT_LEAVE_SOCKETS_BLOCKING)}) {
+    for (unsigned flags : {0u, static_cast<unsigned>(LEV_OPT_LEAVE_SOCKETS_BLOCKING)}) {
         fake::boot(1);
         open_world(flags);
         uint64_t options = fake::calls(fake::call::plain_option);
@@ -115,6 +114,17 @@ void bursts_in_one_turn(void **)
         assert_int_equal(w.errors, 0);
         close_world();
     }
+}
+
+// What accept() makes could be inherited before it is said that it must not be.
+void none_that_a_child_may_inherit(void **)
+{
+    open_world(LEV_OPT_CLOSE_ON_EXEC);
+    clients(1, 20);
+    turns(10);
+    accepted_in_order(1, 20);
+    assert_int_equal(probes(), 0);
+    close_world();
 }
 
 // While an accept in flight has not ended, nothing can wait, and nobody asks.
@@ -189,7 +199,7 @@ void last_step_refused(void **)
 {
     open_world();
     clients(1, 5);
-    fake::fail_calls(fake::call::set_nonblocking, WSAENOTSOCK, 1, min_accepts);
+    fake::fail_calls(fake::call::set_blocking, WSAENOTSOCK, 1, min_accepts);
     turns(1);
     assert_true(w.accepted == std::vector<uint16_t>({1, 2, 4, 5}));
     assert_int_equal(w.errors, 0);
@@ -215,7 +225,7 @@ void other_errors(void **)
 // accept() could wait for ever on this one.
 void a_listener_that_may_block(void **)
 {
-    fake::fail_calls(fake::call::set_nonblocking, WSAENOTSOCK);
+    fake::fail_calls(fake::call::set_blocking, WSAENOTSOCK);
     open_world();
     clients(1, 50);
     turns(10);
@@ -296,6 +306,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(bursts_in_one_turn, set_up),
+        cmocka_unit_test_setup(none_that_a_child_may_inherit, set_up),
         cmocka_unit_test_setup(no_probe_for_single_ones, set_up),
         cmocka_unit_test_setup(others_get_their_turn, set_up),
         cmocka_unit_test_setup(gone_peers_are_skipped, set_up),

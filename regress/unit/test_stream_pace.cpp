@@ -107,31 +107,72 @@ void a_conversation_costs_no_packets(void **)
     assert_null(fake::complaint_after_free());
 }
 
-// One connection has something to read in every turn, the other's receive is not to wait for the end of that.
-void what_is_always_ready_holds_back_no_receive(void **)
+// A connection that has something to read in every turn, for so many turns.
+void open_greedy(connection *greedy, struct event_base *base, size_t turns)
 {
+    open_connection(greedy, base, BEV_OPT_CLOSE_ON_FREE, on_read);
+    bufferevent_enable(greedy->bev, EV_READ);
+    fake::peer_sends(greedy->socket, "warm up");
+    turn_to_port(base);
+    turn_to_port(base);
+    bufferevent_set_max_single_read(greedy->bev, 1); // all is received at once, one byte of it read at a time
+    fake::peer_sends(greedy->socket, std::string(turns, 'x'));
+    turn_to_port(base);
+}
+
+// Another's receive is not to wait for the end of that, also if its interest changes all the time.
+void beside_greedy(bool writes)
+{
+    fake::boot(1);
     struct event_base *base = make_base(on_iocp);
     connection greedy, patient;
-    for (connection *one : {&greedy, &patient})
-        open_connection(one, base, BEV_OPT_CLOSE_ON_FREE, on_read);
-    std::string plenty(2 * max_turns_without_look + 100, 'x');
-    bufferevent_enable(greedy.bev, EV_READ);
-    fake::peer_sends(greedy.socket, "warm up");
-    turn_to_port(base);
-    turn_to_port(base);
-    bufferevent_set_max_single_read(greedy.bev, 1); // all is received at once, one byte of it read at a time
-    fake::peer_sends(greedy.socket, plenty);
-    turn_to_port(base);
-    bufferevent_enable(patient.bev, EV_READ);
+    open_greedy(&greedy, base, 2 * max_turns_without_look + 100);
+    open_connection(&patient, base, BEV_OPT_CLOSE_ON_FREE, on_read);
+    bufferevent_enable(patient.bev, EV_READ | EV_WRITE);
     fake::peer_sends(patient.socket, "at last");
     unsigned turns = 0;
     for (; patient.read.empty(); ++turns) {
         assert_true(turns <= 2 * (max_turns_without_look + 1));
+        if (writes)
+            bufferevent_write(patient.bev, "x", 1);
         event_base_loop(base, EVLOOP_ONCE);
     }
-    assert_true(greedy.read.size() < plenty.size());
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(fake::sent(patient.socket).size() >= turns - 1, writes);
     free_connection(&greedy);
     free_connection(&patient);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void what_is_always_ready_holds_back_no_receive(void **)
+{
+    beside_greedy(false);
+    beside_greedy(true);
+}
+
+// Nor plain events, which are looked at whenever the port is.
+void what_is_always_ready_holds_back_no_plain_event(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    connection greedy;
+    open_greedy(&greedy, base, 20 * max_turns_without_look);
+    counted *plain[2];
+    for (counted *&one : plain) {
+        SOCKET socket = fake::open_socket(fake::kind::stream, sys::afd_receive);
+        one = count_events(base, static_cast<evutil_socket_t>(socket), EV_READ | EV_PERSIST);
+        event_add(one->registered, nullptr);
+    }
+    for (int round = 0; round < 10; ++round) {
+        int before = plain[1]->count;
+        for (unsigned turns = 0; plain[1]->count == before; ++turns) {
+            assert_true(turns <= (round == 0 ? 2 : 1) * (max_turns_without_look + 1));
+            event_base_loop(base, EVLOOP_ONCE);
+        }
+    }
+    for (counted *one : plain)
+        free_counted(one);
+    free_connection(&greedy);
     event_base_free(base);
     assert_null(fake::complaint_after_free());
 }
@@ -151,6 +192,7 @@ int main()
         cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up),
         cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up),
+        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_plain_event, set_up),
     };
     return cmocka_run_group_tests_name("stream_pace", tests, nullptr, nullptr);
 }

@@ -278,7 +278,7 @@ int finish_accept(SOCKET listener, SOCKET socket)
 }
 
 // Accepts in flight come first: with one that waits, the backlog is empty.
-int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr *address, int *length)
+int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length)
 {
     *accepted = INVALID_SOCKET;
     int error = check_start(call::accept_now, listener);
@@ -293,7 +293,8 @@ int accept_now(SOCKET listener, bool inherit, SOCKET *accepted, struct sockaddr 
     if (error != 0)
         return error;
     socket_object *taken = find_socket(*accepted);
-    taken->inherited = inherit;
+    taken->inherited = true;
+    taken->never_blocks = never_blocks(listener);
     struct sockaddr_in peer = loopback(taken->peer_port);
     if (*length < static_cast<int>(sizeof(peer)))
         complain("accept() has too little room for the address");

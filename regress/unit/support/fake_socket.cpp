@@ -129,12 +129,12 @@ int socket_like(const socket_kind &, bool inherit, SOCKET *socket)
     return 0;
 }
 
-int set_nonblocking(SOCKET socket)
+int set_blocking(SOCKET socket, bool blocks)
 {
-    int error = enter(call::set_nonblocking);
+    int error = enter(call::set_blocking);
     socket_object *found = find_socket(socket);
     if (error == 0 && found != nullptr)
-        found->never_blocks = true;
+        found->never_blocks = !blocks;
     return error;
 }
 

@@ -43,7 +43,7 @@ enum class call {
     finish_accept,
     accept_now,
     socket_like,
-    set_nonblocking,
+    set_blocking,
     plain_accept, // here and below: libevent's own calls, where a socket is not on the port
     plain_connect,
     plain_receive,
