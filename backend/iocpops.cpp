@@ -178,10 +178,11 @@ int take_turn(backend *self, struct timeval *tv)
     int result = 0;
     if (!any_ready && !at_once && look_first(self, &result))
         return result;
-    if (!any_ready || at_once || look_is_due) {
-        // What waits while others are ready all the time is not held back any longer.
-        receives which = any_ready ? receives::left_waiting : receives::at_pace;
-        bool found = submit_receives(self, at_once ? receives::all : which);
+    // What waits while others are ready all the time is not held back for ever.
+    bool held_back = pace_receives_held_back(&self->pace) && look_is_due;
+    if (!any_ready || at_once || held_back) {
+        receives which = held_back ? receives::held_back : receives::at_pace;
+        bool found = submit_receives(self, at_once ? receives::at_once : which);
         look_is_due =
             look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self)));
         any_ready = any_ready || found;

@@ -32,7 +32,6 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->place = source_place::nowhere;
     self->in_use = false;
     self->waits = false;
-    self->waits_since = 0;
 }
 
 source_place source_starts_soon(const source *)
@@ -57,17 +56,15 @@ void source_queue_in(source *self, source_place place)
     source_unqueue(self);
     source_list *list = list_at(self, place);
     self->place = place;
-    self->previous_queued = list->last;
-    if (list->last != nullptr)
-        list->last->next_queued = self;
-    else
-        list->first = self;
-    list->last = self;
-    // What is queued anew, because it is ready in between or its interest changes, has waited all the same.
-    if (place != source_place::changed && !self->waits) {
-        self->waits = true;
-        self->waits_since = self->owner->pace.looks;
-    }
+    // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
+    bool at_front = place != source_place::changed && self->waits;
+    source *previous = at_front ? nullptr : list->last;
+    source *next = at_front ? list->first : nullptr;
+    self->previous_queued = previous;
+    self->next_queued = next;
+    (previous != nullptr ? previous->next_queued : list->first) = self;
+    (next != nullptr ? next->previous_queued : list->last) = self;
+    self->waits = self->waits || place != source_place::changed;
 }
 
 void source_unqueue(source *self)

@@ -53,9 +53,8 @@ struct source {
     source *previous_queued;
     short wanted;
     source_place place;
-    bool in_use;          // its readiness is what the descriptor's events go by
-    bool waits;           // to be started, since:
-    unsigned waits_since; // so many looks at the port
+    bool in_use; // its readiness is what the descriptor's events go by
+    bool waits;  // has been queued to be started, and not been started since
 };
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);

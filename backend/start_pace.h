@@ -15,8 +15,8 @@ namespace iocp {
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
-// there waits no longer than that, nor longer than the time below; what is queued to be started, at most twice that. After
-// a look that brought nothing, the next comes later.
+// there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes later. If
+// no receives have been started meanwhile, for the least of these turns, they are.
 constexpr unsigned min_turns_without_look = 8;
 constexpr unsigned max_turns_without_look = 64;
 constexpr int64_t max_time_without_look_us = 10 * 1000;
@@ -43,9 +43,9 @@ struct start_pace {
     unsigned turns;    // since the last look
     unsigned patience; // turns until the next look
     int64_t looked_us; // when the last look was
-    unsigned looks;    // how many there have been; wraps around
     unsigned looks_to_leave_out;
-    unsigned looks_in_row; // that brought packets, since receives were started
+    unsigned turns_without_receives; // since receives were started
+    unsigned looks_in_row;           // the same, of those that brought packets
     unsigned looks_together_left_out;
     unsigned looks_together_to_leave_out;
 };
@@ -86,10 +86,21 @@ inline bool pace_look_is_due(start_pace *pace, bool impatient, int64_t now_us)
 inline void pace_looked(start_pace *pace, bool brought_packets, int64_t now_us)
 {
     pace->looked_us = now_us;
-    ++pace->looks;
     unsigned longer = pace->patience * 2 < max_turns_without_look ? pace->patience * 2 : max_turns_without_look;
     pace->turns = 0;
     pace->patience = brought_packets || pace->patience == 0 ? min_turns_without_look : longer;
+}
+
+// Asked once a turn: have receives not been started for long, since something else was ready each time?
+inline bool pace_receives_held_back(start_pace *pace)
+{
+    return ++pace->turns_without_receives > min_turns_without_look;
+}
+
+inline void pace_started_receives(start_pace *pace)
+{
+    pace->turns_without_receives = 0;
+    pace->looks_in_row = 0;
 }
 
 // Asked before receives are started while others are in flight.

@@ -71,25 +71,6 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
     return found > 0;
 }
 
-// Those that have waited since before the last look at the port, while others were ready all the time. The rest is young:
-// its data may be what the next callbacks send.
-bool start_left_waiting(backend *self, source_list *list)
-{
-    bool any_ready = false;
-    const source *last = list->last;
-    while (list->first != nullptr) {
-        source_place place = list->first->place;
-        source *next = take_first(list);
-        if (next->waits_since == self->pace.looks)
-            source_queue_in(next, place);
-        else
-            any_ready = source_start(next) || any_ready;
-        if (next == last)
-            break;
-    }
-    return any_ready;
-}
-
 } // namespace
 
 bool submit_ready(backend *self)
@@ -100,18 +81,12 @@ bool submit_ready(backend *self)
 
 bool submit_receives(backend *self, receives which)
 {
-    self->pace.looks_in_row = 0;
-    if (which == receives::all) {
-        bool any_ready = start_all(&self->receiving);
-        return start_all(&self->polling) || any_ready;
-    }
-    bool left_waiting = which == receives::left_waiting;
-    bool found = left_waiting ? start_left_waiting(self, &self->receiving)
-                              : start_at_pace(self, &self->receiving, &self->pace.receives);
-    if (look_together(self))
+    pace_started_receives(&self->pace);
+    bool all = which != receives::at_pace;
+    bool found = all ? start_all(&self->receiving) : start_at_pace(self, &self->receiving, &self->pace.receives);
+    if (which != receives::at_once && look_together(self))
         return true;
-    bool polled = left_waiting ? start_left_waiting(self, &self->polling)
-                               : start_at_pace(self, &self->polling, &self->pace.polls);
+    bool polled = all ? start_all(&self->polling) : start_at_pace(self, &self->polling, &self->pace.polls);
     return polled || found;
 }
 
