@@ -115,6 +115,20 @@ int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferev
     return bufferevent_ops_socket.ctrl(bev, op, data);
 }
 
+// While the loop's thread was about to call a bufferevent back for one descriptor, another thread may have given it
+// another one. The first one's bytes are not for it any more.
+bool has_left(const struct evbuffer *buffer, evutil_socket_t fd)
+{
+    const struct bufferevent *bev = buffer->parent;
+    return bev != nullptr && backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
+}
+
+int would_block()
+{
+    WSASetLastError(WSAEWOULDBLOCK);
+    return -1;
+}
+
 } // namespace
 
 extern "C" {
@@ -144,12 +158,16 @@ struct bufferevent *iocp_http_bufferevent_socket_new(struct event_base *base, ev
 
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
+    if (has_left(input, fd))
+        return would_block();
     stream *own = stream_in_use(fd);
     return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);
 }
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
 {
+    if (has_left(output, fd))
+        return would_block();
     stream *own = stream_in_use(fd);
     return own != nullptr ? stream_write(own, output, at_most) : evbuffer_write_atmost(output, fd, at_most);
 }

@@ -5,7 +5,7 @@ namespace parity {
 
 namespace {
 
-constexpr int handovers = 50;
+constexpr int handovers = 200;
 constexpr size_t first_length = 100, second_length = 300;
 
 struct handover {
