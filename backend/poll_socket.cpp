@@ -72,12 +72,6 @@ short ready_after(poll_socket *self, const afd_poll *poll)
     return ready_from(poll->info.events);
 }
 
-bool is_shortage(int error)
-{
-    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
-           error == ERROR_NO_SYSTEM_RESOURCES;
-}
-
 void poll_ended(completion *operation, int error, DWORD)
 {
     afd_poll *poll = from_completion(operation);
@@ -85,7 +79,7 @@ void poll_ended(completion *operation, int error, DWORD)
     short ready;
     if (error == 0)
         ready = ready_after(self, poll);
-    else if (error == WSA_OPERATION_ABORTED || is_shortage(error))
+    else if (error == WSA_OPERATION_ABORTED || sys::is_shortage(error))
         ready = 0; // cancelled, not by us: the thread that started it has ended. The next submit starts it again.
     else
         ready = give_up(self);
@@ -151,7 +145,7 @@ bool find_base_socket(poll_socket *self)
 
 short submit_failed(poll_socket *self, int error)
 {
-    if (is_shortage(error)) {
+    if (sys::is_shortage(error)) {
         self->face.owner->retry_soon = true;
         source_queue(&self->face);
         return 0;
@@ -176,7 +170,7 @@ short submit_side(poll_socket *self, poll_side side)
         self->polls[side] = poll;
     }
     sys::start_result result = start_poll(self, poll, mask);
-    if (result.how == sys::started::failed && !is_shortage(result.error) && find_base_socket(self))
+    if (result.how == sys::started::failed && !sys::is_shortage(result.error) && find_base_socket(self))
         result = start_poll(self, poll, mask);
     if (result.how == sys::started::failed)
         return submit_failed(self, result.error);

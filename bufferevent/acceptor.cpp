@@ -69,12 +69,6 @@ void accept_freed(completion *operation, int, DWORD)
     destroy(reinterpret_cast<accept_operation *>(operation));
 }
 
-bool is_shortage(int error)
-{
-    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NO_SYSTEM_RESOURCES ||
-           error == ERROR_NOT_ENOUGH_MEMORY;
-}
-
 // Said once a pause, however many accepts end by it.
 void note_shortage(acceptor *self, int error)
 {
@@ -99,7 +93,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     remove_pending(self, accepting);
     accepting->length = bytes;
     // A peer that has gone came all the same: the depth follows those as well.
-    if (!is_shortage(error) && error != WSA_OPERATION_ABORTED) {
+    if (!sys::is_shortage(error) && error != WSA_OPERATION_ABORTED) {
         ++self->done_in_turn;
         backlog_accept_ended(self);
     }
@@ -107,7 +101,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
         push_done(self, accepting);
     } else {
         destroy(accepting);
-        if (is_shortage(error))
+        if (sys::is_shortage(error))
             note_shortage(self, error);
     }
     source_ready(&self->face, acceptor_ready(&self->face));
@@ -136,7 +130,7 @@ int start_one(acceptor *self)
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));
     accepting->length = result.bytes;
-    if (result.how != sys::started::pending && !is_shortage(result.error))
+    if (result.how != sys::started::pending && !sys::is_shortage(result.error))
         ++self->done_in_turn;
     if (result.how == sys::started::pending) {
         push_pending(self, accepting);
@@ -185,7 +179,7 @@ void fill(acceptor *self)
         int error = start_one(self);
         if (error == 0)
             continue;
-        if (is_shortage(error)) {
+        if (sys::is_shortage(error)) {
             note_shortage(self, error);
             backlog_accept_ended(self); // accept() may be spared what AcceptEx is short of
             return;
@@ -282,7 +276,7 @@ SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *leng
     int error = backlog_take(self, flags, &taken, &peer, &peer_length);
     if (error == 0)
         give_address(reinterpret_cast<struct sockaddr *>(&peer), peer_length, address, length);
-    else if (is_shortage(error))
+    else if (sys::is_shortage(error))
         note_shortage(self, error);
     return error == 0 ? taken : INVALID_SOCKET;
 }

@@ -158,12 +158,6 @@ void watch_ended(completion *operation, int error, DWORD)
     source_ready(&self->face, 0); // the next submit fills up and watches again
 }
 
-bool is_shortage(int error)
-{
-    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
-           error == ERROR_NO_SYSTEM_RESOURCES;
-}
-
 int new_watch(acceptor *self, backlog_watch **created)
 {
     auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
@@ -203,7 +197,7 @@ bool start_watch(acceptor *self)
     }
     if (result.how == sys::started::done)
         take_outcome(self, watch->info);
-    else if (!is_shortage(result.error))
+    else if (!sys::is_shortage(result.error))
         go_blind(self);
     if (watch != nullptr)
         free_watch(watch);

@@ -46,6 +46,13 @@ struct afd_poll_info {
     nt_status status;
 };
 
+// Memory or handles that the kernel may have again later, and so no fault of the socket.
+inline bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
+           error == ERROR_NO_SYSTEM_RESOURCES;
+}
+
 // Starts Winsock (a program may make its base before it calls WSAStartup) and finds the NT calls. Counted: each
 // successful startup is paired with one cleanup.
 int startup();
