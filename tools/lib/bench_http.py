@@ -52,7 +52,7 @@ def time_row(row, peer, pace, result):
         server.check_answer()
         # Each run of wrk makes its connections anew, with TLS by a handshake each: that takes time.
         seconds = 3 if row.work == "https" else 1
-        for _ in range(pace.repeat):
+        for _ in range(pace.wrk_repeat):
             _, rate = traffic.wrk_until(server, server.url + "/", row.connections, seconds, 1)
             result.times.append(1e6 / rate)
         server.check_answer()

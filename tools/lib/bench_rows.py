@@ -64,7 +64,7 @@ ROWS = [
     pingpong(1, 1),
     pingpong(100, 100, count_units=1000),
     pingpong(1000, 1000, count_units=2000, quick=False),
-    pingpong(100, 10),
+    pingpong(100, 10, quick=False),
     pingpong(200, 10),
     pingpong(1000, 10, quick=False),
     pingpong(4000, 10, count_units=100, quick=False),

@@ -21,14 +21,15 @@ class Pace:
     passes: int  # over all rows, the peers in another order each time
     repeat: int  # timed phases in a run
     target_ms: int
+    wrk_repeat: int  # runs of wrk, which takes seconds each
     divisor: int = 1  # of counted units and idle connections
     hold_ms: int = 1500  # how long a program stands still for its memory to be seen
     smoke: bool = False  # right results are all that matters
 
 
-FULL = Pace(passes=3, repeat=3, target_ms=150)
-QUICK = Pace(passes=1, repeat=3, target_ms=60)
-SMOKE = Pace(passes=1, repeat=1, target_ms=1, divisor=20, hold_ms=500, smoke=True)
+FULL = Pace(passes=3, repeat=3, target_ms=150, wrk_repeat=3)
+QUICK = Pace(passes=1, repeat=3, target_ms=50, wrk_repeat=1, hold_ms=700)
+SMOKE = Pace(passes=1, repeat=1, target_ms=1, wrk_repeat=1, divisor=20, hold_ms=500, smoke=True)
 
 
 class Result:
