@@ -293,30 +293,23 @@ void depth_follows_the_rate(void **)
     close_world();
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(bursts_in_one_turn, set_up),
-        cmocka_unit_test_setup(none_that_a_child_may_inherit, set_up),
-        cmocka_unit_test_setup(no_probe_for_single_ones, set_up),
-        cmocka_unit_test_setup(others_get_their_turn, set_up),
-        cmocka_unit_test_setup(gone_peers_are_skipped, set_up),
-        cmocka_unit_test_setup(gone_peers_hide_nobody, set_up),
-        cmocka_unit_test_setup(last_step_refused, set_up),
-        cmocka_unit_test_setup(other_errors, set_up),
-        cmocka_unit_test_setup(a_listener_that_may_block, set_up),
-        cmocka_unit_test_setup(first_data_come_by_accepts_alone, set_up),
-        cmocka_unit_test_setup(disabled_in_a_burst, set_up),
-        cmocka_unit_test_setup(depth_follows_the_rate, set_up),
+        cmocka_unit_test_setup(bursts_in_one_turn, set_up_kernel),
+        cmocka_unit_test_setup(none_that_a_child_may_inherit, set_up_kernel),
+        cmocka_unit_test_setup(no_probe_for_single_ones, set_up_kernel),
+        cmocka_unit_test_setup(others_get_their_turn, set_up_kernel),
+        cmocka_unit_test_setup(gone_peers_are_skipped, set_up_kernel),
+        cmocka_unit_test_setup(gone_peers_hide_nobody, set_up_kernel),
+        cmocka_unit_test_setup(last_step_refused, set_up_kernel),
+        cmocka_unit_test_setup(other_errors, set_up_kernel),
+        cmocka_unit_test_setup(a_listener_that_may_block, set_up_kernel),
+        cmocka_unit_test_setup(first_data_come_by_accepts_alone, set_up_kernel),
+        cmocka_unit_test_setup(disabled_in_a_burst, set_up_kernel),
+        cmocka_unit_test_setup(depth_follows_the_rate, set_up_kernel),
     };
     return cmocka_run_group_tests_name("acceptor backlog", tests, nullptr, nullptr);
 }

@@ -248,24 +248,17 @@ void storm_of_resets(void **)
     close_world();
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(freed_in_every_state, set_up),
-        cmocka_unit_test_setup(freed_or_disabled_when_told, set_up),
-        cmocka_unit_test_setup(dead_peers_are_nobodys_concern, set_up),
-        cmocka_unit_test_setup(dead_at_the_last_step, set_up),
-        cmocka_unit_test_setup(resets_at_once, set_up),
-        cmocka_unit_test_setup(storm_of_resets, set_up),
+        cmocka_unit_test_setup(freed_in_every_state, set_up_kernel),
+        cmocka_unit_test_setup(freed_or_disabled_when_told, set_up_kernel),
+        cmocka_unit_test_setup(dead_peers_are_nobodys_concern, set_up_kernel),
+        cmocka_unit_test_setup(dead_at_the_last_step, set_up_kernel),
+        cmocka_unit_test_setup(resets_at_once, set_up_kernel),
+        cmocka_unit_test_setup(storm_of_resets, set_up_kernel),
     };
     return cmocka_run_group_tests_name("acceptor states", tests, nullptr, nullptr);
 }

@@ -10,13 +10,6 @@ using namespace iocp;
 
 namespace {
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 int tear_down(void **)
 {
     const char *complaint = fake::complaint_after_free();
@@ -222,15 +215,15 @@ void other_bases_go_on(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(never_used, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_every_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(at_random, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(with_packets_that_nobody_takes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(with_timers_and_active_events, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(finalizers_run, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(drain_that_does_not_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(drain_that_takes_long, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(other_bases_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(never_used, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(in_every_state, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(at_random, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(with_packets_that_nobody_takes, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(with_timers_and_active_events, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(finalizers_run, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(drain_that_does_not_end, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(drain_that_takes_long, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(other_bases_go_on, set_up_kernel, tear_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

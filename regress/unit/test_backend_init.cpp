@@ -11,13 +11,6 @@ using namespace iocp;
 
 namespace {
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 int tear_down(void **)
 {
     for (const char *name : {"EVENT_IOCP=", "EVENT_NOIOCP=", "EVENT_NOWIN32=", "EVENT_PRECISE_TIMER="})
@@ -223,18 +216,18 @@ void several_bases(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(flag_asks_for_the_port, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_the_flag_nothing_is_touched, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(environment_asks_for_the_port, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(avoided_by_the_program, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(avoided_by_the_environment, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(required_features, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refused_with_the_flag, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refused_otherwise, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refused_base_works, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(memory_runs_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(precise_timer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(several_bases, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(flag_asks_for_the_port, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(without_the_flag_nothing_is_touched, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(environment_asks_for_the_port, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(avoided_by_the_program, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(avoided_by_the_environment, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(required_features, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(refused_with_the_flag, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(refused_otherwise, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(refused_base_works, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(memory_runs_out, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(precise_timer, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(several_bases, set_up_kernel, tear_down),
     };
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data); // bases on select are on the real Winsock

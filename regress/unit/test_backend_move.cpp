@@ -10,13 +10,6 @@ using namespace iocp;
 
 namespace {
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 int tear_down(void **)
 {
     become_thread(loop_thread);
@@ -242,15 +235,15 @@ void port_without_a_base_or_threads(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reinit_in_every_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(moves_with_its_events, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(port_that_is_never_taken, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_while_the_loop_runs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_when_ruled_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_changes_without_memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(moves_with_a_bad_socket, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(port_without_a_base, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(port_without_a_base_or_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reinit_in_every_state, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(moves_with_its_events, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(port_that_is_never_taken, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(not_while_the_loop_runs, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(not_when_ruled_out, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_changes_without_memory, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(moves_with_a_bad_socket, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(port_without_a_base, set_up_kernel, tear_down),
+        cmocka_unit_test_setup_teardown(port_without_a_base_or_threads, set_up_kernel, tear_down),
     };
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data); // bases on select are on the real Winsock

@@ -246,23 +246,16 @@ void listeners_without_the_function(void **)
         }
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(bufferevents, set_up),
-        cmocka_unit_test_setup(connects, set_up),
-        cmocka_unit_test_setup(connects_without_the_function, set_up),
-        cmocka_unit_test_setup(listeners, set_up),
-        cmocka_unit_test_setup(listeners_without_the_function, set_up),
+        cmocka_unit_test_setup(bufferevents, set_up_kernel),
+        cmocka_unit_test_setup(connects, set_up_kernel),
+        cmocka_unit_test_setup(connects_without_the_function, set_up_kernel),
+        cmocka_unit_test_setup(listeners, set_up_kernel),
+        cmocka_unit_test_setup(listeners_without_the_function, set_up_kernel),
     };
     return cmocka_run_group_tests_name("fallback", tests, nullptr, nullptr);
 }

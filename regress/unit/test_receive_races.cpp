@@ -134,20 +134,13 @@ void buffer_is_called_back(void **)
     finish();
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(descriptor_is_handed_over, set_up),
-        cmocka_unit_test_setup(buffer_is_called_back, set_up),
+        cmocka_unit_test_setup(descriptor_is_handed_over, set_up_kernel),
+        cmocka_unit_test_setup(buffer_is_called_back, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
 }

@@ -224,22 +224,15 @@ void conversations(void **)
                 conversation_goes_short(which, warm);
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(accepts, set_up),
-        cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up),
-        cmocka_unit_test_setup(accepts_that_end_short, set_up),
-        cmocka_unit_test_setup(conversations, set_up),
+        cmocka_unit_test_setup(accepts, set_up_kernel),
+        cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up_kernel),
+        cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),
+        cmocka_unit_test_setup(conversations, set_up_kernel),
     };
     return cmocka_run_group_tests_name("shortage", tests, nullptr, nullptr);
 }

@@ -295,21 +295,14 @@ void resets(void **)
     }
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up),
-        cmocka_unit_test_setup(another_socket_while_bytes_are_in_flight, set_up),
-        cmocka_unit_test_setup(resets, set_up),
+        cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up_kernel),
+        cmocka_unit_test_setup(another_socket_while_bytes_are_in_flight, set_up_kernel),
+        cmocka_unit_test_setup(resets, set_up_kernel),
     };
     return cmocka_run_group_tests_name("stream", tests, nullptr, nullptr);
 }

@@ -206,23 +206,16 @@ void what_is_always_ready_holds_back_no_plain_event(void **)
     assert_null(fake::complaint_after_free());
 }
 
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    return 0;
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up),
-        cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up),
-        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up),
-        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_plain_event, set_up),
-        cmocka_unit_test_setup(a_place_in_the_queue_is_kept, set_up),
+        cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up_kernel),
+        cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up_kernel),
+        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up_kernel),
+        cmocka_unit_test_setup(what_is_always_ready_holds_back_no_plain_event, set_up_kernel),
+        cmocka_unit_test_setup(a_place_in_the_queue_is_kept, set_up_kernel),
     };
     return cmocka_run_group_tests_name("stream_pace", tests, nullptr, nullptr);
 }

@@ -76,6 +76,13 @@ void forget_warnings()
     caught.clear();
 }
 
+int set_up_kernel(void **)
+{
+    fake::boot(1);
+    catch_log();
+    return 0;
+}
+
 void use_fake_threads()
 {
     evthread_set_id_callback(thread_id);

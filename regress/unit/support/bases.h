@@ -33,6 +33,9 @@ void catch_log();
 const std::vector<std::string> &warnings();
 void forget_warnings();
 
+// A test's set-up: a kernel in which nothing has happened, and libevent's log caught.
+int set_up_kernel(void **);
+
 // What the calling thread is to libevent: the loop's own until set to another.
 void use_fake_threads();
 void become_thread(unsigned long id);
