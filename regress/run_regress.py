@@ -6,6 +6,9 @@ Columns: stock (libevent's own build, on select), ours (our libraries, nothing s
 since a test makes a base that ignores it). A test that does worse in ours or
 iocp than in stock is a regression, and makes the exit status 1. Where the column stock is not run,
 every failure that expected.txt does not list is one.
+
+One more column, stock-iocp, is run only when asked for: libevent's build with its own IOCP in every
+base. How it fares is told and judged by nobody.
 """
 import argparse
 import concurrent.futures
@@ -22,6 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {"stock": ("stock", {}), "ours": ("iocp", {}), "iocp": ("every", {})}
+FOR_COMPARISON = {"stock-iocp": ("stock-every", {})}
 # From best to worst. A crash and a hang are worse than a failed check.
 OUTCOMES = ["pass", "skip", "fail", "crash", "hang"]
 TIMEOUT = 60
@@ -89,9 +93,9 @@ def parse_arguments():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
     arguments = parser.parse_args()
     arguments.columns = arguments.columns.split(",")
-    unknown = [name for name in arguments.columns if name not in COLUMNS]
+    unknown = [name for name in arguments.columns if name not in {**COLUMNS, **FOR_COMPARISON}]
     if unknown:
-        parser.error(f"no column {unknown[0]}: there are {', '.join(COLUMNS)}")
+        parser.error(f"no column {unknown[0]}: there are {', '.join([*COLUMNS, *FOR_COMPARISON])}")
     return arguments
 
 
@@ -144,7 +148,7 @@ def outcome_of(status, output):
 
 
 def run_once(arguments, column, name, timeout):
-    kind, extra = COLUMNS[column]
+    kind, extra = {**COLUMNS, **FOR_COMPARISON}[column]
     started = time.monotonic()
     # The process is the fork: no second one, and our time limit instead of tinytest's thread.
     for _ in range(STARTS):
@@ -199,9 +203,13 @@ def allowed_outcome(table, expected, name):
     return expected.get(name, ("skip",))[0]
 
 
+def judged(table):
+    return {column: results for column, results in table.items() if column not in FOR_COMPARISON}
+
+
 def find_regressions(table, expected):
     found = []
-    for column, results in table.items():
+    for column, results in judged(table).items():
         for name, result in results.items():
             if column == "stock":
                 # Stock itself is checked too: a broken machine must not excuse our failures.
@@ -214,10 +222,10 @@ def find_regressions(table, expected):
 
 
 def print_table(table, seconds):
-    print(f"\n{'column':8}" + "".join(f"{outcome:>7}" for outcome in OUTCOMES) + f"{'seconds':>10}")
+    print(f"\n{'column':10}" + "".join(f"{outcome:>7}" for outcome in OUTCOMES) + f"{'seconds':>10}")
     for column, results in table.items():
         counts = [sum(r.outcome == outcome for r in results.values()) for outcome in OUTCOMES]
-        print(f"{column:8}" + "".join(f"{count:7}" for count in counts) + f"{seconds[column]:10.0f}")
+        print(f"{column:10}" + "".join(f"{count:7}" for count in counts) + f"{seconds[column]:10.0f}")
 
 
 def excerpt(output):
@@ -241,7 +249,8 @@ def print_details(table, expected, regressions):
             if result.retried:
                 print(f"note: {column}: {name} passed only when tried again")
             elif result.outcome not in ("pass", "skip") and (column, name) not in regressed:
-                reason = expected.get(name, ("", "so does stock"))[1]
+                told = "for comparison" if column in FOR_COMPARISON else "so does stock"
+                reason = expected.get(name, ("", told))[1]
                 print(f"note: {column}: {name}: {result.outcome} ({reason})")
 
 
@@ -256,7 +265,7 @@ def write_json(path, table, seconds):
 
 def closing_line(table, regressions):
     regressed = {(column, name) for column, name, _, _ in regressions}
-    outcomes = [result.outcome for column, results in table.items()
+    outcomes = [result.outcome for column, results in judged(table).items()
                 for name, result in results.items() if (column, name) not in regressed]
     passed, skipped = outcomes.count("pass"), outcomes.count("skip")
     known = len(outcomes) - passed - skipped
@@ -275,8 +284,7 @@ def selected(names, arguments):
 def main():
     arguments = parse_arguments()
     expected = read_expected()
-    names = selected(list_tests(regress_program(arguments.build, COLUMNS[arguments.columns[0]][0])),
-                     arguments)
+    names = selected(list_tests(regress_program(arguments.build, COLUMNS["stock"][0])), arguments)
     if not names:
         sys.exit("run_regress: no test matches")
     table, seconds = {}, {}

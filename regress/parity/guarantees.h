@@ -36,6 +36,7 @@ extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];
 extern const guarantee tls_limit_guarantees[];
 extern const guarantee tls_ending_guarantees[];
+extern const guarantee tls_412_guarantees[];
 
 // Tells which condition does not hold, and ends the test.
 #define REQUIRE(condition)                                                                                             \

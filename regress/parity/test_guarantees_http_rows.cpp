@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 namespace parity {
 
@@ -16,6 +17,8 @@ constexpr int requests_1081 = 4000;
 constexpr int max_steps = 200000;
 constexpr int max_fragment = 64;
 constexpr int max_body = 15000; // one write of libevent's, so that no part waits for an acknowledgement
+constexpr int rounds_of_two_pieces = 20;
+constexpr int max_yields = 2000;
 
 const char get_anything[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -276,6 +279,103 @@ bool row1081_http_keep_alive_load(struct event_base *base)
     return true;
 }
 
+// One client that sends each request in two pieces, each at a moment of its server's that libevent's IOCP gets wrong.
+struct two_pieces {
+    web one;
+    struct evhttp_connection *connection;
+    struct evhttp_request *held;
+    struct event *second;
+    bool asked; // the first piece of the next request is out
+    bool wrong;
+};
+
+// Lets the threads of libevent's IOCP act within a callback. Without such threads there is nothing to wait for.
+template <class Condition> bool yield_until(Condition condition)
+{
+    for (int i = 0; i < max_yields && !condition(); ++i)
+        SwitchToThread();
+    return condition();
+}
+
+size_t waiting_input(two_pieces *self)
+{
+    return evbuffer_get_length(bufferevent_get_input(evhttp_connection_get_bufferevent(self->connection)));
+}
+
+void send_piece(two_pieces *self, const char *piece)
+{
+    auto length = static_cast<int>(strlen(piece));
+    size_t before = waiting_input(self);
+    self->wrong = self->wrong || send(self->one.client.far_end, piece, length, 0) != length;
+    yield_until([&] { return waiting_input(self) > before; });
+}
+
+// A client that waits for its answer, and then asks for more before the server is told that its write has ended.
+void ask_once_answered(two_pieces *self)
+{
+    bool answered = yield_until([&] {
+        while (peer_receive(&self->one.client, &self->one.got))
+            continue;
+        return self->one.got.find("<answer>") != std::string::npos;
+    });
+    if (!answered || self->asked || self->one.served == rounds_of_two_pieces)
+        return;
+    self->asked = true;
+    self->one.got.clear();
+    send_piece(self, "GET / HTTP/1.1\r\n");
+}
+
+void on_answer_sent(struct evhttp_request *, void *argument)
+{
+    auto *self = static_cast<two_pieces *>(argument);
+    ask_once_answered(self); // it is by now, where the write had only been queued before
+    if (self->asked)
+        event_active(self->second, EV_READ, 1);
+}
+
+void send_second_piece(evutil_socket_t, short, void *argument)
+{
+    send_piece(static_cast<two_pieces *>(argument), "Host: a\r\n\r\n");
+}
+
+void answer_a_turn_later(evutil_socket_t, short, void *argument)
+{
+    auto *self = static_cast<two_pieces *>(argument);
+    struct evbuffer *body = evbuffer_new();
+    evbuffer_add_printf(body, "<answer>");
+    self->asked = false;
+    evhttp_send_reply(self->held, 200, "OK", body);
+    evbuffer_free(body);
+    ask_once_answered(self);
+}
+
+void on_request_in_pieces(struct evhttp_request *request, void *argument)
+{
+    auto *self = static_cast<two_pieces *>(argument);
+    struct timeval at_once = {0, 0};
+    ++self->one.served;
+    self->held = request;
+    self->connection = evhttp_request_get_connection(request);
+    evhttp_request_set_on_complete_cb(request, on_answer_sent, self);
+    event_base_once(self->one.base, -1, EV_TIMEOUT, answer_a_turn_later, self, &at_once);
+}
+
+// As reported: what one callback has read, another one reads again, while the program has the request.
+bool row1081_request_in_two_pieces_while_a_reply_ends(struct event_base *base)
+{
+    two_pieces all = {};
+    REQUIRE(open_web(base, &all.one, on_request_in_pieces));
+    evhttp_set_gencb(all.one.server, on_request_in_pieces, &all);
+    all.second = event_new(base, -1, 0, send_second_piece, &all);
+    REQUIRE(client_sends(&all.one, get_anything));
+    REQUIRE(run_until(base, [&] { return all.wrong || all.one.served == rounds_of_two_pieces; }));
+    REQUIRE(!all.wrong);
+    REQUIRE(client_sees(&all.one, "<answer>", 1)); // the last
+    event_free(all.second);
+    close_web(&all.one);
+    return true;
+}
+
 } // namespace
 
 const guarantee http_row_guarantees[] = {
@@ -284,6 +384,7 @@ const guarantee http_row_guarantees[] = {
     {"row794_abort_is_seen_while_a_request_is_held", row794_abort_is_seen_while_a_request_is_held},
     {"row794_reply_from_a_thread_while_nothing_else_lives", row794_reply_from_a_thread_while_nothing_else_lives},
     {"row1081_http_keep_alive_load", row1081_http_keep_alive_load},
+    {"row1081_request_in_two_pieces_while_a_reply_ends", row1081_request_in_two_pieces_while_a_reply_ends},
     {nullptr, nullptr},
 };
 

@@ -1,4 +1,4 @@
-// OpenSSL bufferevents: bytes, handshakes amid them, and threads. Report 412.
+// OpenSSL bufferevents: bytes, handshakes amid them, and threads. The echoes belong to report 412.
 #include "tls.h"
 
 #include <stdlib.h>

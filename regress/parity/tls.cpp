@@ -51,16 +51,6 @@ void note_outcome(tls_end *peer, int result)
     ERR_clear_error();
 }
 
-struct bufferevent *new_bufferevent(struct event_base *base, evutil_socket_t fd, SSL *ssl, tls_mode mode,
-                                    bufferevent_ssl_state state, int options)
-{
-    if (mode == tls_mode::socket)
-        return bufferevent_openssl_socket_new(base, fd, ssl, state, options);
-    // The one below shares the lock and is freed with the one above.
-    struct bufferevent *below = bufferevent_socket_new(base, fd, options);
-    return below != nullptr ? bufferevent_openssl_filter_new(base, below, ssl, state, options) : nullptr;
-}
-
 } // namespace
 
 SSL_CTX *tls_context()
@@ -79,6 +69,16 @@ SSL *tls_new(int version)
     return made;
 }
 
+struct bufferevent *tls_bufferevent(struct event_base *base, evutil_socket_t fd, SSL *ssl, tls_mode mode,
+                                    bufferevent_ssl_state state, int options)
+{
+    if (mode == tls_mode::socket)
+        return bufferevent_openssl_socket_new(base, fd, ssl, state, options);
+    // The one below shares the lock and is freed with the one above.
+    struct bufferevent *below = bufferevent_socket_new(base, fd, options);
+    return below != nullptr ? bufferevent_openssl_filter_new(base, below, ssl, state, options) : nullptr;
+}
+
 bool tls_open(struct event_base *base, tls_pair *into, tls_mode mode, bufferevent_ssl_state state, int options,
               int version)
 {
@@ -90,7 +90,7 @@ bool tls_open(struct event_base *base, tls_pair *into, tls_mode mode, buffereven
         return false;
     if (state == BUFFEREVENT_SSL_CONNECTING)
         SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
-    one->bev = new_bufferevent(base, static_cast<evutil_socket_t>(one->on.near_end), ssl, mode, state, options);
+    one->bev = tls_bufferevent(base, static_cast<evutil_socket_t>(one->on.near_end), ssl, mode, state, options);
     if (one->bev == nullptr)
         return false;
     one->on.near_closed = (options & BEV_OPT_CLOSE_ON_FREE) != 0;

@@ -32,6 +32,9 @@ SSL_CTX *tls_context();
 // For a bufferevent or a peer; `version` is a TLS1_..._VERSION, or 0 for the highest.
 SSL *tls_new(int version = 0);
 
+// The descriptor may be -1.
+struct bufferevent *tls_bufferevent(struct event_base *base, evutil_socket_t fd, SSL *ssl, tls_mode mode,
+                                    bufferevent_ssl_state state, int options);
 // A bufferevent on a connected socket, the handshake not begun. The pair must outlive it.
 bool tls_open(struct event_base *base, tls_pair *into, tls_mode mode, bufferevent_ssl_state state, int options,
               int version = 0);

@@ -78,6 +78,19 @@ if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
         OUTPUT_NAME regress
         LINKER_LANGUAGE C
         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/every")
+    # For comparison, with libevent's own IOCP in every base. Only GNU's linker and LLVM's can wrap a function.
+    if(MINGW)
+        add_executable(stock-every-regress
+            $<TARGET_OBJECTS:program-regress> "${LIBEVENT_IOCP_DIR}/regress/stock_every_base.c")
+        target_include_directories(stock-every-regress PRIVATE
+            $<TARGET_PROPERTY:program-regress,INCLUDE_DIRECTORIES>)
+        target_link_libraries(stock-every-regress PRIVATE ${PROGRAM_STOCK_LIBRARIES} ${PROGRAM_LIBRARIES}
+            -Wl,--wrap=event_base_new,--wrap=event_base_new_with_config)
+        set_target_properties(stock-every-regress PROPERTIES
+            OUTPUT_NAME regress
+            LINKER_LANGUAGE C
+            RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/stock-every")
+    endif()
 else()
     message(WARNING "${LIBEVENT_SOURCE_DIR}/test has no regress.gen.c: no regress suite. "
         "Run event_rpcgen.py on regress.rpc there.")
