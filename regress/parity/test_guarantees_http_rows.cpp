@@ -17,8 +17,8 @@ constexpr int requests_1081 = 4000;
 constexpr int max_steps = 200000;
 constexpr int max_fragment = 64;
 constexpr int max_body = 15000; // one write of libevent's, so that no part waits for an acknowledgement
-constexpr int rounds_of_two_pieces = 20;
-constexpr int max_yields = 2000;
+constexpr int rounds_of_two_pieces = 10;
+constexpr ULONGLONG patience = 50; // ms
 
 const char get_anything[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -289,10 +289,11 @@ struct two_pieces {
     bool wrong;
 };
 
-// Lets the threads of libevent's IOCP act within a callback. Without such threads there is nothing to wait for.
+// Lets the threads of libevent's IOCP act within a callback. Without such threads it waits in vain.
 template <class Condition> bool yield_until(Condition condition)
 {
-    for (int i = 0; i < max_yields && !condition(); ++i)
+    ULONGLONG end = GetTickCount64() + patience;
+    while (!condition() && GetTickCount64() < end)
         SwitchToThread();
     return condition();
 }
