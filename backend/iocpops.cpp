@@ -151,11 +151,12 @@ int collect(backend *self, int64_t timeout_us)
     return 0;
 }
 
-// Has anything come that should be dealt with before receives are started?
+// Has anything come that should be dealt with before receives are started, or before somebody sends again?
 bool look_first(backend *self, int *result)
 {
     bool any_to_start = self->receiving.first != nullptr || self->polling.first != nullptr;
-    if (!any_to_start || self->on->in_flight_count == 0 || !pace_may_look_first(&self->pace))
+    if ((!any_to_start && !self->pace.sender_is_ahead) || self->on->in_flight_count == 0 ||
+        !pace_may_look_first(&self->pace))
         return false;
     uint64_t before = self->packets;
     *result = collect(self, 0);
@@ -176,12 +177,14 @@ int take_turn(backend *self, struct timeval *tv)
     bool any_ready = submit_ready(self);
     bool look_is_due = any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self));
     int result = 0;
-    if (!any_ready && !at_once && look_first(self, &result))
+    bool receives_first = !any_ready || self->pace.sender_is_ahead;
+    if (receives_first && !at_once && look_first(self, &result))
         return result;
     // What waits while others are ready all the time is not held back for ever.
     bool held_back = pace_receives_held_back(&self->pace) && look_is_due;
-    if (!any_ready || at_once || held_back) {
-        receives which = held_back ? receives::held_back : receives::at_pace;
+    if (receives_first || at_once || held_back) {
+        receives which = any_ready ? receives::before_sends : receives::at_pace;
+        which = held_back ? receives::held_back : which;
         bool found = submit_receives(self, at_once ? receives::at_once : which);
         look_is_due =
             look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self)));

@@ -28,6 +28,7 @@ void source_init(source *self, const source_ops *ops, backend *owner, evutil_soc
     self->owner = owner;
     self->fd = fd;
     self->next_queued = self->previous_queued = nullptr;
+    self->sent_in_round = 0;
     self->wanted = 0;
     self->place = source_place::nowhere;
     self->in_use = false;

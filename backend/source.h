@@ -51,6 +51,7 @@ struct source {
     evutil_socket_t fd;
     source *next_queued;
     source *previous_queued;
+    unsigned sent_in_round; // see start_pace.h; 0: never
     short wanted;
     source_place place;
     bool in_use; // its readiness is what the descriptor's events go by

@@ -4,6 +4,10 @@
 // would have come by itself, had it been started a little later. The same goes for polls. So whatever can be sent is sent
 // first, they are started one after the other, and what they bring is handed on before the next: after one had to wait,
 // slowly, and faster again as long as all of them find something.
+//
+// But nobody sends twice before others have had their chance to receive. A sender that gets ahead of a receiver in the
+// same base stays ahead: from then on each sends and receives as much in a turn, and all that was sent in between is a
+// queue in the kernel that never gets shorter, and whose memory is cold by the time it is read.
 #ifndef LIBEVENT_IOCP_BACKEND_START_PACE_H
 #define LIBEVENT_IOCP_BACKEND_START_PACE_H
 
@@ -46,6 +50,8 @@ struct start_pace {
     unsigned looks_to_leave_out;
     unsigned turns_without_receives; // since receives were started
     unsigned looks_in_row;           // the same, of those that brought packets
+    unsigned rounds;                 // of receives
+    bool sender_is_ahead;            // is about to send once more in this round
     unsigned looks_together_left_out;
     unsigned looks_together_to_leave_out;
 };
@@ -101,6 +107,24 @@ inline void pace_started_receives(start_pace *pace)
 {
     pace->turns_without_receives = 0;
     pace->looks_in_row = 0;
+}
+
+// What a source keeps when it sends.
+inline unsigned pace_round(const start_pace *pace)
+{
+    return pace->rounds + 1;
+}
+
+// A source that sent in this round may send again.
+inline void pace_may_send(start_pace *pace, unsigned sent_in_round)
+{
+    pace->sender_is_ahead = pace->sender_is_ahead || sent_in_round == pace_round(pace);
+}
+
+inline void pace_begin_round(start_pace *pace)
+{
+    ++pace->rounds;
+    pace->sender_is_ahead = false;
 }
 
 // Asked before receives are started while others are in flight.

@@ -24,6 +24,8 @@ bool hand_on_ready(backend *self)
         source_place place = next->ops->waits_in(next);
         if (ready != 0) {
             any_ready = true;
+            if ((ready & EV_WRITE) != 0)
+                pace_may_send(&self->pace, next->sent_in_round);
             source_ready(next, ready);
         }
         if (place != source_place::nowhere)
@@ -81,6 +83,9 @@ bool submit_ready(backend *self)
 
 bool submit_receives(backend *self, receives which)
 {
+    pace_begin_round(&self->pace);
+    if (which == receives::before_sends)
+        return start_at_pace(self, &self->receiving, &self->pace.receives);
     pace_started_receives(&self->pace);
     bool all = which != receives::at_pace;
     bool found = all ? start_all(&self->receiving) : start_at_pace(self, &self->receiving, &self->pace.receives);

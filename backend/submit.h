@@ -9,9 +9,10 @@ namespace iocp {
 // Activates the events of sources that are ready, and starts what those in the list `starting` need. True if any is
 // ready.
 bool submit_ready(backend *self);
-// The same for the lists `receiving` and `polling`: as much as the pace allows, or all of it, since it has been held back
-// for long, or since the loop would see at once what is ready.
-enum class receives { at_pace, held_back, at_once };
+// The same for the lists `receiving` and `polling`: as much as the pace allows; that much of the receives alone, before
+// somebody sends again; or all of it, since it has been held back for long, or since the loop would see at once what is
+// ready.
+enum class receives { at_pace, before_sends, held_back, at_once };
 bool submit_receives(backend *self, receives which);
 
 } // namespace iocp

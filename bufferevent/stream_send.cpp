@@ -157,6 +157,7 @@ int start(stream *self, struct evbuffer *output, size_t at_most, bool locked)
     auto socket = sending->socket = static_cast<SOCKET>(self->face.fd);
     if (!locked)
         EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    self->face.sent_in_round = pace_round(&owner->pace);
     OVERLAPPED *overlapped = completion_begin(owner->on, &sending->operation, reinterpret_cast<HANDLE>(socket));
     sys::start_result result =
         completion_settle_start(owner->on, &sending->operation,

@@ -180,12 +180,49 @@ void a_place_in_the_queue_is_kept(void **)
     assert_null(fake::complaint_after_free());
 }
 
-// Nor plain events, which are looked at whenever the port is.
-void what_is_always_ready_holds_back_no_plain_event(void **)
+// Sends in every turn, a byte at a time.
+void open_sender(connection *sender, struct event_base *base, size_t turns)
 {
+    open_connection(sender, base, BEV_OPT_CLOSE_ON_FREE, nullptr);
+    bufferevent_set_max_single_write(sender->bev, 1);
+    bufferevent_enable(sender->bev, EV_WRITE);
+    std::string all(turns, 'x');
+    bufferevent_write(sender->bev, all.data(), all.size());
+}
+
+// Who sends to another of the same base does not get ahead of it: what is on its way between them stays little.
+void a_sender_lets_others_receive_between_two_sends(void **)
+{
+    constexpr size_t turns = 200, ahead = 2;
+    struct event_base *base = make_base(on_iocp);
+    connection sender, receiver;
+    open_connection(&receiver, base, BEV_OPT_CLOSE_ON_FREE, on_read);
+    bufferevent_enable(receiver.bev, EV_READ);
+    fake::peer_sends(receiver.socket, "warm up");
+    turn_to_port(base);
+    turn_to_port(base);
+    receiver.read.clear();
+    open_sender(&sender, base, turns);
+    for (size_t passed_on = 0; passed_on < turns;) {
+        event_base_loop(base, EVLOOP_ONCE);
+        size_t sent = fake::sent(sender.socket).size();
+        fake::peer_sends(receiver.socket, std::string(sent - passed_on, 'x'));
+        passed_on = sent;
+        assert_in_range(receiver.read.size() + ahead, sent, turns + ahead);
+    }
+    free_connection(&sender);
+    free_connection(&receiver);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+// Nor plain events, which are looked at whenever the port is.
+void beside_plain_events(void (*open)(connection *busy, struct event_base *base, size_t turns))
+{
+    fake::boot(1);
     struct event_base *base = make_base(on_iocp);
     connection greedy;
-    open_greedy(&greedy, base, 20 * max_turns_without_look);
+    open(&greedy, base, 20 * max_turns_without_look);
     counted *plain[2];
     for (counted *&one : plain) {
         SOCKET socket = fake::open_socket(fake::kind::stream, sys::afd_receive);
@@ -206,6 +243,12 @@ void what_is_always_ready_holds_back_no_plain_event(void **)
     assert_null(fake::complaint_after_free());
 }
 
+void what_is_always_ready_holds_back_no_plain_event(void **)
+{
+    beside_plain_events(open_greedy);
+    beside_plain_events(open_sender);
+}
+
 } // namespace
 
 int main()
@@ -214,6 +257,7 @@ int main()
         cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up_kernel),
         cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up_kernel),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up_kernel),
+        cmocka_unit_test_setup(a_sender_lets_others_receive_between_two_sends, set_up_kernel),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_plain_event, set_up_kernel),
         cmocka_unit_test_setup(a_place_in_the_queue_is_kept, set_up_kernel),
     };
