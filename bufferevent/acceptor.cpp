@@ -211,6 +211,11 @@ short acceptor_submit(source *face)
     acceptor *self = from_source(face);
     if ((face->wanted & EV_READ) == 0)
         return 0;
+    if (backlog_comes_first(self)) {
+        adapt_depth(self);
+        self->backlog_waits = true;
+        return acceptor_ready(face);
+    }
     for (unsigned fills = 0; !self->plain && fills < max_fills; ++fills) {
         fill(self);
         if (!first_data_filled(self))
@@ -223,8 +228,14 @@ short acceptor_submit(source *face)
     return acceptor_ready(face);
 }
 
+source_place acceptor_waits_in(const source *face)
+{
+    return backlog_comes_first(reinterpret_cast<const acceptor *>(face)) ? source_place::receiving
+                                                                         : source_place::starting;
+}
+
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit,
-                                 source_starts_soon};
+                                 acceptor_waits_in};
 
 void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
 {

@@ -43,9 +43,10 @@ struct acceptor {
     sys::socket_kind kind;
     bool inherit; // accepted sockets are passed on to child processes
     bool skips_packets;
-    bool plain;         // AcceptEx does not work here: accept is called
-    bool never_blocks;  // accept() on it does not
-    bool backlog_waits; // connections may be in the backlog that no accept in flight will take
+    bool plain;            // AcceptEx does not work here: accept is called
+    bool never_blocks;     // accept() on it does not
+    bool found_in_backlog; // somebody, when it was last looked at
+    bool backlog_waits;    // connections may be in the backlog that no accept in flight will take
 };
 
 // NULL when the socket cannot be on the base's port: it is then watched for readiness, like any other.

@@ -23,6 +23,11 @@ bool backlog_is_due(const acceptor *self)
     return self->backlog_waits && self->pause_until_us == 0 && backlog_is_open(self);
 }
 
+bool backlog_comes_first(const acceptor *self)
+{
+    return self->found_in_backlog && self->pending_count == 0 && self->pause_until_us == 0 && backlog_is_open(self);
+}
+
 void backlog_accept_ended(acceptor *self)
 {
     if (self->pending_count == first_data_engaged(self))
@@ -40,7 +45,9 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         *length = sizeof(*peer);
         int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken,
                                     reinterpret_cast<struct sockaddr *>(peer), length);
-        if (error != 0 && !peer_has_gone(error)) {
+        bool found = error == 0 || peer_has_gone(error);
+        self->found_in_backlog = found || self->taken_in_turn > 0;
+        if (!found) {
             self->backlog_waits = false; // an AcceptEx shows what is wrong with the listener, if anything is
             return error;
         }
@@ -48,8 +55,9 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         ++self->done_in_turn;
         if (error != 0)
             continue;
-        // It may have this from the listener, or not.
-        if (sys::set_blocking(*taken, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0)
+        // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
+        bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
+        if (!shall_block || sys::set_blocking(*taken, true) == 0)
             return 0;
         sys::close_socket(*taken);
     }

@@ -5,6 +5,9 @@
 // come first: while one of them has not ended, nothing waits. So accept() is tried when all have ended, as in a burst of
 // connects, and when one has ended in the call that started it. A connection now and then leaves others in flight.
 //
+// Under load, when it has found somebody, no accepts are started for the next ones: it is tried again when the listener's
+// turn comes among those who receive, which is before the loop sleeps. The first time that finds nobody, they are.
+//
 // The first data of connections come by AcceptEx only: with them asked for, accept() is never called. Nor is it where
 // sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first.
 //
@@ -27,6 +30,8 @@ static_assert(max_taken_in_turn >= connections_per_accept * max_accepts, "the de
 bool backlog_is_open(const acceptor *self);
 // Some may wait now: the listener is readable by it.
 bool backlog_is_due(const acceptor *self);
+// Nothing is in flight, and the backlog is to be looked at before anything is started.
+bool backlog_comes_first(const acceptor *self);
 // An accept is in flight no more: if it was the last, some may wait.
 void backlog_accept_ended(acceptor *self);
 // An accept found its connection waiting: so may others.

@@ -111,7 +111,7 @@ int finish_accept(SOCKET listener, SOCKET socket);
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length);
 // Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Child processes
-// inherit the new socket, and it may be as non-blocking as the listener.
+// inherit the new socket, and it is as non-blocking as the listener.
 int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.
