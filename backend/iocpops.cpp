@@ -181,7 +181,7 @@ int take_turn(backend *self, struct timeval *tv)
     if (receives_first && !at_once && look_first(self, &result))
         return result;
     // What waits while others are ready all the time is not held back for ever.
-    bool held_back = pace_receives_held_back(&self->pace) && look_is_due;
+    bool held_back = pace_starts_held_back(&self->pace) && look_is_due;
     if (receives_first || at_once || held_back) {
         receives which = any_ready ? receives::before_sends : receives::at_pace;
         which = held_back ? receives::held_back : which;

@@ -59,6 +59,8 @@ void source_queue_in(source *self, source_place place)
     self->place = place;
     // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
     bool at_front = place != source_place::changed && self->waits;
+    if (at_front && place != source_place::starting)
+        (place == source_place::receiving ? self->owner->pace.receives : self->owner->pace.polls).any_at_front = true;
     source *previous = at_front ? nullptr : list->last;
     source *next = at_front ? list->first : nullptr;
     self->previous_queued = previous;

@@ -5,9 +5,9 @@
 // first, they are started one after the other, and what they bring is handed on before the next: after one had to wait,
 // slowly, and faster again as long as all of them find something.
 //
-// But nobody sends twice before others have had their chance to receive. A sender that gets ahead of a receiver in the
-// same base stays ahead: from then on each sends and receives as much in a turn, and all that was sent in between is a
-// queue in the kernel that never gets shorter, and whose memory is cold by the time it is read.
+// But nobody sends twice before others have had their chance to receive, be it by a packet. A sender that gets ahead of
+// a receiver in the same base stays ahead: from then on each sends and receives as much in a turn, and all that was sent
+// in between is a queue in the kernel that never gets shorter, and whose memory is cold by the time it is read.
 #ifndef LIBEVENT_IOCP_BACKEND_START_PACE_H
 #define LIBEVENT_IOCP_BACKEND_START_PACE_H
 
@@ -20,7 +20,7 @@ constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
 // there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes later. If
-// no receives have been started meanwhile, for the least of these turns, they are.
+// receives and polls have not had their turn meanwhile, for the least of these turns, all of them are started.
 constexpr unsigned min_turns_without_look = 8;
 constexpr unsigned max_turns_without_look = 64;
 constexpr int64_t max_time_without_look_us = 10 * 1000;
@@ -34,11 +34,17 @@ constexpr unsigned max_looks_in_row = 8;
 // After a look at many sockets together that found none of them ready, so many are left out, twice as many each time.
 constexpr unsigned max_looks_together_left_out = 32;
 
+// Who is queued anew while it waits goes to the front, and may find something there each time. After so many turns that
+// have left others over because of that, all are started.
+constexpr unsigned max_turns_overtaken = 64;
+
 // How many of one kind are started at a time.
 struct find_pace {
     unsigned left_out;   // of max_finds: after the rest a turn starts no more
     unsigned full_turns; // how often in a row it got there
     unsigned caution;    // how often going faster has failed of late
+    unsigned overtaken;  // turns that have left some over, behind others that came to the front, since none was left
+    bool any_at_front;   // somebody has come there since some were last started
 };
 
 struct start_pace {
@@ -48,10 +54,10 @@ struct start_pace {
     unsigned patience; // turns until the next look
     int64_t looked_us; // when the last look was
     unsigned looks_to_leave_out;
-    unsigned turns_without_receives; // since receives were started
-    unsigned looks_in_row;           // the same, of those that brought packets
-    unsigned rounds;                 // of receives
-    bool sender_is_ahead;            // is about to send once more in this round
+    unsigned turns_without_start; // since receives and polls had their turn
+    unsigned looks_in_row;        // the same, of those that brought packets
+    unsigned rounds;              // of receives
+    bool sender_is_ahead;         // is about to send once more in this round
     unsigned looks_together_left_out;
     unsigned looks_together_to_leave_out;
 };
@@ -97,16 +103,32 @@ inline void pace_looked(start_pace *pace, bool brought_packets, int64_t now_us)
     pace->patience = brought_packets || pace->patience == 0 ? min_turns_without_look : longer;
 }
 
-// Asked once a turn: have receives not been started for long, since something else was ready each time?
-inline bool pace_receives_held_back(start_pace *pace)
+// Asked once a turn: have receives and polls not had their turn for long, since something else was ready each time?
+inline bool pace_starts_held_back(start_pace *pace)
 {
-    return ++pace->turns_without_receives > min_turns_without_look;
+    return ++pace->turns_without_start > min_turns_without_look;
 }
 
-inline void pace_started_receives(start_pace *pace)
+inline void pace_started(start_pace *pace)
 {
-    pace->turns_without_receives = 0;
+    pace->turns_without_start = 0;
     pace->looks_in_row = 0;
+}
+
+// Asked before some of one kind are started: is it time for all of them?
+inline bool pace_all_are_due(const find_pace *pace)
+{
+    return pace->overtaken >= max_turns_overtaken;
+}
+
+// Some were started, and others left over, or not.
+inline void pace_left(find_pace *pace, bool any_left)
+{
+    if (!any_left)
+        pace->overtaken = 0;
+    else if (pace->any_at_front)
+        ++pace->overtaken;
+    pace->any_at_front = false;
 }
 
 // What a source keeps when it sends.
@@ -115,8 +137,8 @@ inline unsigned pace_round(const start_pace *pace)
     return pace->rounds + 1;
 }
 
-// A source that sent in this round may send again.
-inline void pace_may_send(start_pace *pace, unsigned sent_in_round)
+// A source can send, and will most likely.
+inline void pace_will_send(start_pace *pace, unsigned sent_in_round)
 {
     pace->sender_is_ahead = pace->sender_is_ahead || sent_in_round == pace_round(pace);
 }

@@ -25,7 +25,7 @@ bool hand_on_ready(backend *self)
         if (ready != 0) {
             any_ready = true;
             if ((ready & EV_WRITE) != 0)
-                pace_may_send(&self->pace, next->sent_in_round);
+                pace_will_send(&self->pace, next->sent_in_round);
             source_ready(next, ready);
         }
         if (place != source_place::nowhere)
@@ -54,6 +54,10 @@ bool start_all(source_list *list)
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
 bool start_at_pace(backend *self, source_list *list, find_pace *pace)
 {
+    if (pace_all_are_due(pace)) {
+        pace_left(pace, false);
+        return start_all(list);
+    }
     unsigned found = 0;
     bool waits = false;
     const source *last = list->last;
@@ -68,6 +72,7 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
             break;
     }
     pace_keep(pace, found, waits);
+    pace_left(pace, list->first != nullptr);
     if (waits)
         self->pace.looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
     return found > 0;
@@ -86,7 +91,7 @@ bool submit_receives(backend *self, receives which)
     pace_begin_round(&self->pace);
     if (which == receives::before_sends)
         return start_at_pace(self, &self->receiving, &self->pace.receives);
-    pace_started_receives(&self->pace);
+    pace_started(&self->pace);
     bool all = which != receives::at_pace;
     bool found = all ? start_all(&self->receiving) : start_at_pace(self, &self->receiving, &self->pace.receives);
     if (which != receives::at_once && look_together(self))

@@ -82,7 +82,8 @@ void note_shortage(acceptor *self, int error)
 short acceptor_ready(const source *face)
 {
     auto *self = reinterpret_cast<const acceptor *>(face);
-    return self->first_done != nullptr || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
+    bool any = self->first_done != nullptr || self->looked_at != INVALID_SOCKET;
+    return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
@@ -213,15 +214,19 @@ short acceptor_submit(source *face)
         return 0;
     if (backlog_comes_first(self)) {
         adapt_depth(self);
-        self->backlog_waits = true;
-        return acceptor_ready(face);
+        int error = backlog_look(self);
+        if (sys::is_shortage(error))
+            note_shortage(self, error);
+        if (error == 0 || sys::is_shortage(error))
+            return EV_READ;
     }
     for (unsigned fills = 0; !self->plain && fills < max_fills; ++fills) {
         fill(self);
         if (!first_data_filled(self))
             break;
     }
-    if (self->plain && self->pending == nullptr && self->first_done == nullptr) {
+    if (self->plain && self->pending == nullptr && acceptor_ready(face) == 0) {
+        face->owner->retry_soon = true; // its poll is started by the next turn
         fd_record_fall_back(face->owner, face);
         return 0;
     }
@@ -305,6 +310,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
     source_init(&self->face, &acceptor_ops, owner, fd);
     self->depth = min_accepts;
     self->inherit = inherit;
+    self->looked_at = INVALID_SOCKET;
     self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
     if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
         !socket_set_source(&self->face)) {
@@ -324,6 +330,7 @@ void acceptor_detach(acceptor *self)
         socket_clear_source(&self->face);
     }
     first_data_free(self);
+    backlog_close(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
         remove_pending(self, accepting);

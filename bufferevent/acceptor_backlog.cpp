@@ -20,12 +20,14 @@ bool backlog_is_open(const acceptor *self)
 
 bool backlog_is_due(const acceptor *self)
 {
-    return self->backlog_waits && self->pause_until_us == 0 && backlog_is_open(self);
+    return self->backlog_waits && self->pause_until_us == 0 && self->taken_in_turn < max_taken_in_turn &&
+           backlog_is_open(self);
 }
 
 bool backlog_comes_first(const acceptor *self)
 {
-    return self->found_in_backlog && self->pending_count == 0 && self->pause_until_us == 0 && backlog_is_open(self);
+    return self->found_in_backlog && self->pending_count == 0 && self->looked_at == INVALID_SOCKET &&
+           self->pause_until_us == 0 && backlog_is_open(self);
 }
 
 void backlog_accept_ended(acceptor *self)
@@ -39,9 +41,12 @@ void backlog_accept_found(acceptor *self)
     self->backlog_waits = true;
 }
 
-int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length)
+namespace {
+
+// 0 with a connection, or a Winsock code.
+int take_next(acceptor *self, SOCKET *taken, struct sockaddr_storage *peer, int *length)
 {
-    while (backlog_is_due(self) && self->taken_in_turn < max_taken_in_turn) {
+    while (self->taken_in_turn < max_taken_in_turn) {
         *length = sizeof(*peer);
         int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken,
                                     reinterpret_cast<struct sockaddr *>(peer), length);
@@ -53,15 +58,55 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         }
         ++self->taken_in_turn; // gone peers too: nobody may hold up a turn by connecting and resetting
         ++self->done_in_turn;
+        if (error == 0)
+            return 0;
+    }
+    return WSAEWOULDBLOCK;
+}
+
+bool take_looked_at(acceptor *self, SOCKET *taken, struct sockaddr_storage *peer, int *length)
+{
+    if (self->looked_at == INVALID_SOCKET)
+        return false;
+    *taken = self->looked_at;
+    *peer = self->looked_at_peer;
+    *length = self->looked_at_length;
+    self->looked_at = INVALID_SOCKET;
+    return true;
+}
+
+} // namespace
+
+int backlog_look(acceptor *self)
+{
+    self->backlog_waits = true;
+    int error = take_next(self, &self->looked_at, &self->looked_at_peer, &self->looked_at_length);
+    if (error != 0)
+        self->looked_at = INVALID_SOCKET;
+    return error;
+}
+
+int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length)
+{
+    while (take_looked_at(self, taken, peer, length) || backlog_is_due(self)) {
+        int error = *taken != INVALID_SOCKET ? 0 : take_next(self, taken, peer, length);
         if (error != 0)
-            continue;
+            return error;
         // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
         bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
         if (!shall_block || sys::set_blocking(*taken, true) == 0)
             return 0;
         sys::close_socket(*taken);
+        *taken = INVALID_SOCKET;
     }
     return WSAEWOULDBLOCK;
+}
+
+void backlog_close(acceptor *self)
+{
+    if (self->looked_at != INVALID_SOCKET)
+        sys::close_socket(self->looked_at);
+    self->looked_at = INVALID_SOCKET;
 }
 
 } // namespace iocp

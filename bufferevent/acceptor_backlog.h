@@ -36,8 +36,13 @@ bool backlog_comes_first(const acceptor *self);
 void backlog_accept_ended(acceptor *self);
 // An accept found its connection waiting: so may others.
 void backlog_accept_found(acceptor *self);
-// 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
+// Looks whether somebody waits, by taking the first: 0, or as backlog_take.
+int backlog_look(acceptor *self);
+// 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken. `taken` is INVALID_SOCKET
+// before.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
+// Closes a connection that was looked at and not taken.
+void backlog_close(acceptor *self);
 
 } // namespace iocp
 

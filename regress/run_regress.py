@@ -284,7 +284,8 @@ def selected(names, arguments):
 def main():
     arguments = parse_arguments()
     expected = read_expected()
-    names = selected(list_tests(regress_program(arguments.build, COLUMNS["stock"][0])), arguments)
+    kind, _ = {**COLUMNS, **FOR_COMPARISON}[arguments.columns[0]]
+    names = selected(list_tests(regress_program(arguments.build, kind)), arguments)
     if not names:
         sys.exit("run_regress: no test matches")
     table, seconds = {}, {}

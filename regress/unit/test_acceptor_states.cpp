@@ -75,7 +75,7 @@ void close_world()
     assert_null(fake::complaint_after_free());
 }
 
-enum class state { waits, silent, packet_waits, packet_taken, disabled, error_waits, count };
+enum class state { waits, silent, packet_waits, packet_taken, disabled, error_waits, looked_at, count };
 enum class end { freed, disabled_and_freed, closed_under_it, base_freed, count };
 
 bool base_goes;
@@ -108,6 +108,11 @@ void on_between(evutil_socket_t, short, void *)
 
 void reach(state wanted)
 {
+    if (wanted == state::looked_at) {
+        acceptor_find(static_cast<evutil_socket_t>(w.socket))->found_in_backlog = true;
+        clients(1, 2);
+        return;
+    }
     if (wanted == state::silent)
         evconnlistener_iocp_set_first_data(w.listener, 64, nullptr);
     turns(2);
@@ -123,7 +128,7 @@ void reach(state wanted)
 }
 
 // The listener, its socket or its base goes with accepts in flight, connections that wait for their first data, packets
-// that were not taken, and connections that nobody was told of (`between`).
+// that were not taken, and connections that nobody was told of (`between`), by AcceptEx or by accept().
 void freed_in_every_state(void **)
 {
     for (int which = 0; which < static_cast<int>(state::count); ++which)
@@ -133,7 +138,8 @@ void freed_in_every_state(void **)
             base_goes = false;
             reach(static_cast<state>(which));
             between = [&] { finish(static_cast<end>(how)); };
-            if (static_cast<state>(which) == state::packet_taken || static_cast<state>(which) == state::error_waits) {
+            if (which == static_cast<int>(state::packet_taken) || which == static_cast<int>(state::error_waits) ||
+                which == static_cast<int>(state::looked_at)) {
                 struct event *early = event_new(w.base, -1, 0, on_between, nullptr);
                 event_priority_set(early, 0);
                 event_active(early, EV_TIMEOUT, 1);

@@ -246,6 +246,24 @@ void listeners_without_the_function(void **)
         }
 }
 
+// Its poll is started before the loop sleeps for long: somebody may have come already.
+void a_listener_falls_back_without_sleeping(void **)
+{
+    open_world();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    fake::fail_calls(fake::call::accept, WSAEOPNOTSUPP, 1);
+    struct evconnlistener *listener = listen_on(socket);
+    struct timeval second = {1, 0};
+    event_base_loopexit(w.base, &second);
+    size_t before = fake::waits().size();
+    event_base_dispatch(w.base);
+    assert_true(fake::waits().size() >= before + 2);
+    assert_true(fake::waits()[before] <= 10 * 1000);
+    assert_int_equal(fake::polls_waiting(socket), 1);
+    evconnlistener_free(listener);
+    close_world();
+}
+
 } // namespace
 
 int main()
@@ -256,6 +274,7 @@ int main()
         cmocka_unit_test_setup(connects_without_the_function, set_up_kernel),
         cmocka_unit_test_setup(listeners, set_up_kernel),
         cmocka_unit_test_setup(listeners_without_the_function, set_up_kernel),
+        cmocka_unit_test_setup(a_listener_falls_back_without_sleeping, set_up_kernel),
     };
     return cmocka_run_group_tests_name("fallback", tests, nullptr, nullptr);
 }

@@ -180,6 +180,40 @@ void a_place_in_the_queue_is_kept(void **)
     assert_null(fake::complaint_after_free());
 }
 
+// Two that write while they wait, and so come to the front each time, and always find something: who does not write is
+// overtaken, but not for ever.
+void nobody_is_overtaken_for_ever(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    connection busy[2], patient;
+    for (connection *one : {&busy[0], &busy[1], &patient}) {
+        open_connection(one, base, BEV_OPT_CLOSE_ON_FREE, on_read);
+        bufferevent_enable(one->bev, EV_READ | EV_WRITE);
+        fake::peer_sends(one->socket, "warm up");
+        turn_to_port(base);
+    }
+    for (connection *one : {&busy[0], &busy[1], &patient})
+        fake::peer_sends(one->socket, "now all wait to receive again");
+    for (patient.read.clear(); patient.read.empty();)
+        event_base_loop(base, EVLOOP_ONCE);
+    patient.read.clear();
+    fake::peer_sends(patient.socket, "at last");
+    for (unsigned rounds = 0; patient.read.empty(); ++rounds) {
+        assert_true(rounds < 2 * max_turns_overtaken);
+        for (connection &one : busy)
+            bufferevent_write(one.bev, "y", 1);
+        event_base_loop(base, EVLOOP_ONCE);
+        for (connection &one : busy)
+            fake::peer_sends(one.socket, "x");
+        backend_of(base)->pace.receives.left_out = max_finds - 1;
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    for (connection *one : {&busy[0], &busy[1], &patient})
+        free_connection(one);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 // Sends in every turn, a byte at a time.
 void open_sender(connection *sender, struct event_base *base, size_t turns)
 {
@@ -257,6 +291,7 @@ int main()
         cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up_kernel),
         cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up_kernel),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up_kernel),
+        cmocka_unit_test_setup(nobody_is_overtaken_for_ever, set_up_kernel),
         cmocka_unit_test_setup(a_sender_lets_others_receive_between_two_sends, set_up_kernel),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_plain_event, set_up_kernel),
         cmocka_unit_test_setup(a_place_in_the_queue_is_kept, set_up_kernel),

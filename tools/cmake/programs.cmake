@@ -85,7 +85,7 @@ if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
         target_include_directories(stock-every-regress PRIVATE
             $<TARGET_PROPERTY:program-regress,INCLUDE_DIRECTORIES>)
         target_link_libraries(stock-every-regress PRIVATE ${PROGRAM_STOCK_LIBRARIES} ${PROGRAM_LIBRARIES}
-            -Wl,--wrap=event_base_new,--wrap=event_base_new_with_config)
+            -Wl,--wrap=event_base_new,--wrap=event_base_new_with_config,--wrap=event_init)
         set_target_properties(stock-every-regress PROPERTIES
             OUTPUT_NAME regress
             LINKER_LANGUAGE C
