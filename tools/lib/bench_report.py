@@ -124,8 +124,9 @@ def idle_verdicts(rows, results):
             ("pingpong-10-of-100", "pingpong-10-of-4000", "time", time),
             ("pingpong-10-of-100", "pingpong-10-of-4000", "calls", calls),
             ("plain-10-of-100", "plain-10-of-4000", "calls", calls)):
-        if few in named and many in named and OURS in results[few]:
-            cost = figure(results, named[many], OURS, value) / figure(results, named[few], OURS, value)
+        both = [figure(results, named[name], OURS, value) for name in (many, few) if name in named]
+        if len(both) == 2 and all(both):
+            cost = both[0] / both[1]
             found.append((cost <= IDLE_COST, f"{many}: {what} at most {IDLE_COST} of {few}: {cost:.2f}"))
     return found
 

@@ -119,11 +119,11 @@ def requests_between_marks(text):
 
 
 def count_row(counter, row, peer, pace, result):
-    """Calls a unit: what a run of twice the length makes more than one of the single length."""
+    """Calls a unit: what a run of twice the length makes more than one of the single length, once warmed up."""
     units = max(row.count_units // pace.divisor, row.active)
     since = counter.mark()
-    run_program(peer, row, ["--units", f"{units},{2 * units}"], counter.environment)
+    run_program(peer, row, ["--units", f"{units},{units},{2 * units}"], counter.environment)
     counts = requests_between_marks(counter.text(since, counter.mark()))
-    traffic.require(len(counts) == 2, f"{row.name} on {peer}: {len(counts)} counted phases")
-    counts[1].subtract(counts[0])
-    result.set_calls(counts[1], units)
+    traffic.require(len(counts) == 3, f"{row.name} on {peer}: {len(counts)} counted phases")
+    counts[2].subtract(counts[1])
+    result.set_calls(counts[2], units)
