@@ -28,6 +28,7 @@ class Row:
     size: int = 64
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
+    longer: int = 1  # times the pace's time, where that would be a round or two of all connections
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
     plot: str = ""  # the rows of one plot differ in connections alone
     quick: bool = True  # part of --quick
@@ -63,7 +64,7 @@ def http(name, connections):
 ROWS = [
     pingpong(1, 1),
     pingpong(100, 100, count_units=1000),
-    pingpong(1000, 1000, count_units=2000, quick=False),
+    pingpong(1000, 1000, count_units=2000, longer=5, quick=False),
     pingpong(100, 10, quick=False),
     pingpong(200, 10),
     pingpong(1000, 10, quick=False),

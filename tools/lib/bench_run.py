@@ -82,7 +82,7 @@ def run_program(peer, row, arguments, environment=None):
 
 
 def time_row(row, peer, pace, result):
-    arguments = ["--target-ms", pace.target_ms, "--repeat", pace.repeat]
+    arguments = ["--target-ms", pace.target_ms * row.longer, "--repeat", pace.repeat]
     if row.time_units:
         units = max(row.time_units // pace.divisor, row.active)
         arguments = ["--units", ",".join([str(units)] * pace.repeat)]
