@@ -19,8 +19,8 @@ namespace iocp {
 constexpr unsigned max_finds = 64;
 
 // Turns that hand over what was ready at once without looking at the port, which would cost a call. What has arrived
-// there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes later. If
-// receives and polls have not had their turn meanwhile, for the least of these turns, all of them are started.
+// there waits no longer than that, nor longer than the time below. After a look that brought nothing, the next comes
+// later. If receives and polls have not had their turn meanwhile, for the least of these turns, all of them are started.
 constexpr unsigned min_turns_without_look = 8;
 constexpr unsigned max_turns_without_look = 64;
 constexpr int64_t max_time_without_look_us = 10 * 1000;

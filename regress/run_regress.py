@@ -8,7 +8,7 @@ iocp than in stock is a regression, and makes the exit status 1. Where the colum
 every failure that expected.txt does not list is one.
 
 One more column, stock-iocp, is run only when asked for: libevent's build with its own IOCP in every
-base. How it fares is told and judged by nobody.
+base. How it fares is told, and not judged.
 """
 import argparse
 import concurrent.futures
@@ -26,6 +26,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {"stock": ("stock", {}), "ours": ("iocp", {}), "iocp": ("every", {})}
 FOR_COMPARISON = {"stock-iocp": ("stock-every", {})}
+ALL_COLUMNS = {**COLUMNS, **FOR_COMPARISON}
 # From best to worst. A crash and a hang are worse than a failed check.
 OUTCOMES = ["pass", "skip", "fail", "crash", "hang"]
 TIMEOUT = 60
@@ -93,9 +94,9 @@ def parse_arguments():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
     arguments = parser.parse_args()
     arguments.columns = arguments.columns.split(",")
-    unknown = [name for name in arguments.columns if name not in {**COLUMNS, **FOR_COMPARISON}]
+    unknown = [name for name in arguments.columns if name not in ALL_COLUMNS]
     if unknown:
-        parser.error(f"no column {unknown[0]}: there are {', '.join([*COLUMNS, *FOR_COMPARISON])}")
+        parser.error(f"no column {unknown[0]}: there are {', '.join(ALL_COLUMNS)}")
     return arguments
 
 
@@ -148,7 +149,7 @@ def outcome_of(status, output):
 
 
 def run_once(arguments, column, name, timeout):
-    kind, extra = {**COLUMNS, **FOR_COMPARISON}[column]
+    kind, extra = ALL_COLUMNS[column]
     started = time.monotonic()
     # The process is the fork: no second one, and our time limit instead of tinytest's thread.
     for _ in range(STARTS):
@@ -284,7 +285,7 @@ def selected(names, arguments):
 def main():
     arguments = parse_arguments()
     expected = read_expected()
-    kind, _ = {**COLUMNS, **FOR_COMPARISON}[arguments.columns[0]]
+    kind, _ = ALL_COLUMNS[arguments.columns[0]]
     names = selected(list_tests(regress_program(arguments.build, kind)), arguments)
     if not names:
         sys.exit("run_regress: no test matches")

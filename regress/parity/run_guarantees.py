@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs the named tests of regress/parity, one process each, and prints how each fares on libevent's select, on
-libevent's own IOCP and on ours. Ours must hold in all of them; the others are for comparison."""
+libevent's own IOCP and on ours. Ours must hold in all of them; the others are for comparison, but for reports in
+libevent's tracker, which must fare on libevent's own IOCP as ROWS says."""
 import argparse
 import collections
 import fnmatch
