@@ -27,12 +27,15 @@ struct completion {
     HANDLE file;               // what it was started on, to cancel it there
     completion *next;          // the port's list of operations in flight
     completion *previous;
+    bool is_poll; // `file` is AFD's, not a socket
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool orphan;    // its starter has let go
 };
 
 void completion_init(completion *operation, completion_ended ended, completion_ended disowned);
+// The same for one that is started on AFD's own handle.
+void completion_init_poll(completion *operation, completion_ended ended, completion_ended disowned);
 
 // Bracket a sys:: call: begin puts the operation in flight, and settle_start takes it out again if the call left no
 // packet to come (done at once, or failed). Returns its argument.

@@ -106,7 +106,7 @@ int poll_new(poll_socket *self, afd_poll **created)
         mm_free(poll);
         return error;
     }
-    completion_init(&poll->operation, poll_ended, poll_free);
+    completion_init_poll(&poll->operation, poll_ended, poll_free);
     poll->owner = self;
     *created = poll;
     return 0;

@@ -31,12 +31,20 @@ void unlink(port *on, completion *operation)
 // The key of every handle that we associate: the packet's own record says all there is to know.
 constexpr ULONG_PTR no_key = 0;
 
+int error_of(completion *ended)
+{
+    OVERLAPPED *overlapped = &ended->record.overlapped;
+    if (ended->is_poll)
+        return sys::status_to_error(static_cast<nt_status>(overlapped->Internal));
+    return sys::operation_error(reinterpret_cast<SOCKET>(ended->file), overlapped);
+}
+
 void take_packet(port *on, completion *operation)
 {
     EVUTIL_ASSERT(operation->pending);
     unlink(on, operation);
     operation->pending = false;
-    int error = sys::status_to_error(static_cast<nt_status>(operation->record.overlapped.Internal));
+    int error = error_of(operation);
     DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
     if (operation->orphan)
         operation->disowned(operation, error, bytes);
@@ -58,7 +66,13 @@ void completion_init(completion *operation, completion_ended ended, completion_e
     operation->disowned = disowned;
     operation->file = nullptr;
     operation->next = operation->previous = nullptr;
-    operation->pending = operation->cancelled = operation->orphan = false;
+    operation->is_poll = operation->pending = operation->cancelled = operation->orphan = false;
+}
+
+void completion_init_poll(completion *operation, completion_ended ended, completion_ended disowned)
+{
+    completion_init(operation, ended, disowned);
+    operation->is_poll = true;
 }
 
 OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file)

@@ -169,7 +169,7 @@ int new_watch(acceptor *self, backlog_watch **created)
         mm_free(watch);
         return error;
     }
-    completion_init(&watch->operation, watch_ended, watch_freed);
+    completion_init_poll(&watch->operation, watch_ended, watch_freed);
     watch->owner = self;
     watch->info.timeout.QuadPart = INT64_MAX;
     watch->info.count = 1;

@@ -1,8 +1,9 @@
 // The only door to the kernel. Tests link a fake in place of sys*.cpp, so everything that can fail, be late or come in
 // another order passes through here.
 //
-// Errors are Win32 / Winsock codes (0 is success); an NTSTATUS leaves this layer only inside a completion packet, and
-// status_to_error translates it. Functions are safe from any thread unless they say otherwise. No function blocks,
+// Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED. Whatever
+// shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a completion packet,
+// which operation_error and status_to_error translate. Functions are safe from any thread unless they say otherwise. No function blocks,
 // except port_dequeue, which waits for as long as it is told.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
@@ -88,8 +89,12 @@ static_assert(max_looked_at <= FD_SETSIZE, "they fit in an fd_set");
 int readable_now(const SOCKET *sockets, unsigned count, bool *readable);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
-// Keeps an ICMP "port unreachable" from failing the next receive of a datagram socket.
+// Keeps ICMP's "port unreachable" and "time exceeded" from failing the next receive of a datagram socket.
 void ignore_datagram_resets(SOCKET socket);
+// Takes the socket off the port that it is on, so that another port may have it. Nothing may be in flight on it. An error
+// where there is no way back: before Windows 8.1, and under Wine. (That operations done at once leave no packet, see
+// skip_packet_on_success, may stay with the socket.)
+int leave_port(SOCKET socket);
 // True when the socket is a kernel file object, whose overlapped operations reach a port unaltered.
 bool has_ifs_handle(SOCKET socket);
 
@@ -101,7 +106,8 @@ int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 // WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below).
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips);
-// Binds to the wildcard address, as ConnectEx requires; an already bound socket is left as it is.
+// Binds to the wildcard address, as ConnectEx requires, to a port that connections to other peers may have as well; an
+// already bound socket is left as it is.
 int bind_any(SOCKET socket, int family);
 int finish_connect(SOCKET socket);
 // `buffer` takes `data_length` bytes of first data, then two addresses of `address_length` bytes each.
@@ -132,7 +138,9 @@ int set_blocking(SOCKET socket, bool blocks);
 void end_connection(SOCKET socket);
 int close_socket(SOCKET socket);
 
-// The Winsock code for an NTSTATUS as packets carry it.
+// How an operation on a socket has ended, when its packet has come: 0, or the code that Winsock has for it.
+int operation_error(SOCKET socket, OVERLAPPED *overlapped);
+// The Winsock code for the NTSTATUS in the packet of an AFD poll.
 int status_to_error(nt_status status);
 
 // --- threads --------------------------------------------------------------------------------------------------------

@@ -31,6 +31,11 @@ struct io_status_block {
     ULONG_PTR information;
 };
 
+struct file_completion_information {
+    HANDLE port;
+    void *key;
+};
+
 constexpr ULONG nt_file_open = 1;
 
 struct nt_calls {
@@ -40,6 +45,7 @@ struct nt_calls {
                                              void *, ULONG);
     ULONG(NTAPI *status_to_dos_error)(nt_status);
     nt_status(NTAPI *remove_io_completion_ex)(HANDLE, OVERLAPPED_ENTRY *, ULONG, ULONG *, LARGE_INTEGER *, BOOLEAN);
+    nt_status(NTAPI *set_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
     nt_status(NTAPI *set_timer_resolution)(ULONG, BOOLEAN, ULONG *);
 };
 

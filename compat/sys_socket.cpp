@@ -1,7 +1,10 @@
 // The kernel's door: what we ask of sockets.
 #include "compat/sys.h"
+#include "compat/sys_error.h"
+#include "compat/sys_nt.h"
 
 #include <atomic>
+#include <initializer_list>
 #include <stdlib.h>
 
 // Named in neither mingw's nor older SDK's headers.
@@ -16,6 +19,12 @@
 #endif
 #ifndef SIO_UDP_CONNRESET
 #define SIO_UDP_CONNRESET _WSAIOW(IOC_VENDOR, 12)
+#endif
+#ifndef SIO_UDP_NETRESET
+#define SIO_UDP_NETRESET _WSAIOW(IOC_VENDOR, 15)
+#endif
+#ifndef SO_REUSE_UNICASTPORT
+#define SO_REUSE_UNICASTPORT 0x3007
 #endif
 #ifndef SO_UPDATE_CONNECT_CONTEXT
 #define SO_UPDATE_CONNECT_CONTEXT 0x7010
@@ -33,7 +42,10 @@ start_result outcome(bool succeeded, DWORD bytes, bool skips)
     int error = WSAGetLastError();
     if (error == WSA_IO_PENDING)
         return {started::pending, 0, 0};
-    return {started::failed, error, 0};
+    // Of an overlapped call it means that too many are outstanding, says Microsoft.
+    if (error == WSAEWOULDBLOCK)
+        error = WSAENOBUFS;
+    return {started::failed, error != 0 ? winsock_code(error) : WSAEINVAL, 0};
 }
 
 int handle_from(SOCKET socket, DWORD ioctl, SOCKET *base)
@@ -42,7 +54,7 @@ int handle_from(SOCKET socket, DWORD ioctl, SOCKET *base)
     if (WSAIoctl(socket, ioctl, nullptr, 0, base, sizeof(*base), &bytes, nullptr, nullptr) == 0)
         return 0;
     *base = INVALID_SOCKET;
-    return WSAGetLastError();
+    return last_winsock_code();
 }
 
 bool all_providers_have_ifs_handles()
@@ -76,7 +88,7 @@ template <typename Function> int ask_for_extension(SOCKET socket, GUID id, Funct
     if (WSAIoctl(socket, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), function, sizeof(*function), &bytes,
                  nullptr, nullptr) == 0)
         return 0;
-    return WSAGetLastError();
+    return last_winsock_code();
 }
 
 // The functions differ between providers, so each socket is asked for its own, unless all have the system's.
@@ -91,6 +103,18 @@ template <typename Function> int extension(SOCKET socket, GUID id, std::atomic<F
     return error;
 }
 
+// A bind takes one of some 16,000 ports for itself, unless the socket may share it with connections to other peers, as
+// connect() has it without being asked. Windows 10 and later; before, those ports were all that there was.
+void share_outgoing_port(SOCKET socket)
+{
+    static std::atomic<bool> known{true};
+    BOOL share = TRUE;
+    if (known &&
+        setsockopt(socket, SOL_SOCKET, SO_REUSE_UNICASTPORT, reinterpret_cast<char *>(&share), sizeof(share)) != 0 &&
+        WSAGetLastError() == WSAENOPROTOOPT)
+        known = false;
+}
+
 std::atomic<LPFN_CONNECTEX> shared_connect_ex{nullptr};
 std::atomic<LPFN_ACCEPTEX> shared_accept_ex{nullptr};
 std::atomic<LPFN_GETACCEPTEXSOCKADDRS> shared_get_addresses{nullptr};
@@ -102,7 +126,7 @@ int socket_type(SOCKET socket, int *type)
     int length = sizeof(*type);
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, reinterpret_cast<char *>(type), &length) == 0)
         return 0;
-    return WSAGetLastError();
+    return last_winsock_code();
 }
 
 bool is_connected(SOCKET socket)
@@ -119,7 +143,7 @@ int readable_now(const SOCKET *sockets, unsigned count, bool *readable)
     memcpy(ready.fd_array, sockets, count * sizeof(SOCKET));
     struct timeval at_once = {0, 0};
     if (select(0, &ready, nullptr, nullptr, &at_once) == SOCKET_ERROR)
-        return WSAGetLastError();
+        return last_winsock_code();
     for (unsigned i = 0; i < count; ++i)
         readable[i] = FD_ISSET(sockets[i], &ready) != 0;
     return 0;
@@ -147,10 +171,12 @@ int base_socket(SOCKET socket, SOCKET *base)
 
 void ignore_datagram_resets(SOCKET socket)
 {
-    // Best effort: without it, the program sees WSAECONNRESET from its receive, as it does on select.
-    BOOL report = FALSE;
-    DWORD bytes = 0;
-    WSAIoctl(socket, SIO_UDP_CONNRESET, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
+    // Best effort: without it, the program sees WSAECONNRESET or WSAENETRESET from its receive, as it does on select.
+    for (DWORD which : {SIO_UDP_CONNRESET, SIO_UDP_NETRESET}) {
+        BOOL report = FALSE;
+        DWORD bytes = 0;
+        WSAIoctl(socket, which, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
+    }
 }
 
 bool has_ifs_handle(SOCKET socket)
@@ -162,6 +188,18 @@ bool has_ifs_handle(SOCKET socket)
     if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL_INFOW, reinterpret_cast<char *>(&info), &length) != 0)
         return false;
     return (info.dwServiceFlags1 & XP1_IFS_HANDLES) != 0;
+}
+
+int leave_port(SOCKET socket)
+{
+    if (nt().set_information_file == nullptr)
+        return ERROR_CALL_NOT_IMPLEMENTED;
+    constexpr ULONG replace_completion_information = 61;
+    file_completion_information nowhere = {nullptr, nullptr};
+    io_status_block status_block = {};
+    nt_status status = nt().set_information_file(reinterpret_cast<HANDLE>(socket), &status_block, &nowhere,
+                                                 sizeof(nowhere), replace_completion_information);
+    return status_to_error(status);
 }
 
 start_result receive(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overlapped, bool skips)
@@ -182,12 +220,12 @@ start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overl
 int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
 {
     DWORD flags = 0;
-    return WSARecv(socket, buffers, count, bytes, &flags, nullptr, nullptr) == 0 ? 0 : WSAGetLastError();
+    return WSARecv(socket, buffers, count, bytes, &flags, nullptr, nullptr) == 0 ? 0 : last_winsock_code();
 }
 
 int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
 {
-    return WSASend(socket, buffers, count, bytes, 0, nullptr, nullptr) == 0 ? 0 : WSAGetLastError();
+    return WSASend(socket, buffers, count, bytes, 0, nullptr, nullptr) == 0 ? 0 : last_winsock_code();
 }
 
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips)
@@ -202,6 +240,7 @@ start_result connect(SOCKET socket, const struct sockaddr *address, int length, 
 
 int bind_any(SOCKET socket, int family)
 {
+    share_outgoing_port(socket);
     struct sockaddr_storage address = {};
     address.ss_family = static_cast<ADDRESS_FAMILY>(family);
     int length = family == AF_INET6 ? static_cast<int>(sizeof(struct sockaddr_in6))
@@ -209,14 +248,14 @@ int bind_any(SOCKET socket, int family)
     if (bind(socket, reinterpret_cast<struct sockaddr *>(&address), length) == 0)
         return 0;
     int error = WSAGetLastError();
-    return error == WSAEINVAL ? 0 : error; // WSAEINVAL: already bound
+    return error == WSAEINVAL ? 0 : winsock_code(error); // WSAEINVAL: already bound
 }
 
 int finish_connect(SOCKET socket)
 {
     if (setsockopt(socket, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0) == 0)
         return 0;
-    return WSAGetLastError();
+    return last_winsock_code();
 }
 
 start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_length, DWORD address_length,
@@ -237,7 +276,7 @@ int finish_accept(SOCKET listener, SOCKET socket)
     if (setsockopt(socket, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, reinterpret_cast<char *>(&listener),
                    sizeof(listener)) == 0)
         return 0;
-    return WSAGetLastError();
+    return last_winsock_code();
 }
 
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
@@ -253,7 +292,7 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
 int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length)
 {
     *accepted = ::accept(listener, address, length);
-    return *accepted != INVALID_SOCKET ? 0 : WSAGetLastError();
+    return *accepted != INVALID_SOCKET ? 0 : last_winsock_code();
 }
 
 bool connected_for(SOCKET socket, uint32_t *seconds)
@@ -282,7 +321,7 @@ int kind_of(SOCKET socket, socket_kind *kind)
     WSAPROTOCOL_INFOW info;
     int length = sizeof(info);
     if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL_INFO, reinterpret_cast<char *>(&info), &length) != 0)
-        return WSAGetLastError();
+        return last_winsock_code();
     *kind = {info.iAddressFamily, info.iSocketType, info.iProtocol};
     return 0;
 }
@@ -292,7 +331,7 @@ int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket)
     constexpr DWORD no_inherit = 0x80; // WSA_FLAG_NO_HANDLE_INHERIT: Windows 7 SP1 and later
     *socket =
         WSASocketW(kind.family, kind.type, kind.protocol, nullptr, 0, WSA_FLAG_OVERLAPPED | (inherit ? 0 : no_inherit));
-    return *socket != INVALID_SOCKET ? 0 : WSAGetLastError();
+    return *socket != INVALID_SOCKET ? 0 : last_winsock_code();
 }
 
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
@@ -312,7 +351,7 @@ void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_
 int set_blocking(SOCKET socket, bool blocks)
 {
     u_long never_blocks = blocks ? 0 : 1;
-    return ioctlsocket(socket, FIONBIO, &never_blocks) == 0 ? 0 : WSAGetLastError();
+    return ioctlsocket(socket, FIONBIO, &never_blocks) == 0 ? 0 : last_winsock_code();
 }
 
 void end_connection(SOCKET socket)
@@ -322,7 +361,7 @@ void end_connection(SOCKET socket)
 
 int close_socket(SOCKET socket)
 {
-    return closesocket(socket) == 0 ? 0 : WSAGetLastError();
+    return closesocket(socket) == 0 ? 0 : last_winsock_code();
 }
 
 } // namespace sys

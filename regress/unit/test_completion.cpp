@@ -72,7 +72,7 @@ void start(port *on, HANDLE device, tally *mine, SOCKET socket)
 void make(int number)
 {
     auto *one = static_cast<probe *>(mm_calloc(1, sizeof(probe)));
-    completion_init(&one->operation, on_ended, on_disowned);
+    completion_init_poll(&one->operation, on_ended, on_disowned);
     one->number = number;
     tallies[number] = {one, 0, 0, false, false};
 }

@@ -115,7 +115,7 @@ int take_connection(SOCKET listener, SOCKET *taken)
     find_socket(listener)->backlog.pop_front();
     int error = sys::status_to_error(next.fate);
     if (error != 0)
-        return error == ERROR_NETNAME_DELETED ? WSAECONNABORTED : error; // Winsock has codes of its own only
+        return next.fate == fate_deleted ? WSAECONNABORTED : error;
     *taken = open_socket(kind::stream);
     socket_object *accepted = find_socket(*taken);
     accepted->inherited = true;

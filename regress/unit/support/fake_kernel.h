@@ -137,6 +137,7 @@ struct kernel {
     bool running_thread;
     cancel_way cancel_next;
     nt_status connect_result;
+    nt_status next_status;
     uint64_t next_serial;
     size_t blocks_at_boot;
     size_t bytes_at_boot;
@@ -168,6 +169,8 @@ void end_operation(operation *ending, nt_status status, DWORD bytes, ULONG event
 // Takes it out of flight: it ended in its call. Its result is written.
 void end_in_call(operation *ending, nt_status status, DWORD bytes, ULONG events);
 sys::start_result finish_start(operation *started, nt_status status, DWORD bytes, ULONG events, bool skips);
+// With what an operation that could end with this status ends.
+nt_status status_after_all(nt_status status);
 // Ends the operations of a socket that can go on now.
 void progress(SOCKET socket);
 // A transfer, connect or accept that can end: true, with what came of it.

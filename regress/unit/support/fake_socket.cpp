@@ -30,11 +30,19 @@ sys::start_result go_on(operation *started, SOCKET socket, bool skips)
         return {sys::started::pending, 0, 0};
     if (status == status_success)
         return finish_start(started, status, bytes, 0, skips);
-    end_operation(started, status, bytes, 0);
-    return {sys::started::pending, 0, 0};
+    bool transfers = started->what == work::receive || started->what == work::send;
+    if (!transfers || !happens(k().odds.fails_in_call)) {
+        end_operation(started, status, bytes, 0);
+        return {sys::started::pending, 0, 0};
+    }
+    int error = sys::status_to_error(status);
+    end_in_call(started, status, bytes, 0);
+    return {sys::started::failed, error, 0};
 }
 
-bool try_operation(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes)
+namespace {
+
+bool try_as_usual(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes)
 {
     switch (waiting->what) {
     case work::receive:
@@ -49,6 +57,39 @@ bool try_operation(operation *waiting, socket_object *socket, nt_status *status,
         break;
     }
     return false;
+}
+
+// What it was about to bring is lost.
+void spoil(operation *failed, socket_object *socket, DWORD *bytes)
+{
+    if (failed->what == work::send)
+        socket->sent.resize(socket->sent.size() - *bytes);
+    *bytes = 0;
+    failed->received.clear();
+    socket_object *accepted = find_socket(failed->accepted);
+    if (failed->what == work::connect)
+        socket->connected = false;
+    else if (accepted != nullptr)
+        accepted->connected = false;
+}
+
+} // namespace
+
+bool try_operation(operation *waiting, socket_object *socket, nt_status *status, DWORD *bytes)
+{
+    if (!try_as_usual(waiting, socket, status, bytes))
+        return false;
+    nt_status usual = *status;
+    *status = status_after_all(usual);
+    if (*status != usual)
+        spoil(waiting, socket, bytes);
+    return true;
+}
+
+bool is_on_port(SOCKET socket)
+{
+    const socket_object *found = find_socket(socket);
+    return found != nullptr && found->to.port != nullptr;
 }
 
 bool is_whole(SOCKET socket)
@@ -79,6 +120,19 @@ bool has_ifs_handle(SOCKET socket)
 {
     const socket_object *found = find_socket(socket);
     return found != nullptr && !found->layer;
+}
+
+int leave_port(SOCKET socket)
+{
+    int error = enter(call::leave_port);
+    socket_object *found = find_socket(socket);
+    if (error != 0 || found == nullptr)
+        return error != 0 ? error : WSAENOTSOCK;
+    for (const auto &entry : k().operations)
+        if (entry.second.file == reinterpret_cast<HANDLE>(socket))
+            complain("a socket is taken off its port while an operation is in flight");
+    found->to.port = nullptr;
+    return 0;
 }
 
 // The peer's name is what tells, and only a whole connection has one.

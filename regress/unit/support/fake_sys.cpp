@@ -205,32 +205,6 @@ void cleanup()
         --fake::k().startups;
 }
 
-int status_to_error(nt_status status)
-{
-    if (status >= 0)
-        return 0;
-    switch (static_cast<ULONG>(status)) {
-    case 0xC0000120:
-        return WSA_OPERATION_ABORTED;
-    case 0xC0000008:
-        return WSAENOTSOCK;
-    case 0xC000020D:
-        return WSAECONNRESET;
-    case 0xC000013B:
-        return WSAECONNABORTED;
-    case 0xC000009A:
-        return WSAENOBUFS;
-    case 0xC0000236:
-        return WSAECONNREFUSED;
-    case 0xC00000B5:
-        return WSAETIMEDOUT;
-    case 0xC00000C9:
-        return ERROR_NETNAME_DELETED; // as RtlNtStatusToDosError has it
-    default:
-        return WSAEINVAL;
-    }
-}
-
 void let_others_run()
 {
     fake::advance_us(1000);

@@ -33,6 +33,7 @@ enum class call {
     socket_type,
     readable_now,
     base_socket,
+    leave_port,
     receive,
     send,
     receive_now,
@@ -63,11 +64,14 @@ struct chances {
     unsigned shortage;             // starting an operation fails with WSAENOBUFS
     unsigned thread_ends;          // a poll that starts ends at once, cancelled by nobody we know
     unsigned short_transfer;       // fewer bytes than there were
+    unsigned fails_in_call;        // a transfer that fails at once does so without a packet
+    unsigned odd_status;           // an operation on a socket fails with any status
     int64_t max_delay_us;
 };
 
-constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 5000};
+constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+// All but odd statuses, after which no connection can go on.
+constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 300, 0, 5000};
 
 // Forgets everything and starts anew. Also puts the guarded allocator in libevent's place.
 void boot(uint64_t seed, const chances &odds = no_chances);
@@ -132,6 +136,7 @@ size_t sockets_open();
 void close_by_program(SOCKET socket);
 // AFD knows the socket only by the handle that base_socket returns from now on.
 void put_layer_over(SOCKET socket);
+bool is_on_port(SOCKET socket);
 void resets_ignored(SOCKET socket, bool *ignored);
 
 // --- data: what the peer does ------------------------------------------------------------------------------------
@@ -143,6 +148,9 @@ void peer_finishes(SOCKET socket);
 void peer_resets(SOCKET socket);
 const std::string &sent(SOCKET socket);
 void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none
+// The next operation on a socket that ends has this for its status, whatever else it would be.
+void set_next_status(nt_status status);
+nt_status random_failure();
 // Of connects that start from now on, and of those that wait; STATUS_PENDING keeps them waiting.
 void set_connect_result(nt_status status);
 

@@ -1,0 +1,179 @@
+// Operations on the fake kernel that end by any status at all: a program is told once, by a code that it knows, or the
+// operation is repeated; nothing hangs, leaks or is told of as a success.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr uint64_t seeds = 300;
+constexpr int max_turns = 100;
+
+struct heard {
+    size_t bytes;
+    int connected;
+    int errors;
+    int ends;
+    int error;
+};
+
+struct event_base *base;
+uint64_t running_seed;
+
+void fails(const char *what)
+{
+    fail_msg("%s, seed %u", what, static_cast<unsigned>(running_seed));
+}
+
+void on_read(struct bufferevent *bev, void *argument)
+{
+    struct evbuffer *input = bufferevent_get_input(bev);
+    static_cast<heard *>(argument)->bytes += evbuffer_get_length(input);
+    evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+void on_event(struct bufferevent *, short what, void *argument)
+{
+    auto *of = static_cast<heard *>(argument);
+    int error = EVUTIL_SOCKET_ERROR();
+    of->connected += (what & BEV_EVENT_CONNECTED) != 0;
+    of->ends += (what & BEV_EVENT_EOF) != 0;
+    if ((what & BEV_EVENT_ERROR) == 0)
+        return;
+    ++of->errors;
+    of->error = error;
+    if (error < WSABASEERR && error != WSA_OPERATION_ABORTED)
+        fails("a program is told of a code that is not Winsock's");
+}
+
+struct bufferevent *talk_on(SOCKET socket, heard *by)
+{
+    *by = heard();
+    auto fd = static_cast<evutil_socket_t>(socket);
+    struct bufferevent *bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(bev, on_read, nullptr, on_event, by);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
+    return bev;
+}
+
+template <typename Condition> void turn_until(Condition holds, const char *otherwise)
+{
+    for (int turns = 0; turns < max_turns && !holds(); ++turns) {
+        fake::advance_us(20 * 1000);
+        turn(base);
+    }
+    if (!holds())
+        fails(otherwise);
+}
+
+void open_world(uint64_t seed)
+{
+    fake::chances odds = fake::all_chances;
+    odds.odd_status = 300;
+    odds.thread_ends = 0;
+    fake::boot(running_seed = seed, odds);
+    base = make_base(on_iocp);
+}
+
+void close_world()
+{
+    event_base_free(base);
+    if (fake::complaint_after_free() != nullptr)
+        fails("the fake kernel complains");
+}
+
+void transfers(void **)
+{
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+        open_world(seed);
+        SOCKET socket = fake::open_socket(fake::kind::stream);
+        fake::connect_now(socket);
+        heard by;
+        struct bufferevent *bev = talk_on(socket, &by);
+        size_t written = 0;
+        for (int round = 0; round < 5; ++round) {
+            fake::peer_sends(socket, "some bytes");
+            bufferevent_write(bev, "others", 6);
+            written += 6;
+            fake::advance_us(1000);
+            turn(base);
+        }
+        fake::peer_finishes(socket);
+        turn_until([&] { return by.errors + by.ends > 0; }, "an operation that failed is never told of");
+        if (by.ends > 1)
+            fails("one end is told of twice");
+        if (fake::sent(socket).size() > written)
+            fails("bytes are sent twice");
+        bufferevent_free(bev);
+        close_world();
+    }
+}
+
+void connects(void **)
+{
+    struct sockaddr_in peer = {};
+    peer.sin_family = AF_INET;
+    peer.sin_port = htons(7);
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+        open_world(seed);
+        fake::set_connect_result(0);
+        heard by;
+        struct bufferevent *bev = talk_on(fake::open_socket(fake::kind::stream), &by);
+        if (bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&peer), sizeof(peer)) == 0)
+            turn_until([&] { return by.errors + by.connected > 0; }, "a connect is never told of");
+        if (by.connected > 0 && !sys::is_connected(static_cast<SOCKET>(bufferevent_getfd(bev))))
+            fails("told of a connection that is none");
+        bufferevent_free(bev);
+        close_world();
+    }
+}
+
+int accepted;
+
+void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *)
+{
+    if (!sys::is_connected(static_cast<SOCKET>(fd)))
+        fails("a connection that is none is handed over");
+    ++accepted;
+    evutil_closesocket(fd);
+}
+
+// A listener outlives whatever its accepts end with.
+void accepts(void **)
+{
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+        open_world(seed);
+        accepted = 0;
+        SOCKET socket = fake::open_socket(fake::kind::listener);
+        struct evconnlistener *listener = evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0,
+                                                             static_cast<evutil_socket_t>(socket));
+        for (uint16_t port = 1; port <= 10; ++port) {
+            fake::client_arrives(socket, {port, fake::fate_taken, ""});
+            turn(base);
+        }
+        fake::k().odds.odd_status = 0;
+        turn_until([&] { return fake::clients_waiting(socket) == 0; }, "a listener accepts no more");
+        int before = accepted;
+        fake::client_arrives(socket, {11, fake::fate_taken, ""});
+        turn_until([&] { return accepted > before; }, "a listener accepts no more");
+        evconnlistener_free(listener);
+        close_world();
+    }
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(transfers),
+        cmocka_unit_test(connects),
+        cmocka_unit_test(accepts),
+    };
+    evthread_use_windows_threads();
+    catch_log();
+    return cmocka_run_group_tests_name("odd statuses", tests, nullptr, nullptr);
+}
