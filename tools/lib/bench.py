@@ -19,6 +19,7 @@ def parse():
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--calls", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--output", type=pathlib.Path, default=traffic.ROOT / "build/bench")
     parser.add_argument("rows", nargs="*", metavar="row")
@@ -57,22 +58,32 @@ def count_row(counter, row, peer, pace, result):
         bench_run.count_row(counter, row, peer, pace, result)
 
 
+def attempt(result, measured, *arguments):
+    """One peer's failure is told, and is not the end of the others."""
+    try:
+        measured(*arguments)
+    except traffic.Failure as failure:
+        result.failure = str(failure)
+        progress(f"FAILED: {failure}")
+
+
 def measure(rows, peers, pace, passes):
     results = {row.name: {peer: bench_run.Result() for peer in peers if peer not in row.left_out}
                for row in rows}
+    with calls.CallCounter() as counter:
+        for row in rows:
+            for peer, result in results[row.name].items():
+                attempt(result, count_row, counter, row, peer, pace, result)
+            progress(f"NT calls: {bench_report.line(row, results, bench_report.calls)}")
     for number in range(passes):
         for position, row in enumerate(rows):
             present = list(results[row.name])
             # Another peer first each time, so that none is always the one after a pause.
             for peer in rotated(present, number + position):
-                time_row(row, peer, pace, results[row.name][peer])
+                result = results[row.name][peer]
+                attempt(result, time_row, row, peer, pace, result)
             progress(f"time, pass {number + 1} of {pace.passes}: "
                      f"{bench_report.line(row, results, bench_report.time_or_bytes)}")
-    with calls.CallCounter() as counter:
-        for row in rows:
-            for peer, result in results[row.name].items():
-                count_row(counter, row, peer, pace, result)
-            progress(f"calls: {bench_report.line(row, results, bench_report.calls)}")
     return results
 
 
@@ -89,10 +100,6 @@ def write(folder, rows, peers, results):
 
 def bench():
     arguments = parse()
-    if arguments.list:
-        for row in ROWS:
-            print(f"{row.name:20} {row.title}")
-        return
     started = time.monotonic()
     pace = bench_run.FULL
     if arguments.quick or arguments.smoke:
@@ -100,14 +107,19 @@ def bench():
     names = chosen(arguments.rows, [row.name for row in ROWS], "row")
     rows = [row for row in ROWS if row.name in names or (not names and (row.quick or pace is bench_run.FULL))]
     peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
+    if arguments.list:
+        for row in ROWS:
+            print(f"{row.name:20} {row.title}")
+    if arguments.list or arguments.check:
+        return
     progress("starting Wine (seconds, the first time)")
     results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
-    if pace.smoke:
-        progress(f"every result was right, in {time.monotonic() - started:.0f} s")
-        return
-    bench_report.print_report(rows, peers, results)
-    write(arguments.output, rows, peers, results)
-    progress(f"done in {time.monotonic() - started:.0f} s")
+    if not pace.smoke:
+        bench_report.print_report(rows, peers, results)
+        write(arguments.output, rows, peers, results)
+    failures = [result.failure for row in rows for result in results[row.name].values() if result.failure]
+    traffic.require(not failures, "\n".join(failures))
+    progress(f"every result was right, in {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

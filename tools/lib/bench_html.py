@@ -122,7 +122,7 @@ def plots(rows, peers, results):
         members = [row for row in rows if row.plot == name]
         if len(members) > 1:
             parts.append(plot(name, "us a round trip", members, peers, results, bench_report.time))
-            parts.append(plot(name, "calls a round trip", members, peers, results, bench_report.calls))
+            parts.append(plot(name, "NT calls a round trip", members, peers, results, bench_report.calls))
     return "".join(parts)
 
 
@@ -136,13 +136,16 @@ def page(rows, peers, results):
         "<!doctype html><html lang=en><meta charset=utf-8><title>libevent-iocp: benchmarks</title>",
         f"<style>{STYLE}</style><h1>libevent-iocp: the same work, side by side</h1>",
         f"<p>{clock.strftime('%Y-%m-%d')}, under Wine, pinned to one core with Wine's server; both ends "
-        "in one process but for HTTP. Times compare programs under Wine and nothing else. Calls are "
-        "requests to Wine's server, which stands in for the NT kernel.</p>",
+        "in one process but for HTTP. NT calls are those into ntdll, which Windows would execute likewise; "
+        "requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
         f"<ul>{what}</ul>",
         plots(rows, peers, results),
+        table("NT calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
+        table("Packets taken from completion ports, a unit", worked, peers, results,
+              bench_report.packets, lambda _: ""),
+        table("Requests to Wine's server, a unit", worked, peers, results, bench_report.requests, lambda _: ""),
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
               bench_report.time, bench_report.spread),
-        table("Calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
         table("Memory, bytes", stored, peers, results, bench_report.memory, lambda _: "") if stored else "",
         verdicts(rows, results) if OURS in peers else "",
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",

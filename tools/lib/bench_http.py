@@ -1,11 +1,10 @@
 """The rows of tools/bench that need a client outside: evhttp under wrk."""
-import collections
 import re
 import signal
 import subprocess
 import time
 
-import bench_run
+import calls
 import traffic
 from bench_rows import PEERS
 
@@ -14,11 +13,11 @@ COUNTED = 400
 
 
 class HttpServer(traffic.Server):
-    def __init__(self, peer, row, wine_dir=None):
+    def __init__(self, peer, row, counter=None):
         folder = PEERS[peer][0].split("/", 1)[0]
         path = traffic.BUILD / "bin" / folder / "bench_evhttp.exe"
         tls = ["--tls"] if row.work == "https" else []
-        super().__init__("select", path, [*PEERS[peer][1], *tls], wine_dir=wine_dir)
+        super().__init__("select", path, [*PEERS[peer][1], *tls], counter=counter)
         self.marks = 0
         try:
             port = int(self.find(r"^listening on (\d+)$").group(1))
@@ -60,10 +59,10 @@ def time_row(row, peer, pace, result):
 
 def count_row(counter, row, peer, result):
     """Between two marks while wrk runs and every connection is there."""
-    with HttpServer(peer, row, wine_dir=counter.folder) as server:
+    with HttpServer(peer, row, counter=counter) as server:
+        since = counter.mark()
         server.check_answer()
         command = traffic.client(traffic.wrk_command(server.url + "/", row.connections, 120))
-        start = counter.mark()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
             try:
                 first, before = wait_for_answers(server, row.connections + COUNTED // 4)
@@ -71,10 +70,13 @@ def count_row(counter, row, peer, result):
             finally:
                 wrk.send_signal(signal.SIGINT)
             done = traffic.WrkResult(wrk.communicate()[0])
-        text = counter.text(start, counter.mark())
+        counts = calls.count_between_marks(server.trace(), counter.text(since, counter.mark()))
     traffic.require(done.errors() == 0, f"{row.name} on {peer}: {done.describe_errors()}")
-    stretches = bench_run.requests_between_marks(text)[first:last]
-    result.set_calls(sum(stretches, collections.Counter()), after - before)
+    total = calls.no_counts()
+    for stretch in counts[first:last]:
+        total.plus(stretch)
+    result.method = server.method_name
+    result.set_counts(total, after - before)
 
 
 def wait_for_answers(server, count):

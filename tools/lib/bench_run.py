@@ -1,5 +1,4 @@
 """Runs the benchmark programs, for time and for calls."""
-import collections
 import dataclasses
 import re
 import statistics
@@ -37,22 +36,29 @@ class Result:
 
     def __init__(self):
         self.times = []  # microseconds a unit, one of each phase
-        self.calls = None  # a unit
-        self.requests = {}  # the same by the name of the request
+        self.calls = None  # NT calls a unit
+        self.packets = None  # taken from completion ports, a unit
+        self.requests = None  # to Wine's server, a unit
+        self.names = {}  # both by name
         self.method = None
         self.bytes = None  # memory row
+        self.failure = None  # why there are no figures, or not all
 
     def time(self):
         return statistics.median(self.times) if self.times else None
 
-    def set_calls(self, counts, units):
-        self.calls = sum(counts.values()) / units
-        self.requests = {name: count / units for name, count in counts.most_common()
-                         if abs(count) * 200 >= units}
+    def set_counts(self, counts, units):
+        self.calls = sum(counts.calls.values()) / units
+        self.packets = counts.packets / units
+        self.requests = sum(counts.requests.values()) / units
+        self.names = {what: {name: count / units for name, count in found.most_common()
+                             if abs(count) * 200 >= units}
+                      for what, found in (("calls", counts.calls), ("requests", counts.requests))}
 
     def as_json(self):
-        return {"method": self.method, "time_us": self.time(), "times_us": self.times,
-                "calls": self.calls, "requests": self.requests, "bytes": self.bytes}
+        return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
+                "requests": self.requests, "names": self.names, "time_us": self.time(),
+                "times_us": self.times, "bytes": self.bytes, "failure": self.failure}
 
 
 def program(peer):
@@ -62,13 +68,14 @@ def program(peer):
 
 
 def run_program(peer, row, arguments, environment=None):
-    """Its phases as (units, seconds) and the method it names."""
+    """Its phases as (units, seconds), the method it names, and its standard error."""
     traffic.allow_descriptors(4 * row.connections + 512)
     command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer),
                *PEERS[peer][1], *row.arguments(), *arguments]
     for _ in range(STARTS):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL, env=environment or traffic.environment("select"))
+                              errors="replace", stdin=subprocess.DEVNULL,
+                              env=environment or traffic.environment("select"))
         output = done.stdout.replace("\r", "")
         if output:
             break
@@ -78,7 +85,7 @@ def run_program(peer, row, arguments, environment=None):
                     f"{(output + done.stderr).strip()[-300:]}")
     phases = [(int(units), float(seconds))
               for units, seconds in re.findall(r"^phase (\d+) ([\d.]+)$", output, re.MULTILINE)]
-    return phases, re.search(r"^method (\S+)", output, re.MULTILINE).group(1)
+    return phases, re.search(r"^method (\S+)", output, re.MULTILINE).group(1), done.stderr
 
 
 def time_row(row, peer, pace, result):
@@ -86,7 +93,7 @@ def time_row(row, peer, pace, result):
     if row.time_units:
         units = max(row.time_units // pace.divisor, row.active)
         arguments = ["--units", ",".join([str(units)] * pace.repeat)]
-    phases, result.method = run_program(peer, row, arguments)
+    phases, result.method, _ = run_program(peer, row, arguments)
     traffic.require(len(phases) == pace.repeat, f"{row.name} on {peer}: {len(phases)} phases")
     result.times += [1e6 * seconds / units for units, seconds in phases]
 
@@ -112,18 +119,14 @@ def measure_memory(row, peer, pace, result):
     result.bytes = (idle - empty) / (2 * connections)
 
 
-def requests_between_marks(text):
-    """A count by name for each stretch between two marks of the program."""
-    parts = re.split(r"bench-mark-\d+", text)
-    return [collections.Counter(re.findall(r" (\w+)\(\) = ", part)) for part in parts[1:-1]]
-
-
 def count_row(counter, row, peer, pace, result):
     """Calls a unit: what a run of twice the length makes more than one of the single length, once warmed up."""
     units = max(row.count_units // pace.divisor, row.active)
+    counter.settle()
     since = counter.mark()
-    run_program(peer, row, ["--units", f"{units},{units},{2 * units}"], counter.environment)
-    counts = requests_between_marks(counter.text(since, counter.mark()))
+    _, result.method, relay = run_program(peer, row, ["--units", f"{units},{units},{2 * units}"],
+                                          counter.environment)
+    counts = calls.count_between_marks(relay, counter.text(since, counter.mark()))
     traffic.require(len(counts) == 3, f"{row.name} on {peer}: {len(counts)} counted phases")
-    counts[2].subtract(counts[1])
-    result.set_calls(counts[2], units)
+    counts[2].plus(counts[1], -1)
+    result.set_counts(counts[2], units)

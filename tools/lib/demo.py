@@ -1,5 +1,6 @@
 """The part of tools/demo that runs the servers and their clients."""
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -35,14 +36,14 @@ def progress(text):
 
 
 @contextlib.contextmanager
-def serving(kind, protocol, served, wine_dir=None):
+def serving(kind, protocol, served, counter=None):
     """A server, curl's arguments for the large file, wrk's URL and the file that wrk should get."""
     if protocol == "https":
-        with web.Site(kind, served.certificate, served.large, ["--log"], wine_dir=wine_dir) as site:
+        with web.Site(kind, served.certificate, served.large, ["--log"], counter=counter) as site:
             yield (site.server, [*site.curl_options, f"{site.url}/file"], f"{site.url}/",
                    served.hello)
         return
-    server, port = traffic.http_server(kind, served.folder, wine_dir=wine_dir)
+    server, port = traffic.http_server(kind, served.folder, counter=counter)
     with server:
         method = server.method()
         traffic.require(method == web.METHODS[kind], f"{server.name} says that it runs on {method}")
@@ -83,7 +84,7 @@ def wait_for_requests(log, count):
     return seen
 
 
-def count_one(counter, server, url, connections):
+def count_one(server, url, connections):
     """Calls for a request while wrk runs, once every connection is there."""
     with open(server.output_file.name, "rb") as log:
         log.seek(0, 2)
@@ -91,23 +92,24 @@ def count_one(counter, server, url, connections):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
             try:
                 wait_for_requests(log, connections + 100)
-                since = counter.mark()
+                since = os.path.getsize(server.trace_file.name)
                 requests = wait_for_requests(log, max(connections, COUNTED))
-                until = counter.mark()
+                until = os.path.getsize(server.trace_file.name)
             finally:
                 wrk.send_signal(signal.SIGINT)
             result = traffic.WrkResult(wrk.communicate()[0])
     traffic.require(result.errors() == 0, f"{server.name}, {connections} connections: "
                                           f"errors: {result.describe_errors()}")
-    return counter.count(since, until) / requests
+    counted = calls.count(server.trace(since, until), "")
+    return sum(counted.calls.values()) / requests
 
 
 def count_calls(counter, kind, served):
     counts = {}
     for protocol, runs in RUNS.items():
-        with serving(kind, protocol, served, counter.folder) as (server, _, url, _):
+        with serving(kind, protocol, served, counter) as (server, _, url, _):
             for connections, _ in runs:
-                counts[protocol, connections] = count_one(counter, server, url, connections)
+                counts[protocol, connections] = count_one(server, url, connections)
     progress(f"{kind}: NT calls counted")
     return counts
 
@@ -122,8 +124,8 @@ def print_table(rates, counts):
                   f"{counts[kind][protocol, connections]:18.1f}")
     print("\nselect: libevent alone; iocp: libevent with this project and EVENT_IOCP=1. Every byte "
           "was right.\nhttp is libevent's sample server, https one of ours on evhttp. NT calls are "
-          "requests to Wine's\nserver, which stands in for the NT kernel; their number hardly "
-          "depends on the machine. The rates\nare those of Wine.")
+          "what the\nserver asks of ntdll, and Windows would execute likewise; their number hardly "
+          "depends on the\nmachine. The rates are those of Wine.")
 
 
 def demo():

@@ -98,28 +98,39 @@ def accepts_connections(port):
 
 
 class Server:
-    """A program under Wine, from start to end. Only its own processes are ever ended."""
+    """A program under Wine, from start to end. Only its own processes are ever ended. `counter` is a
+    calls.CallCounter, for one whose calls are counted: then trace() tells them."""
 
-    def __init__(self, kind, name, arguments, limit=300, extra=None, wine_dir=None):
+    def __init__(self, kind, name, arguments, limit=300, extra=None, counter=None):
         self.output_file = tempfile.NamedTemporaryFile(prefix="libevent-iocp-", suffix=".out")
+        self.trace_file = None
         path = name if isinstance(name, pathlib.Path) else program(kind, name)
         self.name = f"{path.stem} on {kind}"
         variables = environment(kind, {"EVENT_SHOW_METHOD": "1", **(extra or {})})
-        if wine_dir:
-            variables["LIBEVENT_IOCP_WINE_DIR"] = str(wine_dir)
+        options = ["--lane", SERVER_LANE, "--timeout", limit, "--output", self.output_file.name]
+        if counter:
+            counter.settle()
+            variables.update(counter.variables)
+            self.trace_file = tempfile.NamedTemporaryFile(prefix="libevent-iocp-", suffix=".relay")
+            options += ["--errors", self.trace_file.name]
         self.process = subprocess.Popen(
-            [ROOT / "tools/wine-run", "--lane", str(SERVER_LANE), "--timeout", str(limit),
-             "--output", self.output_file.name, path, *map(str, arguments)],
+            list(map(str, [ROOT / "tools/wine-run", *options, path, *arguments])),
             env=variables, stdin=subprocess.DEVNULL)
 
     def output(self):
         with open(self.output_file.name, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 20).replace("\r\n", "\n")
 
-    def find(self, pattern, seconds=60):
-        """Waits for a pattern in the output and returns its match."""
+    def trace(self, since=0, until=None):
+        """What the program has written to its standard error between two places: Wine's trace of its calls."""
+        with open(self.trace_file.name, "rb") as file:
+            file.seek(since)
+            return file.read(-1 if until is None else until - since).decode(errors="replace")
+
+    def find(self, pattern, seconds=60, read=None):
+        """Waits for a pattern in the output, or in what `read` returns, and returns its match."""
         def look():
-            match = re.search(pattern, self.output(), re.MULTILINE)
+            match = re.search(pattern, (read or self.output)(), re.MULTILINE)
             require(match or self.process.poll() is None,
                     f"{self.name} ended with status {self.process.returncode}: "
                     f"{self.output().strip()[-300:]}")
@@ -128,7 +139,8 @@ class Server:
 
     def method(self):
         """What the program's base says it runs on."""
-        return self.find(r"libevent using: (\w+)").group(1)
+        # libevent says so on the standard error.
+        return self.find(r"libevent using: (\w+)", read=self.trace if self.trace_file else None).group(1)
 
     def end(self, seconds=20):
         """Waits for it to end by itself and returns its exit status."""
@@ -139,6 +151,7 @@ class Server:
 
     def close(self):
         if self.process.poll() is None:
+            self.wait_until_idle()
             # wine-run passes it on to the Windows program, and to nothing else.
             self.process.terminate()
             try:
@@ -147,6 +160,18 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self.output_file.close()
+        if self.trace_file:
+            self.trace_file.close()
+
+    def wait_until_idle(self):
+        """A program that is ended in mid-work leaves Wine's server its sockets: see calls.settle."""
+        pid, ticks = self.windows_pid(), None
+        with contextlib.suppress(OSError):
+            for _ in range(20):
+                before, ticks = ticks, processor_ticks(pid)
+                if ticks == before:
+                    break
+                time.sleep(0.1)
 
     def windows_pid(self):
         """The Unix process of the Windows program."""
@@ -172,6 +197,12 @@ class Server:
 
     def __exit__(self, *_):
         self.close()
+
+
+def processor_ticks(pid):
+    """The time that a process has had, in hundredths of a second."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def descendants(pid):

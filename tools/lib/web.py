@@ -21,7 +21,7 @@ def make_certificate(folder):
 class Site:
     """A running server. `certificate` is a pair of make_certificate, or None for plain HTTP."""
 
-    def __init__(self, kind, certificate=None, file=None, options=(), limit=600, wine_dir=None):
+    def __init__(self, kind, certificate=None, file=None, options=(), limit=600, counter=None):
         arguments = list(options)
         self.certificate = certificate[0] if certificate else None
         self.curl_options, scheme = [], "http"
@@ -32,7 +32,7 @@ class Site:
             arguments.append(traffic.windows_path(file))
         self.name = f"{scheme} on {kind}"
         self.left = None
-        self.server = traffic.Server(kind, "traffic_server", arguments, limit, wine_dir=wine_dir)
+        self.server = traffic.Server(kind, "traffic_server", arguments, limit, counter=counter)
         try:
             self.port = int(self.server.find(r"^http (\d+)").group(1))
             upload_port = int(self.server.find(r"^upload (\d+)").group(1))
