@@ -1,5 +1,5 @@
-/* Force-included into libevent's bufferevent_openssl.c: the names under which its calls reach ours. Also included by the
- * file that defines them. Plain C. */
+/* Force-included into libevent's bufferevent_openssl.c, and where TLS libraries share a bufferevent_ssl.c into that: the
+ * names under which their calls reach ours. Also included by the file that defines them. Plain C. */
 #ifndef LIBEVENT_IOCP_COMPAT_OPENSSL_SLOT_H
 #define LIBEVENT_IOCP_COMPAT_OPENSSL_SLOT_H
 
@@ -22,7 +22,8 @@
 
 #include "bufferevent-internal.h"
 
-/* Our table of operations makes a TLS bufferevent no less of one. */
+/* Our table of operations makes a TLS bufferevent no less of one. (Where the file is shared, libevent goes by the name
+ * that the table has, which ours has too.) */
 extern const struct bufferevent_ops iocp_bufferevent_ops_openssl;
 #undef BEV_IS_OPENSSL
 #define BEV_IS_OPENSSL(bevp)                                                                                           \
@@ -32,7 +33,10 @@ extern const struct bufferevent_ops iocp_bufferevent_ops_openssl;
 
 #include "event2/bufferevent_ssl.h"
 
+#include "compat/versions.h"
+
 extern "C" {
+extern const struct bufferevent_ops bufferevent_ops_openssl;
 struct bufferevent *iocp_stock_bufferevent_openssl_socket_new(struct event_base *base, evutil_socket_t fd,
                                                               struct ssl_st *ssl, enum bufferevent_ssl_state state,
                                                               int options);

@@ -7,8 +7,8 @@ since a test makes a base that ignores it). A test that does worse in ours or
 iocp than in stock is a regression, and makes the exit status 1. Where the column stock is not run,
 every failure that expected.txt does not list is one.
 
-One more column, stock-iocp, is run only when asked for: libevent's build with its own IOCP in every
-base. How it fares is told, and not judged.
+Two more columns are run only when asked for, told and not judged: stock-iocp, libevent's build with
+its own IOCP in every base, and wepoll, libevent's build on that backend, which 2.2 has.
 """
 import argparse
 import concurrent.futures
@@ -25,7 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {"stock": ("stock", {}), "ours": ("iocp", {}), "iocp": ("every", {})}
-FOR_COMPARISON = {"stock-iocp": ("stock-every", {})}
+FOR_COMPARISON = {"stock-iocp": ("stock-every", {}), "wepoll": ("stock", {"EVENT_NOWIN32": "1"})}
 ALL_COLUMNS = {**COLUMNS, **FOR_COMPARISON}
 # From best to worst. A crash and a hang are worse than a failed check.
 OUTCOMES = ["pass", "skip", "fail", "crash", "hang"]
@@ -100,12 +100,22 @@ def parse_arguments():
     return arguments
 
 
-def read_expected():
+def built_version(build):
+    """The version of the libevent that was built, such as 2.1.13."""
+    header = build / "libevent/include/event2/event-config.h"
+    found = re.search(r'#define EVENT__VERSION "([0-9.]+)', header.read_text()) if header.is_file() else None
+    if not found:
+        sys.exit(f"run_regress: no libevent is built in {build}: run 'tools/test build' first")
+    return found.group(1)
+
+
+def read_expected(version):
     expected = {}
     for line in (ROOT / "regress/expected.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            name, outcome, reason = line.split(None, 2)
-            expected[name] = (outcome, reason)
+            name, outcome, versions, reason = line.split(None, 3)
+            if versions == "all" or version in versions.split(","):
+                expected[name] = (outcome, reason)
     return expected
 
 
@@ -284,7 +294,9 @@ def selected(names, arguments):
 
 def main():
     arguments = parse_arguments()
-    expected = read_expected()
+    version = built_version(arguments.build)
+    expected = read_expected(version)
+    print(f"libevent {version}")
     kind, _ = ALL_COLUMNS[arguments.columns[0]]
     names = selected(list_tests(regress_program(arguments.build, kind)), arguments)
     if not names:

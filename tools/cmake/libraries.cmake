@@ -9,18 +9,26 @@ function(libevent_sources target result)
             continue()
         endif()
         cmake_path(ABSOLUTE_PATH file BASE_DIRECTORY "${LIBEVENT_SOURCE_DIR}")
+        # A source's properties are those of its directory: what libevent has set there is set here too.
+        get_source_file_property(flags "${file}" DIRECTORY "${LIBEVENT_SOURCE_DIR}" COMPILE_FLAGS)
+        if(flags)
+            set_source_files_properties("${file}" PROPERTIES COMPILE_FLAGS "${flags}")
+        endif()
         list(APPEND kept "${file}")
     endforeach()
     set(${result} "${kept}" PARENT_SCOPE)
 endfunction()
 
-# Gives a target of ours the flags and definitions that libevent compiled its own sources with.
+# Gives a target of ours the flags and definitions that libevent compiled its own sources with: those
+# of its target, and those of its directory (add_definitions), which CMake keeps apart.
 function(libevent_flags target)
     get_target_property(definitions event_core_static COMPILE_DEFINITIONS)
+    get_property(directory_definitions DIRECTORY "${LIBEVENT_SOURCE_DIR}" PROPERTY COMPILE_DEFINITIONS)
     get_target_property(options event_core_static COMPILE_OPTIONS)
     if(definitions)
         target_compile_definitions(${target} PRIVATE ${definitions})
     endif()
+    target_compile_definitions(${target} PRIVATE ${directory_definitions} ${LIBEVENT_FEATURE_MACROS})
     if(options)
         target_compile_options(${target} PRIVATE ${options})
     endif()
@@ -32,8 +40,9 @@ function(libevent_flags target)
     endforeach()
     target_compile_options(${target} PRIVATE
         "$<$<COMPILE_LANGUAGE:CXX>:${SEAM_CXX_OPTIONS}>")
-    target_include_directories(${target} PRIVATE
-        "${LIBEVENT_IOCP_DIR}"
+    target_include_directories(${target} PRIVATE "${LIBEVENT_IOCP_DIR}")
+    # What a compiler says of libevent's headers is not our business.
+    target_include_directories(${target} SYSTEM PRIVATE
         "${LIBEVENT_BINARY_DIR}/include"
         "${LIBEVENT_SOURCE_DIR}"
         "${LIBEVENT_SOURCE_DIR}/compat"
@@ -43,34 +52,52 @@ function(libevent_flags target)
     set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
 
-# libevent_iocp_library(<name> <libevent's target> [further sources]): one library of ours.
-function(libevent_iocp_library name stock)
+# libevent_iocp_target(<name> <source>...): one library of ours, by the name of libevent's.
+function(libevent_iocp_target name)
     set(target libevent_iocp_${name})
-    libevent_sources(${stock} sources)
-    add_library(${target} STATIC ${sources} ${ARGN})
+    add_library(${target} ${ARGN})
     add_library(libevent_iocp::${name} ALIAS ${target})
-    libevent_flags(${target})
     target_include_directories(${target} PUBLIC
         "$<BUILD_INTERFACE:${LIBEVENT_IOCP_DIR}/bufferevent/include>"
-        "$<BUILD_INTERFACE:${LIBEVENT_BINARY_DIR}/include>"
-        "$<BUILD_INTERFACE:${LIBEVENT_SOURCE_DIR}/include>"
         "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+    target_include_directories(${target} SYSTEM PUBLIC
+        "$<BUILD_INTERFACE:${LIBEVENT_BINARY_DIR}/include>"
+        "$<BUILD_INTERFACE:${LIBEVENT_SOURCE_DIR}/include>")
     set_target_properties(${target} PROPERTIES
-        OUTPUT_NAME event_${name}
         EXPORT_NAME ${name}
-        PREFIX lib
         ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/iocp")
+    if(name STREQUAL "event")
+        set_target_properties(${target} PROPERTIES OUTPUT_NAME event)
+    else()
+        set_target_properties(${target} PROPERTIES OUTPUT_NAME event_${name})
+    endif()
     if(MSVC)
         set_target_properties(${target} PROPERTIES PREFIX "")
+    else()
+        set_target_properties(${target} PROPERTIES PREFIX lib)
     endif()
 endfunction()
 
+# libevent_iocp_library(<name> <libevent's target> [further sources]): one compiled from the sources of
+# libevent's target, but for what we replace, and ours.
+function(libevent_iocp_library name stock)
+    libevent_sources(${stock} sources)
+    libevent_iocp_target(${name} STATIC ${sources} ${ARGN})
+    libevent_flags(libevent_iocp_${name})
+endfunction()
+
+set(system_libraries ${LIBEVENT_LIB_PLATFORM} iphlpapi)
 libevent_iocp_library(core event_core_static ${SEAM_SOURCES})
-target_link_libraries(libevent_iocp_core PUBLIC
-    ${LIBEVENT_LIB_PLATFORM} iphlpapi ${SEAM_SYSTEM_LIBRARIES})
+target_link_libraries(libevent_iocp_core PUBLIC ${system_libraries})
 
 libevent_iocp_library(extra event_extra_static)
 target_link_libraries(libevent_iocp_extra PUBLIC libevent_iocp_core)
+
+# Core and extra in one library, as -levent has it.
+libevent_iocp_target(event STATIC
+    $<TARGET_OBJECTS:libevent_iocp_core> $<TARGET_OBJECTS:libevent_iocp_extra>)
+set_target_properties(libevent_iocp_event PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(libevent_iocp_event PUBLIC ${system_libraries})
 
 if(LIBEVENT_IOCP_OPENSSL)
     libevent_iocp_library(openssl event_openssl_static ${SEAM_OPENSSL_SOURCES})

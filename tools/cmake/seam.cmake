@@ -1,5 +1,6 @@
 # Where libevent's code and ours meet. Nothing of libevent is edited or copied: some files are left
 # out because ours take their place, some are compiled with one header forced in front of them.
+# What differs between libevent's versions stands in versions.cmake.
 
 # libevent's files that are not in our libraries (buffer_iocp.c stays: it is plain evbuffer code).
 set(SEAM_DROP
@@ -13,12 +14,16 @@ set(SEAM_SLOTS
     "listener.c          compat/listener_slot.h"
     "http.c              compat/http_slot.h"
     "bufferevent_openssl.c compat/openssl_slot.h")
+libevent_feature_lines("${LIBEVENT_FEATURE_SLOTS}" more)
+list(APPEND SEAM_SLOTS ${more})
 
 # libevent's files compiled with a macro: "file macro". Renaming the select backend leaves its name
 # free, so that event.c's table can hold our second entry behind it.
 set(SEAM_DEFINES
     "win32select.c win32ops=iocp_stock_select_ops"
     "evutil.c evutil_closesocket=iocp_stock_evutil_closesocket")
+libevent_feature_lines("${LIBEVENT_FEATURE_DEFINES}" more)
+list(APPEND SEAM_DEFINES ${more})
 
 # Our own sources of event_core, and of event_openssl.
 file(GLOB SEAM_SOURCES CONFIGURE_DEPENDS
@@ -32,8 +37,6 @@ file(GLOB SEAM_OPENSSL_SOURCES CONFIGURE_DEPENDS
 file(GLOB SEAM_PUBLIC_HEADERS CONFIGURE_DEPENDS
     ${LIBEVENT_IOCP_DIR}/bufferevent/include/event2/*.h)
 
-# System libraries that our sources need beyond those libevent links.
-set(SEAM_SYSTEM_LIBRARIES ntdll)
 
 # Flags of our own C++: no exceptions and no run-time types, since C programs link this code and
 # may have no C++ runtime at hand.

@@ -11,6 +11,9 @@ set(EVENT__LIBRARY_TYPE STATIC)
 set(EVENT__DISABLE_SAMPLES ON)
 set(EVENT__DISABLE_BENCHMARK ON)
 set(EVENT__DISABLE_TESTS ON)
+foreach(name IN LISTS LIBEVENT_SWITCHES_OFF)
+    set(${name} ON)
+endforeach()
 set(EVENT__DISABLE_GCC_WARNINGS ON) # what a newer gcc says of libevent's code is not our business
 set(CMAKE_EXPORT_NO_PACKAGE_REGISTRY ON)
 if(LIBEVENT_IOCP_OPENSSL)
@@ -38,7 +41,9 @@ set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/stock")
 # libevent's checks take a minute and depend on the compiler alone, so one build keeps the results
 # for the next: those of this source tree under build/, which is thrown away with it.
 if(PROJECT_IS_TOP_LEVEL)
-    file(SHA256 "${LIBEVENT_SOURCE_DIR}/CMakeLists.txt" checks_key)
+    file(READ "${LIBEVENT_SOURCE_DIR}/CMakeLists.txt" checks_key)
+    # Versions that differ in their number alone check the same.
+    string(REGEX REPLACE "set\\(EVENT_(NUMERIC_VERSION|ABI_LIBVERSION)[^)]*\\)" "" checks_key "${checks_key}")
     string(SHA256 checks_key "${checks_key};${CMAKE_VERSION};${CMAKE_GENERATOR};${CMAKE_C_FLAGS}\
 ;${CMAKE_C_COMPILER};${CMAKE_C_COMPILER_VERSION};${CMAKE_EXE_LINKER_FLAGS}")
     string(SUBSTRING ${checks_key} 0 12 checks_key)

@@ -90,17 +90,22 @@ apt_list_to_deb822() {
 }
 
 # Points APT_CONFIG at a configuration of our own under $deps/apt and reads the source index once.
+# apt_private <release>: that of another Debian release (trixie), in a folder of its own, from the
+# same places as this machine's.
 apt_private() {
-    local dir=$deps/apt
+    local release=${1:-} dir=$deps/apt
     command -v apt-get >/dev/null ||
         apt_die "no apt-get here: set LIBEVENT_SOURCE_DIR to a libevent source tree"
+    mkdir -p "$deps"
+    [[ -z $release ]] || dir=$deps/apt-$release
     export APT_CONFIG=$dir/apt.conf
+    apt_log=$dir/log
     if [[ -f $dir/complete ]]; then
         return
     fi
     rm -rf "$dir"
     mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
-    apt_debian_sources >"$dir/sources/debian.sources"
+    apt_debian_sources | apt_of_release "$release" >"$dir/sources/debian.sources"
     [[ -s $dir/sources/debian.sources ]] || apt_die "apt has no Debian sources in /etc/apt here"
     cat >"$APT_CONFIG" <<TEXT
 Dir::Etc::sourcelist "/dev/null";
@@ -115,7 +120,19 @@ TEXT
     elif ! apt-cache showsrc --only-source libevent 2>/dev/null | grep -q .; then
         # One index of several that is out of reach does no harm, as long as ours came through.
         grep -E '^(E|W|Err)' "$dir/log" | tail -n 3 >&2 || true
-        apt_die "cannot read Debian's source index (no network?); see build/deps/apt/log"
+        apt_die "cannot read Debian's source index (no network?); see ${dir#"${deps%/*/*}/"}/log"
+    fi
+}
+
+# apt_of_release <release>: the stanzas that come in, with this machine's own release, such as in
+# "bookworm-security", replaced; all of them as they are where no release is named.
+apt_of_release() {
+    local own
+    own=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")
+    if [[ -z $1 || -z $own ]]; then
+        cat
+    else
+        sed -E "/^[Ss]uites:/s/([ \t:])(stable|$own)/\1$1/g"
     fi
 }
 
@@ -144,7 +161,7 @@ apt_source() {
         rm -rf "$work"
         mkdir -p "$work"
         # An index may name a version whose files are already gone; then an older one will do.
-        if (cd "$work" && apt-get source "$package=$version") >"$deps/apt/log" 2>&1; then
+        if (cd "$work" && apt-get source "$package=$version") >"$apt_log" 2>&1; then
             if [[ -n $wanted && $version != "$wanted" ]]; then
                 echo "setup: $package $wanted is not on offer, taking $version"
             fi
@@ -154,5 +171,28 @@ apt_source() {
             return
         fi
     done
-    apt_die "cannot fetch $package (tried:" $versions"); see build/deps/apt/log"
+    apt_die "cannot fetch $package (tried:" $versions"); see ${apt_log#"${deps%/*/*}/"}"
+}
+
+# apt_original <package> <pattern> <file>: the archive of the package's authors, as Debian carries it,
+# by this machine's index or by that of Debian 13. Fails quietly: there may be other places.
+apt_original() {
+    local package=$1 pattern=$2 file=$3 release version work=$3.unpack
+    for release in '' trixie; do
+        # apt_private ends the shell that it fails in.
+        (apt_private $release) 2>/dev/null || continue
+        apt_private $release
+        for version in $(apt_versions "$package" "$pattern"); do
+            rm -rf "$work"
+            mkdir -p "$work"
+            # Without the .dsc, which may be gone while the archive is still served.
+            (cd "$work" && apt-get source --download-only --tar-only "$package=$version") \
+                >"$apt_log" 2>&1 || continue
+            mv "$work"/*.orig.tar.* "$file"
+            rm -rf "$work"
+            return
+        done
+    done
+    rm -rf "$work"
+    return 1
 }
