@@ -12,6 +12,19 @@
 extern "C" {
 #endif
 
+/* The version of libevent-iocp, not of libevent: that is LIBEVENT_VERSION's. Three numbers, counted as CHANGELOG.md says;
+ * the second form has a byte for each, and a last one that is 0 in a release: 0x00020000 is 0.2.0. What a program was
+ * compiled with; what it runs with is told by the functions below, and may be newer where the libraries are DLLs. */
+#define LIBEVENT_IOCP_VERSION "0.2.0"
+#define LIBEVENT_IOCP_VERSION_NUMBER 0x00020000
+
+/* The version of the libraries that the program runs with, in the same two forms. May be called at any time in any
+ * thread; the text is static. That a program can call them says that its libevent is this one. */
+EVENT2_EXPORT_SYMBOL
+const char *event_iocp_get_version(void);
+EVENT2_EXPORT_SYMBOL
+unsigned event_iocp_get_version_number(void);
+
 struct evconnlistener;
 struct timeval;
 
