@@ -1,8 +1,7 @@
 #include "backend/backend.h"
 #include "backend/afd_device.h"
-#include "backend/fd_record.h"
 #include "backend/port_workers.h"
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 
 extern "C" const struct eventop iocp_stock_select_ops; // libevent's win32ops, renamed
 
@@ -17,10 +16,22 @@ int64_t backend_now_us(backend *self)
     return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
 }
 
+namespace {
+
+bool bytes_are_lingering(const void *owner)
+{
+    return linger_sends(static_cast<const backend *>(owner));
+}
+
+} // namespace
+
 void backend_drain(backend *self)
 {
     self->draining = true;
-    port_collect_until_null(self->on, reinterpret_cast<void **>(&self->abandoned_sends), abandoned_limit_us);
+    port_collect_while(self->on, bytes_are_lingering, self, lingering_at_free_us);
+    EVBASE_ACQUIRE_LOCK(self->base, th_base_lock);
+    linger_stop(self);
+    EVBASE_RELEASE_LOCK(self->base, th_base_lock);
     if (!port_drain(self->on))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
                     static_cast<unsigned>(self->on->in_flight_count));
@@ -29,7 +40,7 @@ void backend_drain(backend *self)
 void backend_close(backend *self)
 {
     sources_free(self);
-    socket_forget_all(self);
+    sockets_free(self);
     if (self->on->in_flight == nullptr) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
         port_close(self->on);
@@ -46,7 +57,7 @@ bool backend_adopt(struct event_base *base)
         (base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
         return false;
     // libevent's map of descriptors was laid out for select's records; ours must fit in their place.
-    if (iocp_stock_select_ops.fdinfo_len < sizeof(fd_record *) || port_workers_stop(on, -1) != 0)
+    if (iocp_stock_select_ops.fdinfo_len < sizeof(socket_record *) || port_workers_stop(on, -1) != 0)
         return false;
     auto *prepared = static_cast<backend *>(mm_calloc(1, sizeof(backend)));
     if (prepared == nullptr)

@@ -2,16 +2,23 @@
 #ifndef LIBEVENT_IOCP_BACKEND_BACKEND_H
 #define LIBEVENT_IOCP_BACKEND_BACKEND_H
 
+#include "backend/fd_table.h"
 #include "backend/port.h"
 #include "backend/receive_budget.h"
+#include "backend/socket_lingering.h"
 #include "backend/source.h"
 #include "backend/start_pace.h"
 
 namespace iocp {
 
 struct afd_device;
-struct fd_record;
-struct send_operation;
+
+// The connection that a listener has brought last.
+struct accepted_note {
+    evutil_socket_t fd;
+    uint64_t turn;   // in which
+    unsigned closes; // how many descriptors the process had closed by then
+};
 
 struct backend {
     struct event_base *base;
@@ -23,19 +30,21 @@ struct backend {
     source *to_free; // see source_free_later
     start_pace pace;
     afd_device *devices;
-    fd_record *records;
+    socket_record *records;
+    fd_table sockets; // the same, by descriptor
+    accepted_note accepted;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     receive_budget receives;
-    send_operation *stranded_sends;  // see bufferevent/stream_send.h
-    send_operation *abandoned_sends; // see bufferevent/stream_send.h
-    const void *connecting;          // the bufferevent whose next descriptor is about to be connected
-    const void *socket_made_for;     // the one for which libevent made that descriptor
-    uint64_t turn;                   // how many the loop has made
-    uint64_t packets;                // how many its turns have dequeued
-    bool retry_soon;                 // a start failed for want of memory: do not sleep long
-    bool draining;                   // the base is being freed: start nothing
-    bool precise;                    // holds the system's fine clock
+    lingering_state lingering;
+    size_t bytes_lingering;      // in sends that nobody waits for
+    const void *connecting;      // the bufferevent whose next descriptor is about to be connected
+    const void *socket_made_for; // the one for which libevent made that descriptor
+    uint64_t turn;               // how many the loop has made
+    uint64_t packets;            // how many its turns have dequeued
+    bool retry_soon;             // a start failed for want of memory: do not sleep long
+    bool draining;               // the base is being freed: start nothing
+    bool precise;                // holds the system's fine clock
 };
 
 // libevent's table of backends holds both: iocpops first, and last_resort_ops behind select.

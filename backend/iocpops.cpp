@@ -1,6 +1,6 @@
 // libevent's backend interface (struct eventop): where a base enters and where its loop waits.
 #include "backend/backend.h"
-#include "backend/fd_record.h"
+#include "backend/socket_interest.h"
 #include "backend/signals.h"
 #include "backend/submit.h"
 
@@ -103,12 +103,12 @@ void *last_resort_init(struct event_base *base)
 
 int iocp_add(struct event_base *base, evutil_socket_t fd, short old, short events, void *fdinfo)
 {
-    return fd_record_add(backend_of(base), fd, old, events, static_cast<fd_record **>(fdinfo));
+    return interest_add(backend_of(base), fd, old, events, static_cast<socket_record **>(fdinfo));
 }
 
 int iocp_del(struct event_base *, evutil_socket_t, short, short events, void *fdinfo)
 {
-    return fd_record_del(events, static_cast<fd_record **>(fdinfo));
+    return interest_del(events, static_cast<socket_record **>(fdinfo));
 }
 
 int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
@@ -214,7 +214,7 @@ void iocp_dealloc(struct event_base *base)
     if (self == nullptr)
         return;
     signals_dealloc(self);
-    fd_records_free(self);
+    interest_drop_all(self);
     base->th_notify_fn = nullptr;
     base->is_notify_pending = 0;
     hold_precise_clock(self, false);
@@ -242,11 +242,12 @@ const struct eventop iocpops = {
     iocp_dealloc,
     1, // need_reinit: wake-ups and signals are set up by init
     iocp_features,
-    sizeof(fd_record *),
+    sizeof(socket_record *),
 };
 
 const struct eventop iocp_last_resort_ops = {
-    "iocp", last_resort_init, iocp_add, iocp_del, iocp_dispatch, iocp_dealloc, 1, iocp_features, sizeof(fd_record *),
+    "iocp",        last_resort_init,        iocp_add, iocp_del, iocp_dispatch, iocp_dealloc, 1,
+    iocp_features, sizeof(socket_record *),
 };
 
 } // namespace iocp

@@ -226,7 +226,12 @@ short poll_submit(source *face)
     return ready;
 }
 
-const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, source_polls};
+// Never asked: it is the record's own.
+void poll_base_ends(source *)
+{
+}
+
+const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, poll_base_ends, source_polls};
 
 } // namespace
 

@@ -291,11 +291,11 @@ bool port_drain(port *draining)
     return collect(draining, nullptr, drain_limit_us);
 }
 
-void port_collect_until_null(port *on, void *const *what, int64_t limit_us)
+void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us)
 {
     time_limit limit;
     limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; *what != nullptr && left > 0; left = limit_left_us(&limit))
+    for (int64_t left = limit_us; holds(of) && left > 0; left = limit_left_us(&limit))
         if (collect_batch(on, left) < 0)
             return;
 }

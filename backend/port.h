@@ -18,9 +18,6 @@ constexpr ULONG max_packets = 128;
 // How long port_drain waits for cancelled operations before it gives up and leaks them.
 constexpr int64_t drain_limit_us = 5 * 1000 * 1000;
 
-// How long a base that is freed waits for sends that were abandoned: their bytes count as sent.
-constexpr int64_t abandoned_limit_us = 500 * 1000;
-
 // How long port_await waits for one cancelled operation. The kernel usually gives it back within the cancel.
 constexpr int64_t await_limit_us = 1000 * 1000;
 
@@ -57,8 +54,8 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
 // Cancels everything and collects until nothing is in flight. True if that succeeded within drain_limit_us.
 bool port_drain(port *draining);
 
-// Collects until *what is NULL, but no longer than the limit.
-void port_collect_until_null(port *on, void *const *what, int64_t limit_us);
+// Collects as long as that holds, but no longer than the limit.
+void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us);
 
 // Cancels one operation and collects until its packet has come; other packets are delivered meanwhile. For the rare
 // moment when what the operation moved must be known before going on. The lock is held, and let go at times if the loop

@@ -1,50 +1,26 @@
-// What the process knows of sockets on ports: which base's port a socket is bound to (Windows lets a socket join one
-// port in its life, and does not say which), and the source that a bufferevent or listener brought for it.
+// All that the process knows of sockets on ports: which base must be asked before a descriptor is closed, since
+// evutil_closesocket carries nothing else. Descriptors are here only while something of a base is on their socket.
 //
-// Process-wide, since libevent's calls on a socket often carry nothing but its descriptor.
-//
-// Threads: safe from any. A source found stays valid for as long as its base's loop thread, or its lock, keeps it.
+// Threads: safe from any. The lock is held for no more than a look into a table; it is taken where a base begins and ends to
+// use a socket, and in evutil_closesocket.
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
 #define LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
 
-#include "backend/source.h"
+#include "backend/fd_table.h"
 
 namespace iocp {
 
-// Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
-// leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
-bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
-// True if the descriptor has become another socket since it was bound. (It is bound then.)
-bool socket_is_stale(backend *owner, evutil_socket_t fd);
+struct backend;
 
-// One source a descriptor, whose owner must have bound it. False if it has one.
-bool socket_set_source(source *added);
-void socket_clear_source(source *removed);
-source *socket_find_source(evutil_socket_t fd);
-
-// A listener has brought this connection, without blocking calls. True of the last one, when asked in the same turn of
-// the loop, once, and unless the descriptor was closed meanwhile: it is what it was then.
-void socket_note_accepted(backend *owner, evutil_socket_t fd);
-bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
-
-// Whose port the descriptor's socket is on, as far as is known; NULL: nobody's.
-backend *socket_owner(evutil_socket_t fd);
-
-// Data that came together with a connection, for whoever reads from its socket first. Freed with the socket's entry.
-struct early_data {
-    char *bytes; // allocated by mm_malloc; NULL: none
-    unsigned length;
-};
-
-// Takes the bytes over if true: the owner has bound the socket, and nothing is kept for it yet. `back`: they are handed
-// back by who took them, which is refused when the descriptor has become another socket since.
-bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back);
-early_data socket_take_early(backend *owner, evutil_socket_t fd);
-
-// The descriptor is being closed.
-void socket_forget(evutil_socket_t fd);
-// The backend is going away: so are its sockets' entries, and its sources have no owner.
-void socket_forget_all(backend *leaving);
+// Two bases may use one listening socket; the first is asked. False for want of memory.
+bool registry_add(evutil_socket_t fd, backend *owner);
+void registry_remove(evutil_socket_t fd, const backend *owner);
+// NULL: none need be asked.
+backend *registry_owner(evutil_socket_t fd);
+// The same, and the descriptor counts as closed.
+backend *registry_close(evutil_socket_t fd);
+// How many were closed so far.
+unsigned registry_closes();
 
 } // namespace iocp
 

@@ -36,6 +36,8 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
+    // The base is freed, and nothing is in flight any more: it has no owner from now on.
+    void (*base_ends)(source *self);
     // Where it waits to be submitted: starting, receiving or polling; nowhere if there is nothing to start.
     source_place (*waits_in)(const source *self);
 };

@@ -1,5 +1,6 @@
 #include "bufferevent/acceptor.h"
-#include "backend/fd_record.h"
+#include "backend/socket_interest.h"
+#include "backend/socket_record.h"
 #include "backend/socket_registry.h"
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
@@ -227,7 +228,7 @@ short acceptor_submit(source *face)
     }
     if (self->plain && self->pending == nullptr && acceptor_ready(face) == 0) {
         face->owner->retry_soon = true; // its poll is started by the next turn
-        fd_record_fall_back(face->owner, face);
+        interest_fall_back(face->owner, face);
         return 0;
     }
     return acceptor_ready(face);
@@ -239,8 +240,14 @@ source_place acceptor_waits_in(const source *face)
                                                                          : source_place::starting;
 }
 
-const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed, acceptor_ready, acceptor_submit,
-                                 acceptor_waits_in};
+// Its listener frees it.
+void acceptor_base_ends(source *face)
+{
+    face->owner = nullptr;
+}
+
+const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
+                                 acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
 
 void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
 {
@@ -317,7 +324,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
         mm_free(self);
         return nullptr;
     }
-    fd_record_take_over(owner, &self->face);
+    interest_take_over(owner, &self->face);
     return self;
 }
 
@@ -326,7 +333,7 @@ void acceptor_detach(acceptor *self)
     backend *owner = self->face.owner;
     if (owner != nullptr) {
         EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-        fd_record_fall_back(owner, &self->face);
+        interest_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
     first_data_free(self);
@@ -349,7 +356,8 @@ void acceptor_detach(acceptor *self)
 
 acceptor *acceptor_find(evutil_socket_t fd)
 {
-    source *found = socket_find_source(fd);
+    backend *owner = registry_owner(fd);
+    source *found = owner != nullptr ? socket_own_source(owner, fd) : nullptr;
     return found != nullptr && found->ops == &acceptor_ops ? from_source(found) : nullptr;
 }
 

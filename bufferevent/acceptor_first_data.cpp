@@ -1,6 +1,6 @@
 #include "bufferevent/acceptor_first_data.h"
 #include "backend/afd_device.h"
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 
 namespace iocp {
 
@@ -335,7 +335,6 @@ bool first_data_keep(acceptor *self, const accept_operation *taken)
     memcpy(early.bytes, taken->buffer, taken->length);
     if (socket_bind(owner, fd, &skips_packets) && socket_keep_early(owner, fd, early, false))
         return true;
-    socket_forget(fd); // the caller closes it
     mm_free(early.bytes);
     return false;
 }

@@ -15,12 +15,26 @@ inline backend *backend_for(const struct bufferevent *bev)
     return bev->ev_base != nullptr ? backend_of(bev->ev_base) : nullptr;
 }
 
+// An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor, and closes it.
+constexpr int option_keeps_descriptor = 1 << 24;
+
+// Its descriptor is closed by libevent, and so by evutil_closesocket, and used by nobody else meanwhile.
+inline bool owns_descriptor(const struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & (BEV_OPT_CLOSE_ON_FREE | option_keeps_descriptor)) != 0;
+}
+
 // The bufferevent's own stream. (A bufferevent is destroyed some turns after it was freed, and by then another may have
 // its descriptor.)
 inline stream *stream_for(const struct bufferevent *bev)
 {
+    backend *owner = backend_for(bev);
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    stream *found = fd >= 0 ? stream_find(fd) : nullptr;
+    if (owner == nullptr || fd < 0)
+        return nullptr;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream *found = stream_find(owner, fd);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     return found != nullptr && found->holder == bev ? found : nullptr;
 }
 

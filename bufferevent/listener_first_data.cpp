@@ -1,5 +1,5 @@
 // event2/iocp.h: what a program may ask of a listener on a port.
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 #include "bufferevent/acceptor_first_data.h"
 
 using namespace iocp;

@@ -76,7 +76,7 @@ bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsig
 void receive_provide_buffer(stream *self, receive_operation *receiving)
 {
     backend *owner = self->face.owner;
-    if (!self->may_prefetch || !self->warm) {
+    if (!self->warm) {
         receive_release_buffer(owner, receiving);
         return;
     }

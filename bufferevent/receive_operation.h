@@ -5,6 +5,7 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
 #define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
 
+#include "backend/socket_lingering.h"
 #include "bufferevent/stream.h"
 
 namespace iocp {
@@ -15,6 +16,7 @@ constexpr unsigned first_receive_size = 2048;
 struct receive_operation {
     completion operation; // first
     stream *owner;        // not looked at once disowned
+    lingering_on left;    // what it was let go on
     char *buffer;         // NULL: the receive is of zero bytes
     unsigned capacity;
     unsigned begin; // held bytes: buffer[begin, end)

@@ -1,7 +1,6 @@
 // libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
-#include "bufferevent/stream_send.h"
 
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
@@ -16,17 +15,15 @@ using namespace iocp;
 
 namespace {
 
-// An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor.
-constexpr int option_keeps_descriptor = 1 << 24;
-
 void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
-    bool owned = (BEV_UPCAST(bev)->options & (BEV_OPT_CLOSE_ON_FREE | option_keeps_descriptor)) != 0;
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_attach(owner, fd, bev, owned, to_connect);
+    // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's.
+    if (owns_descriptor(bev) || to_connect || socket_came_early(owner, fd))
+        stream_attach(owner, fd, bev, to_connect);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
@@ -44,13 +41,7 @@ void let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
-        stream_detach(own, false);
-    backend *owner = backend_for(bev);
-    if (owner == nullptr)
-        return;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_send_forget(owner, bev->output); // of a descriptor that it had before
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+        stream_detach(own, owns_descriptor(bev));
 }
 
 // Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
@@ -88,20 +79,20 @@ void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
     if (own != nullptr && own->face.fd == fd && !socket_is_stale(own->face.owner, fd))
         return; // the same socket as before
     if (own != nullptr)
-        stream_detach(own, true);
+        stream_detach(own, false);
     attach(bev, fd, to_connect);
 }
 
 // The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the bufferevent
 // must not close it once more.
-int connect_not_started(struct bufferevent *bev, evutil_socket_t fd)
+int connect_not_started(struct bufferevent *bev)
 {
     int error = EVUTIL_SOCKET_ERROR();
-    stream *own = stream_find(fd);
+    stream *own = stream_for(bev);
     if (backend_for(bev)->socket_made_for == bev)
         bufferevent_setfd(bev, -1);
     else if (own != nullptr)
-        stream_detach(own, true);
+        stream_detach(own, false);
     WSASetLastError(error);
     return -1;
 }
@@ -117,10 +108,16 @@ int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferev
 
 // While the loop's thread was about to call a bufferevent back for one descriptor, another thread may have given it
 // another one. The first one's bytes are not for it any more.
-bool has_left(const struct evbuffer *buffer, evutil_socket_t fd)
+bool has_left(const struct bufferevent *bev, evutil_socket_t fd)
 {
-    const struct bufferevent *bev = buffer->parent;
-    return bev != nullptr && backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
+    return backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
+}
+
+// Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there first.)
+stream *stream_in_use(const struct bufferevent *bev)
+{
+    stream *own = backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
+    return own != nullptr && own->face.in_use ? own : nullptr;
 }
 
 int would_block()
@@ -151,33 +148,33 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
     return bev;
 }
 
-struct bufferevent *iocp_http_bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options)
-{
-    return bufferevent_socket_new(base, fd, options | option_keeps_descriptor);
-}
-
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
-    if (has_left(input, fd))
+    if (has_left(input->parent, fd))
         return would_block();
-    stream *own = stream_in_use(fd);
+    stream *own = stream_in_use(input->parent);
     return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);
 }
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
 {
-    if (has_left(output, fd))
+    if (has_left(output->parent, fd))
         return would_block();
-    stream *own = stream_in_use(fd);
+    stream *own = stream_in_use(output->parent);
     return own != nullptr ? stream_write(own, output, at_most) : evbuffer_write_atmost(output, fd, at_most);
 }
 
-int iocp_finished_connecting(evutil_socket_t fd)
+int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 {
-    stream *own = stream_in_use(fd);
-    if (own != nullptr && own->connect != connect_state::none)
-        return stream_connect_outcome(own);
-    return evutil_socket_finished_connecting_(fd);
+    stream *own = stream_in_use(bev);
+    bool is_ours = own != nullptr && own->connect != connect_state::none;
+    int outcome = is_ours ? stream_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
+    if (own == nullptr || outcome == 0 || owns_descriptor(bev))
+        return outcome;
+    int error = WSAGetLastError();
+    stream_detach(own, false); // from now on it is watched for readiness
+    WSASetLastError(error);
+    return outcome;
 }
 
 int bufferevent_async_can_connect_(struct bufferevent *bev)
@@ -200,20 +197,20 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
     int result = 0;
-    if (inet && stream_find(fd) == nullptr)
+    if (inet && stream_for(bev) == nullptr)
         attach(bev, fd, true);
-    stream *own = stream_find(fd);
+    stream *own = stream_for(bev);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0)
         return bev->be_ops->enable(bev, EV_WRITE);
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
         result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
     else {
         if (own != nullptr)
-            stream_detach(own, true);
+            stream_detach(own, false);
         result = evutil_socket_connect_(&fd, address, length);
     }
     if (result < 0 || bev->be_ops->enable(bev, EV_WRITE) != 0)
-        return connect_not_started(bev, fd);
+        return connect_not_started(bev);
     if (result == 2)
         bev_private->connection_refused = 1;
     if (result != 0)
@@ -239,27 +236,15 @@ struct bufferevent *bufferevent_async_new_(struct event_base *base, evutil_socke
 int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 {
     bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
-    stream *own = is_socket ? stream_for(bev) : nullptr;
+    stream *own = is_socket && backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
     if (own != nullptr)
-        stream_detach(own, true);
+        stream_detach(own, false);
     int result = iocp_stock_bufferevent_base_set(base, bev);
     if (result == 0 && is_socket && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
         attach(bev, event_get_fd(&bev->ev_read), false);
     }
     return result;
-}
-
-int evutil_closesocket(evutil_socket_t fd)
-{
-    stream *own = stream_find(fd);
-    if (own != nullptr ? stream_closing(own) : stream_send_takes_socket(fd))
-        return 0;
-    socket_forget(fd);
-    int error = sys::close_socket(static_cast<SOCKET>(fd));
-    if (error != 0)
-        WSASetLastError(error);
-    return error == 0 ? 0 : -1;
 }
 
 struct event_iocp_port *iocp_settle_base(struct event_base *base)

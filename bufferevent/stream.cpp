@@ -1,6 +1,6 @@
 #include "bufferevent/stream.h"
-#include "backend/fd_record.h"
-#include "backend/socket_registry.h"
+#include "backend/socket_interest.h"
+#include "backend/socket_record.h"
 #include "bufferevent/stream_connect.h"
 #include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
@@ -79,7 +79,22 @@ bool is_connected_stream(SOCKET socket)
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed, stream_ready, stream_submit, stream_waits_in};
+// A bufferevent that is freed after its base finds no stream.
+void stream_base_ends(source *face)
+{
+    stream *self = stream_of(face);
+    if (self->seen_by != nullptr)
+        *self->seen_by = nullptr;
+    if (face->owner->on->in_flight != nullptr)
+        return; // what the kernel has not given back points to it
+    stream_receive_let_go(self, nullptr, true);
+    stream_queue_let_go(self);
+    stream_connect_let_go(self, nullptr);
+    mm_free(self);
+}
+
+const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
+                               stream_submit,  stream_base_ends, stream_waits_in};
 
 // What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
 // not been sent.
@@ -94,7 +109,7 @@ void take_early(stream *self)
 
 } // namespace
 
-stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect)
+stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
     // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
@@ -106,77 +121,57 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
         return nullptr;
     source_init(&self->face, &stream_ops, owner, fd);
     self->holder = holder;
-    self->may_prefetch = owned;
-    self->looks_first = owned && just_accepted;
+    self->looks_first = just_accepted;
     if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
         mm_free(self);
         return nullptr;
     }
     if (to_connect)
-        fd_record_take_over(owner, &self->face);
+        interest_take_over(owner, &self->face);
     take_early(self);
     return self;
 }
 
-void stream_release(stream *self, bool output_lives)
+void stream_release(stream *self, bool closing)
 {
     backend *owner = self->face.owner;
-    if (owner != nullptr) {
-        fd_record_fall_back(owner, &self->face);
-        socket_clear_source(&self->face);
-    }
-    stream_receive_drop(self, output_lives);
-    stream_queue_drop(self);
-    stream_send_drop(self, output_lives && owner != nullptr);
-    stream_connect_drop(self);
-    mm_free(self);
+    socket_record *record = socket_find(owner, self->face.fd);
+    if (closing)
+        interest_close(owner, &self->face);
+    else
+        interest_fall_back(owner, &self->face);
+    socket_clear_source(&self->face);
+    if (self->seen_by != nullptr)
+        *self->seen_by = nullptr;
+    stream_receive_let_go(self, record, closing);
+    stream_queue_let_go(self);
+    stream_connect_let_go(self, record);
+    source_free_later(&self->face);
 }
 
-void stream_detach(stream *self, bool output_lives)
+void stream_detach(stream *self, bool closing)
 {
-    backend *owner = self->face.owner;
-    if (owner != nullptr)
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_release(self, output_lives);
-    if (owner != nullptr)
-        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    stream_release(self, closing);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
 void stream_step_aside(stream *self)
 {
-    backend *owner = self->face.owner;
-    if (owner != nullptr)
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
     else
-        stream_release(self, true);
-    if (owner != nullptr)
-        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+        stream_release(self, false);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
-bool stream_closing(stream *self)
+stream *stream_find(backend *owner, evutil_socket_t fd)
 {
-    backend *owner = self->face.owner;
-    if (owner == nullptr)
-        return false;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    stream_receive_cancel(self);
-    bool lingers = stream_queue_linger(self);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
-    return lingers;
-}
-
-stream *stream_find(evutil_socket_t fd)
-{
-    source *found = socket_find_source(fd);
+    source *found = socket_own_source(owner, fd);
     return found != nullptr && found->ops == &stream_ops ? stream_of(found) : nullptr;
-}
-
-stream *stream_in_use(evutil_socket_t fd)
-{
-    stream *found = stream_find(fd);
-    return found != nullptr && found->face.in_use ? found : nullptr;
 }
 
 } // namespace iocp

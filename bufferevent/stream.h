@@ -10,8 +10,11 @@
 //   EV_WRITE wanted  -> writable unless a send or a connect is in flight
 //   write            -> one gathered send of the evbuffer's own memory; would block until it has ended
 //
-// A stream belongs to one descriptor of one base and is found by it (socket_registry.h). Its operations are allocated
+// A stream belongs to one descriptor of one base and is found by it (socket_record.h). Its operations are allocated
 // apart, and outlive it if the kernel still has them.
+//
+// Only descriptors that libevent closes itself have one (BEV_OPT_CLOSE_ON_FREE, and evhttp's). Any other may be used by its
+// program at any time, in any way, and an operation in flight would show: it is watched for readiness, as on select.
 //
 // Threads: stream_read and stream_write run in the loop thread (in an event's callback); the others where libevent
 // calls them, which take the base's lock as needed. Lock order is libevent's: bufferevent, then base.
@@ -49,10 +52,10 @@ struct stream {
     const void *holder; // the bufferevent that brought it
     receive_operation *receiving;
     send_operation *sending;
-    send_operation *blocked_by; // a send of the same evbuffer on the descriptor before this one (see stream_send.h)
     connect_operation *connecting;
     struct evbuffer *queued; // to be sent, see stream_queue.h; NULL: nothing ever was
-    int queue_error;
+    stream **seen_by;        // who else keeps a pointer to it (see tls_bio.h); set to NULL when it goes. NULL: nobody
+    int send_error;          // of a send that was in flight; told to every write from then on
     int receive_error;
     int connect_error;
     unsigned receive_size; // of the next receive with a buffer
@@ -61,11 +64,9 @@ struct stream {
     connect_state connect;
     bool skips_packets; // an operation that is done at once leaves no packet
     bool warm;          // has received something lately
-    bool may_prefetch;  // bytes may be received before they are asked for
     bool send_again;    // the kernel had no memory for a send: wait before the next
     bool receive_again; // nor for a receive
-    bool guesses;       // nothing may be received ahead, but there was something each time of late: reads at once
-    bool looks_first;   // a new connection's first bytes may have come: receives what is there before it waits
+    bool looks_first;   // a new connection's first bytes may have come: its first receive has a buffer
     bool steps_aside;   // once its connect has ended
 };
 
@@ -74,28 +75,18 @@ struct stream {
 //
 // A socket that somebody else made is looked at first: one whose connect is under way must be watched for readiness.
 // `to_connect` says that this is a stream socket which stream_connect will be called for.
-//
-// `owned` says that the descriptor is closed with its bufferevent. Only then may bytes be received ahead of need:
-// otherwise the program may take the descriptor back at any time and find bytes gone.
-stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool owned, bool to_connect);
-// Lets go of the socket: cancels what is in flight. `output_lives` says that the evbuffer of a send in flight will be
-// sent on another socket.
-void stream_detach(stream *self, bool output_lives);
-
+stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect);
+// Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is kept for the next bufferevent on it, unless it is to be closed.
+void stream_detach(stream *self, bool closing);
 // The same with the base's lock held.
-void stream_release(stream *self, bool output_lives);
+void stream_release(stream *self, bool closing);
 
 // From now on somebody else reads and writes the socket, which is watched for readiness. A connect in flight goes on.
 // The stream may be freed by this.
 void stream_step_aside(stream *self);
 
-// The descriptor is about to be closed by somebody who does not know of the stream. True: it is closed later.
-bool stream_closing(stream *self);
-
-// The stream of a descriptor, or NULL.
-stream *stream_find(evutil_socket_t fd);
-// The same, if events on the descriptor go by it. (They go by a poll, if the program had events of its own there first.)
-stream *stream_in_use(evutil_socket_t fd);
+// The stream of a descriptor, or NULL. The base's lock is held.
+stream *stream_find(backend *owner, evutil_socket_t fd);
 
 // As evbuffer_read and evbuffer_write_atmost: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_read(stream *self, struct evbuffer *input, int at_most);

@@ -1,10 +1,12 @@
 #include "bufferevent/stream_connect.h"
+#include "backend/socket_lingering.h"
 
 namespace iocp {
 
 struct connect_operation {
     completion operation; // first
     stream *owner;        // not looked at once disowned
+    lingering_on left;    // what it was let go on
 };
 
 namespace {
@@ -20,6 +22,7 @@ void connect_settled(stream *self, int error)
 
 void connect_freed(completion *operation, int, DWORD)
 {
+    linger_end(&reinterpret_cast<connect_operation *>(operation)->left);
     mm_free(operation);
 }
 
@@ -30,7 +33,7 @@ void step_aside(stream *self)
     short wanted = self->face.wanted;
     bool failed = self->connect == connect_state::failed;
     evutil_socket_t fd = self->face.fd;
-    stream_release(self, true);
+    stream_release(self, false);
     if (failed && wanted != 0 && !owner->draining)
         evmap_io_active_(owner->base, fd, wanted);
 }
@@ -101,10 +104,12 @@ int stream_connect_outcome(stream *self)
     return -1;
 }
 
-void stream_connect_drop(stream *self)
+void stream_connect_let_go(stream *self, socket_record *record)
 {
-    if (self->connecting != nullptr)
+    if (self->connecting != nullptr) {
+        linger_begin(&self->connecting->left, record, &self->connecting->operation, 0);
         completion_disown(&self->connecting->operation);
+    }
     self->connecting = nullptr;
     self->connect = connect_state::none;
 }

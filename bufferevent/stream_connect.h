@@ -6,8 +6,8 @@
 
 namespace iocp {
 
-// Cancels the connect in flight.
-void stream_connect_drop(stream *self);
+// The stream goes: a connect in flight is cancelled.
+void stream_connect_let_go(stream *self, socket_record *record);
 
 } // namespace iocp
 

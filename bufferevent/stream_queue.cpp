@@ -6,7 +6,7 @@ namespace iocp {
 
 namespace {
 
-// Sends that one flush starts: more than one only if the kernel takes less than it is given.
+// Sends that one flush starts: more than one only if they end at once.
 constexpr int max_sends = 16;
 
 int fail(int error)
@@ -18,25 +18,15 @@ int fail(int error)
 // For the length of a function.
 struct base_locked {
     struct event_base *base;
-    explicit base_locked(const stream *self) : base(self->face.owner != nullptr ? self->face.owner->base : nullptr)
-    {
-        if (base != nullptr)
-            EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    }
-    ~base_locked()
-    {
-        if (base != nullptr)
-            EVBASE_RELEASE_LOCK(base, th_base_lock);
-    }
+    explicit base_locked(const stream *self) : base(self->face.owner->base) { EVBASE_ACQUIRE_LOCK(base, th_base_lock); }
+    ~base_locked() { EVBASE_RELEASE_LOCK(base, th_base_lock); }
     base_locked(const base_locked &) = delete;
     base_locked &operator=(const base_locked &) = delete;
 };
 
-// 0 if bytes can move: the base is there, and the socket is connected as far as we know.
+// 0 if bytes can move: the socket is connected as far as we know.
 int not_ready(stream *self)
 {
-    if (self->face.owner == nullptr)
-        return WSAENOTCONN;
     if (self->connect == connect_state::none)
         return 0;
     int outcome = stream_connect_outcome(self);
@@ -50,6 +40,12 @@ size_t queued_length(const stream *self)
     return self->queued != nullptr ? evbuffer_get_length(self->queued) : 0;
 }
 
+// With those in flight.
+bool is_full(const stream *self)
+{
+    return queued_length(self) + stream_send_in_flight(self) >= max_queued;
+}
+
 void flush(stream *self)
 {
     if (self->connect != connect_state::none || self->face.owner->draining)
@@ -58,53 +54,11 @@ void flush(stream *self)
         if (stream_send_locked(self, self->queued) >= 0)
             continue;
         int error = WSAGetLastError();
-        if (error != WSAEWOULDBLOCK) {
-            self->queue_error = error;
-            evbuffer_drain(self->queued, queued_length(self));
-        }
-        return;
+        if (error == WSAEWOULDBLOCK)
+            return;
+        self->send_error = error;
+        evbuffer_drain(self->queued, queued_length(self));
     }
-}
-
-// The bytes that are not in flight yet, in one piece. NULL: none, or no memory.
-struct evbuffer *copy_rest(stream *self, size_t in_flight)
-{
-    size_t length = queued_length(self) - in_flight;
-    struct evbuffer *rest = length > 0 ? evbuffer_new() : nullptr;
-    struct evbuffer_ptr from;
-    struct evbuffer_iovec space;
-    if (rest == nullptr)
-        return nullptr;
-    if (evbuffer_ptr_set(self->queued, &from, in_flight, EVBUFFER_PTR_SET) == 0 &&
-        evbuffer_reserve_space(rest, static_cast<ev_ssize_t>(length), &space, 1) == 1) {
-        space.iov_len = length;
-        evbuffer_copyout_from(self->queued, &from, space.iov_base, length);
-        evbuffer_commit_space(rest, &space, 1);
-        return rest;
-    }
-    evbuffer_free(rest);
-    return nullptr;
-}
-
-// Starts to send what is left and lets it end by itself. The bytes go with it: chains that the kernel reads are freed by
-// its packet. True if anything is in flight.
-bool let_queue_go(stream *self, bool closes)
-{
-    if (self->queued == nullptr)
-        return false;
-    send_operation *last = nullptr;
-    if (self->face.owner != nullptr && !self->face.owner->draining) {
-        flush(self);
-        struct evbuffer *rest = copy_rest(self, stream_send_in_flight(self));
-        last = stream_send_abandon(self);
-        send_operation *orphan = rest != nullptr ? stream_send_orphan(self, rest) : nullptr;
-        last = orphan != nullptr ? orphan : last;
-    }
-    evbuffer_free(self->queued);
-    self->queued = nullptr;
-    if (last != nullptr && closes)
-        send_operation_closes(last);
-    return last != nullptr;
 }
 
 } // namespace
@@ -122,11 +76,11 @@ int stream_put(stream *self, const char *bytes, int length)
     int error = not_ready(self);
     if (error != 0)
         return fail(error);
-    if (stream_send_has_ended(self) || queued_length(self) >= max_queued)
+    if (is_full(self))
         flush(self);
-    if (self->queue_error != 0)
-        return fail(self->queue_error);
-    if (queued_length(self) >= max_queued)
+    if (self->send_error != 0)
+        return fail(self->send_error);
+    if (is_full(self))
         return fail(WSAEWOULDBLOCK);
     if (self->queued == nullptr)
         self->queued = evbuffer_new();
@@ -139,15 +93,13 @@ int stream_put(stream *self, const char *bytes, int length)
 int stream_flush(stream *self)
 {
     base_locked locked(self);
-    if (self->face.owner == nullptr)
-        return 0;
     flush(self);
-    return self->queue_error == 0 ? 0 : fail(self->queue_error);
+    return self->send_error == 0 ? 0 : fail(self->send_error);
 }
 
 bool stream_queue_has_room(const stream *self)
 {
-    return self->queued != nullptr ? queued_length(self) < max_queued : stream_send_ready(self);
+    return self->queued != nullptr ? !is_full(self) : stream_send_ready(self);
 }
 
 bool stream_queue_waits(const stream *self)
@@ -161,14 +113,12 @@ void stream_queue_submit(stream *self)
         flush(self);
 }
 
-bool stream_queue_linger(stream *self)
+void stream_queue_let_go(stream *self)
 {
-    return let_queue_go(self, true);
-}
-
-void stream_queue_drop(stream *self)
-{
-    let_queue_go(self, false);
+    flush(self);
+    struct evbuffer *rest = self->queued;
+    self->queued = nullptr;
+    stream_send_let_go(self, rest);
 }
 
 } // namespace iocp

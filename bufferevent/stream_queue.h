@@ -1,8 +1,7 @@
 // Bytes that a stream was handed to send, and keeps until they are sent: what TLS makes of a program's output.
 //
 // On a socket, the kernel takes such bytes at once, and then the program may close the socket at any moment and they are
-// still sent. Here, they wait for their send to end. So they are handed over in few pieces, and a socket that is closed
-// while a send is in flight is closed by the packet of that send instead.
+// still sent. So when the stream goes, what it was handed goes with its send (see backend/socket_lingering.h).
 //
 // Threads: safe from any, if the base has a lock; nothing waits.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
@@ -32,10 +31,8 @@ bool stream_queue_has_room(const stream *self);
 bool stream_queue_waits(const stream *self);
 // Once a turn: sends what nobody has flushed.
 void stream_queue_submit(stream *self);
-// The socket is about to be closed. True if a send is in flight, which closes it when it has ended.
-bool stream_queue_linger(stream *self);
-// The stream goes, its socket does not: a send in flight goes on.
-void stream_queue_drop(stream *self);
+// The stream goes: what it was handed is sent by itself.
+void stream_queue_let_go(stream *self);
 
 } // namespace iocp
 

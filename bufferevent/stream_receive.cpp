@@ -47,6 +47,7 @@ void receive_ended(completion *operation, int error, DWORD bytes)
 void receive_freed(completion *operation, int, DWORD)
 {
     receive_operation *receiving = from_completion(operation);
+    linger_end(&receiving->left);
     mm_free(receiving->buffer);
     mm_free(receiving);
 }
@@ -94,23 +95,18 @@ void fill(stream *self)
     }
 }
 
-bool start(stream *self)
+// `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it would
+// wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
+bool start(stream *self, bool waits)
 {
-    if (self->guesses) {
-        self->receive = receive_state::readable;
-        return true;
-    }
-    if (self->looks_first) {
-        self->looks_first = false;
-        fill(self);
-        if (self->receive != receive_state::none)
-            return true;
-    }
+    backend *owner = self->face.owner;
     receive_operation *receiving = operation_for(self);
     if (receiving == nullptr)
         return retry_later(self);
-    receive_provide_buffer(self, receiving);
-    backend *owner = self->face.owner;
+    if (waits)
+        receive_provide_buffer(self, receiving);
+    else if (!receive_allocate_buffer(owner, receiving, self->receive_size))
+        return retry_later(self);
     auto socket = static_cast<SOCKET>(self->face.fd);
     WSABUF buffer = {receiving->capacity, receiving->buffer};
     OVERLAPPED *overlapped = completion_begin(owner->on, &receiving->operation, reinterpret_cast<HANDLE>(socket));
@@ -121,13 +117,22 @@ bool start(stream *self)
         receiving->started_turn = owner->turn;
         if (receiving->buffer != nullptr)
             receive_list_append(&owner->receives, receiving);
+        if (!waits)
+            completion_cancel(&receiving->operation);
         return false;
     }
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
         return retry_later(self);
     self->receive = outcome(receiving, result.error, result.bytes, &self->receive_error);
-    self->guesses = self->receive == receive_state::readable && !self->may_prefetch;
     return self->receive != receive_state::none;
+}
+
+// The first bytes of a connection that was just accepted have come already, as a rule.
+bool start_next(stream *self)
+{
+    bool waits = !self->looks_first;
+    self->looks_first = false;
+    return start(self, waits);
 }
 
 void adapt_size(stream *self, unsigned asked, unsigned got)
@@ -199,7 +204,6 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     if (evbuffer_commit_space(input, &space, 1) != 0)
         error = WSAENOBUFS;
     if (error != 0) {
-        self->guesses = false;
         self->receive = receive_state::none;
         self->receive_again = error == WSAENOBUFS;
         WSASetLastError(self->receive_again ? WSAEWOULDBLOCK : error);
@@ -209,8 +213,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
         self->receive = receive_state::ended;
         return 0;
     }
-    // All that was asked for: there may be more, and no receive need wait to find out.
-    self->receive = bytes == wanted ? receive_state::readable : receive_state::none;
+    self->receive = receive_state::none;
     if (at_most > wanted || bytes < wanted)
         adapt_size(self, wanted, bytes);
     return static_cast<int>(bytes);
@@ -236,8 +239,6 @@ int take_part(stream *self, char *into, int at_most)
 void give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->face.owner;
-    if (owner == nullptr)
-        return;
     early_data left = {receiving->buffer, receiving->end - receiving->begin};
     memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
     if (socket_keep_early(owner, self->face.fd, left, receiving->came_early))
@@ -273,7 +274,7 @@ bool stream_receive_submit(stream *self)
     }
     switch (self->receive) {
     case receive_state::none:
-        return start(self);
+        return start_next(self);
     case receive_state::pending:
         return false;
     default:
@@ -281,24 +282,24 @@ bool stream_receive_submit(stream *self)
     }
 }
 
-void stream_receive_drop(stream *self, bool socket_lives)
+void stream_receive_let_go(stream *self, socket_record *record, bool closing)
 {
     receive_operation *receiving = self->receiving;
     backend *owner = self->face.owner;
     // A buffer in flight may have taken bytes already, or take them before the cancel does.
-    if (socket_lives && owner != nullptr && self->receive == receive_state::pending && receiving->buffer != nullptr)
+    if (!closing && self->receive == receive_state::pending && receiving->buffer != nullptr)
         port_await(owner->on, &receiving->operation);
-    if (self->receive == receive_state::held && (socket_lives || receiving->came_early))
+    if (self->receive == receive_state::held && !closing)
         give_back(self, receiving);
     self->receive = receive_state::none;
     self->receiving = nullptr;
     if (receiving == nullptr)
         return;
-    if (owner != nullptr) {
-        receive_list_remove(&owner->receives, receiving);
-        owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet
-    }
+    receive_list_remove(&owner->receives, receiving);
+    owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet
     receiving->capacity = 0;
+    if (receiving->operation.pending)
+        linger_begin(&receiving->left, record, &receiving->operation, 0);
     completion_disown(&receiving->operation);
 }
 
@@ -311,8 +312,10 @@ int stream_receive_take(stream *self, char *into, int at_most)
 {
     // Otherwise what there may be is found out by the next receive, and no call need ask; if there will be one.
     bool receives = (self->face.wanted & EV_READ) != 0;
-    if (self->receive == receive_state::readable || (self->receive == receive_state::none && !receives))
+    if (self->receive == receive_state::readable)
         fill(self);
+    else if (self->receive == receive_state::none && !receives)
+        start(self, false);
     self->read_limit = max_take_size;
     switch (self->receive) {
     case receive_state::held:
@@ -327,12 +330,6 @@ int stream_receive_take(stream *self, char *into, int at_most)
         WSASetLastError(WSAEWOULDBLOCK);
         return -1;
     }
-}
-
-void stream_receive_cancel(stream *self)
-{
-    if (self->receiving != nullptr)
-        completion_cancel(&self->receiving->operation);
 }
 
 void stream_receive_rest(stream *self)

@@ -8,7 +8,7 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 #include "bufferevent/stream.h"
 
 namespace iocp {
@@ -23,13 +23,11 @@ bool stream_receive_submit(stream *self);
 size_t stream_receive_held(const stream *self);
 // As stream_read, into the caller's memory, and nothing is asked of the kernel unless it is known to have something.
 int stream_receive_take(stream *self, char *into, int at_most);
-// Ends a receive in flight: closing a socket under one would make Windows reset the connection.
-void stream_receive_cancel(stream *self);
 // Nobody wants to read at present: gives up a buffer that is not in use.
 void stream_receive_rest(stream *self);
-// Cancels the receive in flight, and frees what is held.
-// If the socket lives on, what was received and not read is kept for the next bufferevent on it.
-void stream_receive_drop(stream *self, bool socket_lives);
+// The stream goes: a receive in flight is cancelled, and what is held is freed. If the socket lives on, what was received and
+// not read is kept for the next bufferevent on it.
+void stream_receive_let_go(stream *self, socket_record *record, bool closing);
 
 } // namespace iocp
 

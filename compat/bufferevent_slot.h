@@ -13,7 +13,6 @@
 /* How bytes move. */
 #define evbuffer_read iocp_evbuffer_read
 #define evbuffer_write_atmost iocp_evbuffer_write_atmost
-#define evutil_socket_finished_connecting_ iocp_finished_connecting
 
 #include "event2/event-config.h"
 
@@ -29,6 +28,9 @@
 
 /* Our table of operations makes a socket bufferevent no less of one. */
 extern const struct bufferevent_ops iocp_bufferevent_ops;
+int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd);
+/* The caller's bufferevent is in a variable of this name. */
+#define evutil_socket_finished_connecting_(fd) iocp_finished_connecting(bufev, fd)
 #undef BEV_IS_SOCKET
 #define BEV_IS_SOCKET(bevp) ((bevp)->be_ops == &bufferevent_ops_socket || (bevp)->be_ops == &iocp_bufferevent_ops)
 
@@ -40,7 +42,7 @@ int iocp_stock_bufferevent_base_set(struct event_base *base, struct bufferevent 
 struct event_iocp_port *iocp_settle_base(struct event_base *base);
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most);
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most);
-int iocp_finished_connecting(evutil_socket_t fd);
+int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd);
 extern const struct bufferevent_ops iocp_bufferevent_ops;
 }
 

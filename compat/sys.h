@@ -134,8 +134,11 @@ int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket);
 // The functions that AF_INET sockets have; NULL where there is none.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
 int set_blocking(SOCKET socket, bool blocks);
-// Ends the connection in both directions; the socket stays.
+// Ends the connection in both directions, or the one that we send in; the socket stays.
 void end_connection(SOCKET socket);
+void end_sending(SOCKET socket);
+// Its peer is to see a reset when it is closed.
+void reset_when_closed(SOCKET socket);
 int close_socket(SOCKET socket);
 
 // How an operation on a socket has ended, when its packet has come: 0, or the code that Winsock has for it.

@@ -359,6 +359,17 @@ void end_connection(SOCKET socket)
     shutdown(socket, SD_BOTH);
 }
 
+void end_sending(SOCKET socket)
+{
+    shutdown(socket, SD_SEND);
+}
+
+void reset_when_closed(SOCKET socket)
+{
+    struct linger at_once = {1, 0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&at_once), sizeof(at_once));
+}
+
 int close_socket(SOCKET socket)
 {
     return closesocket(socket) == 0 ? 0 : last_winsock_code();

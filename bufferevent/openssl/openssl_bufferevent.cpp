@@ -2,7 +2,7 @@
 // socket_bufferevent.cpp, libevent's own code runs on top, and only how the bytes of the connection move is ours.
 //
 // A program may have given its SSL a BIO of its own. That is left in place, and the socket is watched for readiness.
-#include "backend/fd_record.h"
+#include "backend/socket_interest.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/openssl/tls_bio.h"
 #include "bufferevent/stream_queue.h"
@@ -15,11 +15,6 @@
 using namespace iocp;
 
 namespace {
-
-bool closes_descriptor(struct bufferevent *bev)
-{
-    return (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0;
-}
 
 // The BIO for both directions, if it is ours to choose: libevent's socket BIO, unused yet (what an SSL has moved is
 // counted by its BIO, and charged to rate limits), or one that we have put there.
@@ -43,9 +38,9 @@ void hand_over_kept(stream *own, BIO *bio)
 }
 
 // False for want of memory.
-bool put_own_bio(SSL *ssl, evutil_socket_t fd, const void *holder)
+bool put_own_bio(SSL *ssl, evutil_socket_t fd)
 {
-    BIO *chosen = tls_bio_new(fd, holder);
+    BIO *chosen = tls_bio_new(fd);
     if (chosen != nullptr)
         SSL_set_bio(ssl, chosen, chosen);
     return chosen != nullptr;
@@ -55,23 +50,26 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    BIO *present = own_bio(ssl);
-    if (owner == nullptr || fd < 0 || present == nullptr)
+    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || own_bio(ssl) == nullptr)
         return;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     stream *own = stream_for(bev);
-    if (own == nullptr) // OpenSSL reads whole records, ahead of need, wherever they come from: so may we
-        own = stream_attach(owner, fd, bev, true, to_connect);
-    bool has_own_bio = is_tls_bio(present);
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    if (own == nullptr)
+        own = stream_attach(owner, fd, bev, to_connect);
     if (own != nullptr) // libevent has added its events already
-        fd_record_take_over(owner, &own->face);
-    if (own != nullptr && has_own_bio) {
-        tls_bio_set_holder(present, bev);
-        hand_over_kept(own, present);
-    }
+        interest_take_over(owner, &own->face);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
-    if (own != nullptr && !has_own_bio && !put_own_bio(ssl, fd, bev))
-        stream_detach(own, true);
+    if (own == nullptr)
+        return;
+    if (!is_tls_bio(own_bio(ssl)) && !put_own_bio(ssl, fd)) {
+        stream_detach(own, false);
+        return;
+    }
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    BIO *bio = own_bio(ssl);
+    tls_bio_set_stream(bio, own);
+    hand_over_kept(own, bio);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 // The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
@@ -83,15 +81,25 @@ void let_go(struct bufferevent *bev)
     backend *owner = own->face.owner;
     evutil_socket_t fd = own->face.fd;
     bool bio_is_gone = own->steps_aside; // and perhaps the SSL with it
-    stream_detach(own, true);
+    stream_detach(own, false);
     if (bio_is_gone)
         return;
     BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
-    early_data left = {nullptr, 0};
-    if (owner != nullptr && is_tls_bio(bio))
-        left = socket_take_early(owner, fd);
+    if (!is_tls_bio(bio))
+        return;
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    early_data left = socket_take_early(owner, fd);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     if (left.bytes != nullptr)
         tls_bio_keep(bio, left);
+}
+
+// Its descriptor is about to be closed.
+void let_go_to_close(struct bufferevent *bev)
+{
+    stream *own = stream_for(bev);
+    if (own != nullptr)
+        stream_detach(own, true);
 }
 
 int enable(struct bufferevent *bev, short events)
@@ -109,24 +117,9 @@ void unlink(struct bufferevent *bev)
     bufferevent_ops_openssl.unlink(bev);
 }
 
-// libevent will close the descriptor that the BIO names. A send that is in flight does it instead.
-void let_go_and_close(struct bufferevent *bev)
-{
-    stream *own = stream_for(bev);
-    if (own == nullptr)
-        return;
-    bool lingers = stream_closing(own);
-    stream_detach(own, false);
-    if (lingers)
-        BIO_set_fd(SSL_get_wbio(bufferevent_openssl_get_ssl(bev)), -1, BIO_NOCLOSE);
-}
-
 void destruct(struct bufferevent *bev)
 {
-    if (closes_descriptor(bev))
-        let_go_and_close(bev);
-    else
-        let_go(bev);
+    let_go_to_close(bev);
     bufferevent_ops_openssl.destruct(bev);
 }
 
@@ -146,9 +139,7 @@ int set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
     bool to_connect = owner != nullptr && owner->connecting == bev;
     if (to_connect)
         owner->connecting = nullptr;
-    stream *own = stream_for(bev);
-    if (own != nullptr) // what it has received is kept for the next stream of its socket
-        stream_detach(own, true);
+    let_go(bev);
     int result = bufferevent_ops_openssl.ctrl(bev, BEV_CTRL_SET_FD, data);
     if (result == 0)
         attach(bev, data->fd, to_connect);
@@ -160,10 +151,8 @@ int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferev
     if (op == BEV_CTRL_SET_FD)
         return set_descriptor(bev, data);
     // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
-    if (op == BEV_CTRL_CANCEL_ALL && closes_descriptor(bev))
-        let_go_and_close(bev);
-    else if (op == BEV_CTRL_CANCEL_ALL)
-        let_go(bev);
+    if (op == BEV_CTRL_CANCEL_ALL)
+        let_go_to_close(bev);
     return bufferevent_ops_openssl.ctrl(bev, op, data);
 }
 

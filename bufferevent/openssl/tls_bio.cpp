@@ -10,7 +10,7 @@ constexpr char method_name[] = "libevent-iocp stream";
 
 struct tls_bio {
     evutil_socket_t fd;
-    const void *holder;
+    stream *used; // set to NULL when it goes
     early_data kept;
     unsigned kept_from; // kept.bytes before this one have been read
     bool at_end;
@@ -21,11 +21,10 @@ tls_bio *from_bio(BIO *bio)
     return static_cast<tls_bio *>(BIO_get_data(bio));
 }
 
-// Another bufferevent may have the descriptor by now.
+// NULL: there is none, or events on the descriptor go by a poll.
 stream *own_stream(const tls_bio *self)
 {
-    stream *found = stream_in_use(self->fd);
-    return found != nullptr && found->holder == self->holder ? found : nullptr;
+    return self->used != nullptr && self->used->face.in_use ? self->used : nullptr;
 }
 
 int take_kept(tls_bio *self, char *into, int at_most)
@@ -159,9 +158,10 @@ int bio_destroy(BIO *bio)
     tls_bio *self = bio != nullptr ? from_bio(bio) : nullptr;
     if (self == nullptr)
         return 0;
-    stream *own = stream_find(self->fd);
-    if (own != nullptr && own->holder == self->holder)
-        stream_step_aside(own);
+    if (self->used != nullptr) {
+        self->used->seen_by = nullptr;
+        stream_step_aside(self->used);
+    }
     mm_free(self->kept.bytes);
     mm_free(self);
     BIO_set_data(bio, nullptr);
@@ -219,7 +219,7 @@ void give_method_back()
 
 } // namespace
 
-BIO *tls_bio_new(evutil_socket_t fd, const void *holder)
+BIO *tls_bio_new(evutil_socket_t fd)
 {
     auto *self = static_cast<tls_bio *>(mm_calloc(1, sizeof(tls_bio)));
     const BIO_METHOD *method = self != nullptr ? take_method() : nullptr;
@@ -231,7 +231,6 @@ BIO *tls_bio_new(evutil_socket_t fd, const void *holder)
         return nullptr;
     }
     self->fd = fd;
-    self->holder = holder;
     BIO_set_data(bio, self);
     BIO_set_shutdown(bio, 0);
     BIO_set_init(bio, 1);
@@ -243,9 +242,13 @@ bool is_tls_bio(BIO *bio)
     return bio != nullptr && strcmp(BIO_method_name(bio), method_name) == 0;
 }
 
-void tls_bio_set_holder(BIO *bio, const void *holder)
+void tls_bio_set_stream(BIO *bio, stream *used)
 {
-    from_bio(bio)->holder = holder;
+    tls_bio *self = from_bio(bio);
+    if (self->used != nullptr)
+        self->used->seen_by = nullptr;
+    self->used = used;
+    used->seen_by = &self->used;
 }
 
 void tls_bio_keep(BIO *bio, early_data bytes)

@@ -6,17 +6,19 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_OPENSSL_TLS_BIO_H
 #define LIBEVENT_IOCP_BUFFEREVENT_OPENSSL_TLS_BIO_H
 
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 
 #include <openssl/bio.h>
 
 namespace iocp {
 
-// `holder`: the bufferevent whose stream it uses. If the program puts another BIO in its place, the stream steps aside.
+struct stream;
+
 // NULL for want of memory.
-BIO *tls_bio_new(evutil_socket_t fd, const void *holder);
-// A bufferevent on the same SSL takes over from the one before.
-void tls_bio_set_holder(BIO *bio, const void *holder);
+BIO *tls_bio_new(evutil_socket_t fd);
+// The stream that it uses from now on, for as long as that is there. If the program puts another BIO in its place, the
+// stream steps aside.
+void tls_bio_set_stream(BIO *bio, stream *used);
 bool is_tls_bio(BIO *bio);
 
 // Hands it bytes to be read first, or takes back what is left of them. The bytes change hands.

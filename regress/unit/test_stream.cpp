@@ -101,8 +101,9 @@ void replace_socket(connection *one)
     if (fake::happens(500))
         bufferevent_setfd(one->bev, -1);
     bufferevent_setfd(one->bev, static_cast<evutil_socket_t>(one->socket));
+    fake::set_send_room(old, SIZE_MAX); // what is in flight goes on
     one->delivered += fake::sent(old);
-    fake::close_by_program(old);
+    evutil_closesocket(static_cast<evutil_socket_t>(old));
     one->peer_sent.clear();
     one->read.clear();
     struct evbuffer *input = bufferevent_get_input(one->bev);

@@ -41,14 +41,14 @@ void free_connection(connection *one)
 }
 
 // Data are there whenever the connection's turn comes: then a message costs one receive call, and not one to wait and
-// one to take, whether bytes may be received ahead of need or not.
-void check_busy(int options)
+// one to take.
+void a_busy_connection_costs_one_receive_a_message(void **)
 {
     constexpr uint64_t warm_up = 10, messages = 50;
     fake::boot(1);
     struct event_base *base = make_base(on_iocp);
     connection one;
-    open_connection(&one, base, options, on_read);
+    open_connection(&one, base, BEV_OPT_CLOSE_ON_FREE, on_read);
     std::string sent;
     bufferevent_enable(one.bev, EV_READ);
     uint64_t before = 0;
@@ -67,12 +67,6 @@ void check_busy(int options)
     free_connection(&one);
     event_base_free(base);
     assert_null(fake::complaint_after_free());
-}
-
-void a_busy_connection_costs_one_receive_a_message(void **)
-{
-    check_busy(BEV_OPT_CLOSE_ON_FREE);
-    check_busy(0);
 }
 
 void answer(struct bufferevent *bev, void *argument)

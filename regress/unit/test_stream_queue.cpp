@@ -3,7 +3,7 @@
 
 #include "support/bases.h"
 
-#include "backend/socket_registry.h"
+#include "backend/socket_record.h"
 #include "bufferevent/stream_queue.h"
 
 using namespace iocp;
@@ -21,8 +21,7 @@ counted *writer;
 
 stream *attach(SOCKET socket, bool to_connect)
 {
-    stream *attached =
-        stream_attach(backend_of(base), static_cast<evutil_socket_t>(socket), &socket_fd, true, to_connect);
+    stream *attached = stream_attach(backend_of(base), static_cast<evutil_socket_t>(socket), &socket_fd, to_connect);
     assert_non_null(attached);
     return attached;
 }
@@ -37,13 +36,18 @@ void open_world(uint64_t seed, const fake::chances &odds)
     writer = count_events(base, static_cast<evutil_socket_t>(socket_fd), EV_WRITE | EV_PERSIST);
 }
 
+// Its life ends with that of its descriptor.
+void close_socket()
+{
+    if (self != nullptr || fake::is_open(socket_fd))
+        assert_int_equal(evutil_closesocket(static_cast<evutil_socket_t>(socket_fd)), 0);
+    self = nullptr;
+}
+
 void close_world()
 {
     free_counted(writer);
-    if (self != nullptr)
-        stream_detach(self, false);
-    if (fake::is_open(socket_fd))
-        evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
+    close_socket();
     event_base_free(base);
     assert_null(fake::complaint_after_free());
 }
@@ -170,10 +174,8 @@ void a_closed_socket_lives_until_its_send_has_ended(void **)
 {
     fake::set_send_room(socket_fd, 0);
     put("the last words");
-    assert_int_equal(evutil_closesocket(static_cast<evutil_socket_t>(socket_fd)), 0);
+    close_socket();
     assert_true(fake::is_open(socket_fd));
-    stream_detach(self, false);
-    self = nullptr;
     fake::set_send_room(socket_fd, SIZE_MAX);
     assert_string_equal(fake::sent(socket_fd).c_str(), "the last words");
     assert_true(settles([] { return !fake::is_open(socket_fd); }));
@@ -184,8 +186,7 @@ void a_base_that_is_freed_closes_it_too(void **)
 {
     fake::set_send_room(socket_fd, 0);
     put("the last words");
-    evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
-    stream_detach(self, false);
+    close_socket();
     free_counted(writer);
     event_base_free(base);
     assert_false(fake::is_open(socket_fd));
@@ -200,12 +201,12 @@ void the_rest_of_the_queue_lingers_too(void **)
     put("first ");
     stream_flush(self);
     put("second");
-    evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
-    stream_detach(self, false);
-    self = nullptr;
+    close_socket();
     fake::set_send_room(socket_fd, SIZE_MAX);
-    assert_string_equal(fake::sent(socket_fd).c_str(), "first second");
+    assert_string_equal(fake::sent(socket_fd).c_str(), "first ");
     assert_true(settles([] { return !fake::is_open(socket_fd); }));
+    assert_string_equal(fake::last_closed().sent.c_str(), "first second");
+    assert_false(fake::last_closed().was_reset);
 }
 
 // The stream went first, and the program closes the socket itself.
@@ -214,7 +215,7 @@ void a_socket_closed_after_its_stream_lingers_too(void **)
     fake::set_send_room(socket_fd, 0);
     put("the last words");
     stream_flush(self);
-    stream_detach(self, true);
+    stream_detach(self, false);
     self = nullptr;
     evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
     assert_true(fake::is_open(socket_fd));
@@ -228,7 +229,7 @@ void a_stream_that_goes_leaves_its_send_alone(void **)
     fake::set_send_room(socket_fd, 0);
     put("on its way");
     stream_flush(self);
-    stream_detach(self, true);
+    stream_detach(self, false);
     self = nullptr;
     assert_int_equal(fake::calls(fake::call::cancel), 0);
     fake::set_send_room(socket_fd, SIZE_MAX);
@@ -291,7 +292,7 @@ void check_step_aside(nt_status outcome)
         fake::set_level(socket_fd, sys::afd_send);
     assert_true(settles([] { return writer->count > 0; }));
     self = nullptr; // it has freed itself
-    assert_true(stream_find(static_cast<evutil_socket_t>(socket_fd)) == nullptr);
+    assert_true(stream_find(backend_of(base), static_cast<evutil_socket_t>(socket_fd)) == nullptr);
 }
 
 void steps_aside_after_its_connect(void **)

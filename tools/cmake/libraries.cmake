@@ -40,7 +40,9 @@ function(libevent_flags target)
     endforeach()
     target_compile_options(${target} PRIVATE
         "$<$<COMPILE_LANGUAGE:CXX>:${SEAM_CXX_OPTIONS}>")
-    target_include_directories(${target} PRIVATE "${LIBEVENT_IOCP_DIR}")
+    target_include_directories(${target} PRIVATE
+        "${LIBEVENT_IOCP_DIR}"
+        "${LIBEVENT_IOCP_DIR}/bufferevent/include")
     # What a compiler says of libevent's headers is not our business.
     target_include_directories(${target} SYSTEM PRIVATE
         "${LIBEVENT_BINARY_DIR}/include"

@@ -26,6 +26,7 @@ EVENT2_EXPORT_SYMBOL
 unsigned event_iocp_get_version_number(void);
 
 struct evconnlistener;
+struct event_base;
 struct timeval;
 
 /* The bounds of evconnlistener_iocp_set_first_data. */
@@ -81,6 +82,30 @@ struct timeval;
  * not listen yet or belongs to another port), it returns 0 and has no effect: nothing is read early. */
 EVENT2_EXPORT_SYMBOL
 int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience);
+
+/* What is on its way when a socket is closed.
+ *
+ * On select, the kernel keeps what it has taken of a program's bytes, and delivers it after the socket was closed. On a port,
+ * a send in flight is such bytes: when its bufferevent is freed, the send goes on, and the socket is closed when it has
+ * ended. A peer that does not read could hold a socket and some memory so for ever; hence there are limits, for one base:
+ * how long after it was closed a socket may linger, and how many bytes all such sockets may have on their way together.
+ * Beyond, the connection (of several the one closed first) is ended by a reset, and what it had not sent is lost. */
+#define EVENT_IOCP_DEFAULT_LINGER_MS 60000
+#define EVENT_IOCP_DEFAULT_LINGER_BYTES (16 * 1024 * 1024)
+/* The bounds of `limit` below, in milliseconds. */
+#define EVENT_IOCP_MIN_LINGER_MS 100
+#define EVENT_IOCP_MAX_LINGER_MS 3600000
+
+/* Sets both. `limit`: how long, within the bounds above; copied. `bytes`: how many; 0 lets nothing linger. Holds for sockets
+ * that have been closed already, too.
+ *
+ * May be called at any time in any thread, provided that locking is on if there are several.
+ *
+ * Returns 0, or -1 with the socket error set, and nothing is changed:
+ *   WSAEOPNOTSUPP  the base is not on a port
+ *   WSAEINVAL      `limit` is out of bounds */
+EVENT2_EXPORT_SYMBOL
+int event_base_iocp_set_lingering(struct event_base *base, const struct timeval *limit, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -85,6 +85,8 @@ struct socket_object {
 
     bool finished;
     bool reset;
+    bool sending_ended;
+    bool resets_when_closed;
     std::string inbox;
     std::string coming; // sent by the peer, and not here yet
     bool finish_coming;
@@ -139,6 +141,7 @@ struct kernel {
     nt_status connect_result;
     nt_status next_status;
     uint64_t next_serial;
+    closed_socket last_closed;
     size_t blocks_at_boot;
     size_t bytes_at_boot;
 };

@@ -138,6 +138,7 @@ void close_by_program(SOCKET socket)
             end_operation(&entry.second, status_local_disconnect, 0, 0);
             break;
         }
+    k().last_closed = {closing->sent, closing->resets_when_closed};
     SOCKET base = closing->base;
     k().sockets.erase(socket);
     if (base != socket)

@@ -104,6 +104,11 @@ bool never_blocks(SOCKET socket)
     return found != nullptr && found->never_blocks;
 }
 
+const closed_socket &last_closed()
+{
+    return k().last_closed;
+}
+
 bool is_inherited(SOCKET socket)
 {
     const socket_object *found = find_socket(socket);

@@ -134,6 +134,12 @@ bool never_blocks(SOCKET socket);
 bool is_inherited(SOCKET socket); // by child processes
 size_t sockets_open();
 void close_by_program(SOCKET socket);
+// Of the last socket that was closed, by anybody: what it had sent, and whether its peer was told by a reset.
+struct closed_socket {
+    std::string sent;
+    bool was_reset;
+};
+const closed_socket &last_closed();
 // AFD knows the socket only by the handle that base_socket returns from now on.
 void put_layer_over(SOCKET socket);
 bool is_on_port(SOCKET socket);

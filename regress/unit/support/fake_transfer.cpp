@@ -270,5 +270,23 @@ void end_connection(SOCKET socket)
     arrive(socket, ended->serial);
 }
 
+void end_sending(SOCKET socket)
+{
+    socket_object *ended = find_socket(socket);
+    if (ended == nullptr)
+        return;
+    ended->sending_ended = true;
+    for (const auto &entry : k().operations)
+        if (entry.second.socket == socket && entry.second.what == work::send && !entry.second.ended)
+            complain("a connection is shut down under a send");
+}
+
+void reset_when_closed(SOCKET socket)
+{
+    socket_object *found = find_socket(socket);
+    if (found != nullptr)
+        found->resets_when_closed = true;
+}
+
 } // namespace sys
 } // namespace iocp

@@ -214,14 +214,14 @@ void world_breaks(world *self, const char *what, int slot)
         self->broken = std::string(what) + " (" + names[slot] + ")";
 }
 
-static const fd_record *record_of(const world *self)
+static const socket_record *record_of(const world *self)
 {
     return backend_of(self->base)->records;
 }
 
 const poll_socket *world_poll(const world *self)
 {
-    const fd_record *record = record_of(self);
+    const socket_record *record = record_of(self);
     return record != nullptr ? &record->poll : nullptr;
 }
 

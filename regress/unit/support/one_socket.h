@@ -9,7 +9,7 @@
 #include "support/fake_kernel.h"
 
 #include "backend/backend.h"
-#include "backend/fd_record.h"
+#include "backend/socket_interest.h"
 
 namespace iocp {
 

@@ -1,6 +1,5 @@
-#include "backend/fd_record.h"
+#include "backend/socket_interest.h"
 #include "backend/backend.h"
-#include "backend/socket_registry.h"
 
 namespace iocp {
 
@@ -8,21 +7,7 @@ namespace {
 
 constexpr short own_events = EV_READ | EV_WRITE;
 
-fd_record *record_new(backend *owner, evutil_socket_t fd)
-{
-    auto *record = static_cast<fd_record *>(mm_calloc(1, sizeof(fd_record)));
-    if (record == nullptr) {
-        event_warn("%s: calloc", __func__);
-        return nullptr;
-    }
-    poll_socket_init(&record->poll, owner, fd);
-    record->active = &record->poll.face;
-    record->next = owner->records;
-    owner->records = record;
-    return record;
-}
-
-void use(fd_record *record, source *chosen)
+void use(socket_record *record, source *chosen)
 {
     record->active->in_use = false;
     record->active = chosen;
@@ -30,10 +15,9 @@ void use(fd_record *record, source *chosen)
 }
 
 // The descriptor may be another socket than the last time: its source is chosen anew.
-void choose_source(backend *owner, fd_record *record)
+void choose_source(socket_record *record)
 {
-    source *own = socket_find_source(record->poll.face.fd);
-    use(record, own != nullptr && own->owner == owner ? own : &record->poll.face);
+    use(record, record->own != nullptr ? record->own : &record->poll.face);
 }
 
 int widen(source *widened, short events)
@@ -56,6 +40,19 @@ void narrow(source *narrowed, short events)
     narrowed->ops->narrowed(narrowed);
 }
 
+// From a source that goes. The descriptor's events go by the poll from now on.
+short take_interest(backend *owner, source *leaving)
+{
+    source_unqueue(leaving);
+    socket_record *record = socket_find(owner, leaving->fd);
+    if (record == nullptr || record->active != leaving)
+        return 0;
+    short moved = leaving->wanted;
+    leaving->wanted = 0;
+    use(record, &record->poll.face);
+    return moved;
+}
+
 int refuse(evutil_socket_t fd, int error)
 {
     WSASetLastError(error);
@@ -66,18 +63,18 @@ int refuse(evutil_socket_t fd, int error)
 
 } // namespace
 
-int fd_record_add(backend *owner, evutil_socket_t fd, short old, short events, fd_record **slot)
+int interest_add(backend *owner, evutil_socket_t fd, short old, short events, socket_record **slot)
 {
     events &= source_events;
     if (events == 0)
         return 0; // event_reinit names every descriptor that it ever saw
     if (*slot == nullptr)
-        *slot = record_new(owner, fd);
-    fd_record *record = *slot;
+        *slot = socket_obtain(owner, fd);
+    socket_record *record = *slot;
     if (record == nullptr)
         return refuse(fd, WSAENOBUFS);
     if ((old & source_events) == 0)
-        choose_source(owner, record);
+        choose_source(record);
     // Only a poll sees an early close.
     short by_poll = record->active == &record->poll.face ? events : static_cast<short>(events & ~own_events);
     int error = widen(&record->poll.face, by_poll);
@@ -86,9 +83,9 @@ int fd_record_add(backend *owner, evutil_socket_t fd, short old, short events, f
     return error == 0 ? 0 : refuse(fd, error);
 }
 
-int fd_record_del(short events, fd_record **slot)
+int interest_del(short events, socket_record **slot)
 {
-    fd_record *record = *slot;
+    socket_record *record = *slot;
     if (record == nullptr)
         return 0;
     narrow(&record->poll.face, events);
@@ -97,41 +94,44 @@ int fd_record_del(short events, fd_record **slot)
     return 0;
 }
 
-void fd_record_take_over(backend *owner, source *arriving)
+void interest_take_over(backend *owner, source *arriving)
 {
-    auto **slot = static_cast<fd_record **>(evmap_io_get_fdinfo_(&owner->base->io, arriving->fd));
-    if (slot == nullptr || *slot == nullptr || (*slot)->active != &(*slot)->poll.face)
+    socket_record *record = socket_find(owner, arriving->fd);
+    if (record == nullptr || record->active != &record->poll.face)
         return;
-    short moved = (*slot)->poll.face.wanted & own_events;
-    narrow(&(*slot)->poll.face, moved);
-    use(*slot, arriving);
+    short moved = record->poll.face.wanted & own_events;
+    narrow(&record->poll.face, moved);
+    use(record, arriving);
     widen(arriving, moved);
 }
 
-void fd_record_fall_back(backend *owner, source *leaving)
+void interest_fall_back(backend *owner, source *leaving)
 {
-    source_unqueue(leaving);
-    auto **slot = static_cast<fd_record **>(evmap_io_get_fdinfo_(&owner->base->io, leaving->fd));
-    if (slot == nullptr || *slot == nullptr || (*slot)->active != leaving)
-        return;
-    short moved = leaving->wanted;
-    leaving->wanted = 0;
-    use(*slot, &(*slot)->poll.face);
+    short moved = take_interest(owner, leaving);
     // Refused, if the socket is gone: whoever waits for it is told once, as of any socket that goes.
-    if (!owner->draining && widen(&(*slot)->poll.face, moved) != 0)
+    if (moved != 0 && !owner->draining && widen(&socket_find(owner, leaving->fd)->poll.face, moved) != 0)
         evmap_io_active_(owner->base, leaving->fd, moved);
 }
 
-void fd_records_free(backend *owner)
+void interest_close(backend *owner, source *leaving)
 {
-    while (owner->records != nullptr) {
-        fd_record *record = owner->records;
-        owner->records = record->next;
+    short moved = take_interest(owner, leaving);
+    if (moved == 0 || owner->draining)
+        return;
+    poll_socket *poll = &socket_find(owner, leaving->fd)->poll;
+    poll->face.wanted = static_cast<short>(poll->face.wanted | moved);
+    poll->dead = true;
+    evmap_io_active_(owner->base, leaving->fd, moved);
+}
+
+void interest_drop_all(backend *owner)
+{
+    for (socket_record *record = owner->records; record != nullptr; record = record->next) {
         source_unqueue(record->active);
         record->active->wanted = 0;
+        use(record, &record->poll.face);
         record->active->in_use = false;
         poll_socket_destroy(&record->poll);
-        mm_free(record);
     }
 }
 

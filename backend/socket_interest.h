@@ -1,0 +1,25 @@
+// Which of a descriptor's sources libevent's interest goes to: the one that a bufferevent or listener has brought, or
+// the poll. libevent's map of descriptors keeps a pointer to the record for us (`slot`).
+#ifndef LIBEVENT_IOCP_BACKEND_SOCKET_INTEREST_H
+#define LIBEVENT_IOCP_BACKEND_SOCKET_INTEREST_H
+
+#include "backend/socket_record.h"
+
+namespace iocp {
+
+// 0, or -1 with the socket error set (WSAENOTSOCK for what is no socket).
+int interest_add(backend *owner, evutil_socket_t fd, short old, short events, socket_record **slot);
+int interest_del(short events, socket_record **slot);
+
+// A source that has come for a descriptor takes its interest from the poll; one that is about to go hands it back.
+void interest_take_over(backend *owner, source *arriving);
+void interest_fall_back(backend *owner, source *leaving);
+// The same, and the socket is about to be closed: whoever waits for it is told once.
+void interest_close(backend *owner, source *leaving);
+
+// Lets go of all polls.
+void interest_drop_all(backend *owner);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,237 @@
+#include "backend/socket_lingering.h"
+#include "backend/backend.h"
+
+namespace iocp {
+
+namespace {
+
+constexpr int64_t default_limit_us = int64_t{EVENT_IOCP_DEFAULT_LINGER_MS} * 1000;
+
+int64_t limit_us(const lingering_state *state)
+{
+    return state->limit_us != 0 ? state->limit_us : default_limit_us;
+}
+
+size_t limit_bytes(const lingering_state *state)
+{
+    return state->limit_us != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
+}
+
+lingering_state *state_of(const socket_record *record)
+{
+    return &record->poll.face.owner->lingering;
+}
+
+void list_closed(lingering_state *state, socket_record *record)
+{
+    record->left.older = state->newest;
+    record->left.newer = nullptr;
+    (state->newest != nullptr ? state->newest->left.newer : state->oldest) = record;
+    state->newest = record;
+    state->bytes += record->left.bytes;
+}
+
+bool is_listed(const lingering_state *state, const socket_record *record)
+{
+    return state->oldest == record || record->left.older != nullptr;
+}
+
+void unlist_closed(lingering_state *state, socket_record *record)
+{
+    if (!is_listed(state, record))
+        return;
+    lingering *left = &record->left;
+    (left->older != nullptr ? left->older->left.newer : state->oldest) = left->newer;
+    (left->newer != nullptr ? left->newer->left.older : state->newest) = left->older;
+    left->older = left->newer = nullptr;
+    state->bytes -= left->bytes;
+}
+
+// Its peer takes too little, for too long. Bytes are lost, and a reset tells the peer so.
+void reset(socket_record *record)
+{
+    unlist_closed(state_of(record), record);
+    record->left.resets = true;
+    for (lingering_on *each = record->left.operations; each != nullptr; each = each->next)
+        completion_cancel(each->operation);
+}
+
+void enforce_limits(backend *owner);
+
+void end_overdue(evutil_socket_t, short, void *argument)
+{
+    auto *owner = static_cast<backend *>(argument);
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    enforce_limits(owner);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+}
+
+void start_timer(backend *owner)
+{
+    lingering_state *state = &owner->lingering;
+    if (state->oldest == nullptr || owner->draining || (state->timer.ev_flags & EVLIST_TIMEOUT) != 0)
+        return;
+    if (!state->is_assigned) {
+        evtimer_assign(&state->timer, owner->base, end_overdue, owner);
+        state->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
+        state->is_assigned = true;
+    }
+    int64_t wait_us = state->oldest->left.closed_us + limit_us(state) - backend_now_us(owner);
+    wait_us = wait_us > 0 ? wait_us : 0;
+    struct timeval wait;
+    wait.tv_sec = static_cast<long>(wait_us / 1000000);
+    wait.tv_usec = static_cast<long>(wait_us % 1000000);
+    event_add_nolock_(&state->timer, &wait, 0);
+}
+
+void enforce_limits(backend *owner)
+{
+    lingering_state *state = &owner->lingering;
+    int64_t now = backend_now_us(owner);
+    while (state->oldest != nullptr &&
+           (state->bytes > limit_bytes(state) || now - state->oldest->left.closed_us >= limit_us(state)))
+        reset(state->oldest);
+    start_timer(owner);
+}
+
+void close_now(socket_record *record)
+{
+    auto socket = static_cast<SOCKET>(socket_descriptor(record));
+    if (record->left.resets)
+        sys::reset_when_closed(socket);
+    socket_begin_life(record);
+    sys::close_socket(socket);
+}
+
+} // namespace
+
+void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes)
+{
+    backend *owner = record->poll.face.owner;
+    self->record = record;
+    self->life = record->life;
+    self->operation = operation;
+    self->bytes = bytes;
+    self->previous = nullptr;
+    self->next = record->left.operations;
+    if (self->next != nullptr)
+        self->next->previous = self;
+    record->left.operations = self;
+    record->left.bytes += bytes;
+    owner->bytes_lingering += bytes;
+    socket_register(record);
+}
+
+bool linger_goes_on(const lingering_on *self)
+{
+    return self->life == self->record->life && !self->record->poll.face.owner->draining;
+}
+
+void linger_fail(lingering_on *self)
+{
+    if (self->life == self->record->life)
+        self->record->left.resets = true;
+}
+
+void linger_end(lingering_on *self)
+{
+    socket_record *record = self->record;
+    if (record == nullptr)
+        return;
+    record->poll.face.owner->bytes_lingering -= self->bytes;
+    if (self->life != record->life)
+        return; // closed by its program meanwhile
+    lingering *left = &record->left;
+    (self->previous != nullptr ? self->previous->next : left->operations) = self->next;
+    if (self->next != nullptr)
+        self->next->previous = self->previous;
+    if (is_listed(state_of(record), record))
+        state_of(record)->bytes -= self->bytes;
+    left->bytes -= self->bytes;
+    if (left->operations != nullptr)
+        return;
+    if (left->closes) {
+        close_now(record);
+        return;
+    }
+    if (left->shuts_down)
+        sys::end_sending(static_cast<SOCKET>(socket_descriptor(record)));
+    left->shuts_down = false;
+    socket_unregister_unused(record);
+}
+
+bool linger_close(socket_record *record)
+{
+    lingering *left = &record->left;
+    backend *owner = record->poll.face.owner;
+    lingering_state *state = &owner->lingering;
+    if (left->operations == nullptr) {
+        if (left->resets)
+            sys::reset_when_closed(static_cast<SOCKET>(socket_descriptor(record)));
+        socket_begin_life(record);
+        return false;
+    }
+    if (left->closes)
+        return true;
+    left->closes = true;
+    left->closed_us = backend_now_us(owner);
+    list_closed(state, record);
+    enforce_limits(owner);
+    return true;
+}
+
+bool linger_shutdown(socket_record *record)
+{
+    record->left.shuts_down = record->left.bytes > 0;
+    return record->left.shuts_down;
+}
+
+void linger_forget(socket_record *record)
+{
+    unlist_closed(state_of(record), record);
+    record->left = {};
+}
+
+bool linger_sends(const backend *owner)
+{
+    return owner->bytes_lingering > 0;
+}
+
+void linger_stop(backend *owner)
+{
+    lingering_state *state = &owner->lingering;
+    while (state->oldest != nullptr)
+        reset(state->oldest);
+    if (!state->is_assigned)
+        return;
+    event_del_nolock_(&state->timer, EVENT_DEL_NOBLOCK);
+    event_debug_unassign(&state->timer);
+    state->is_assigned = false;
+}
+
+} // namespace iocp
+
+using namespace iocp;
+
+int event_base_iocp_set_lingering(struct event_base *base, const struct timeval *limit, size_t bytes)
+{
+    constexpr int64_t ms = 1000;
+    int64_t span = static_cast<int64_t>(limit->tv_sec) * 1000000 + limit->tv_usec;
+    backend *owner = backend_of(base);
+    int error = owner != nullptr ? 0 : WSAEOPNOTSUPP;
+    if (span < EVENT_IOCP_MIN_LINGER_MS * ms || span > EVENT_IOCP_MAX_LINGER_MS * ms || limit->tv_usec < 0 ||
+        limit->tv_usec >= 1000000)
+        error = WSAEINVAL;
+    if (error != 0) {
+        WSASetLastError(error);
+        return -1;
+    }
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    if (owner->lingering.is_assigned)
+        event_del_nolock_(&owner->lingering.timer, EVENT_DEL_NOBLOCK);
+    owner->lingering.limit_us = span;
+    owner->lingering.limit_bytes = bytes;
+    enforce_limits(owner);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return 0;
+}

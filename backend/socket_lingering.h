@@ -1,0 +1,75 @@
+// Sockets that outlive whoever used them: what has been handed to the kernel is sent to its end, and a socket is closed by
+// the packet of the last operation in flight on it.
+//
+// On select, a program may close a socket when the kernel has taken its bytes, and they are delivered all the same. Here, a
+// send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it, and so is a receive that was
+// cancelled until its packet has been dequeued (to close a socket over a pending operation may reset the connection).
+//
+//   in use -- operation let go --> lingering -- evutil_closesocket --> closing -- last packet --> closed
+//                                      |                                  |
+//                                      +-- last packet --> nothing left   +-- too long, or too many bytes of one base:
+//                                                                             cancelled, and then closed by a reset
+//
+// A socket that is not closed, since the program has taken it back, has no limit: as on select, its bytes wait for its peer.
+//
+// Threads: with the base's lock held, all of it.
+#ifndef LIBEVENT_IOCP_BACKEND_SOCKET_LINGERING_H
+#define LIBEVENT_IOCP_BACKEND_SOCKET_LINGERING_H
+
+#include "backend/socket_record.h"
+
+#include "event2/iocp.h"
+
+namespace iocp {
+
+struct completion;
+
+// What an operation keeps of its socket once nobody waits for it: the socket's record, and which of its lives.
+struct lingering_on {
+    socket_record *record;
+    unsigned life;
+    completion *operation;
+    lingering_on *next; // the record's list
+    lingering_on *previous;
+    size_t bytes; // that are still to be sent
+};
+
+// What a base keeps of those that were closed.
+struct lingering_state {
+    socket_record *oldest; // in the order they were closed
+    socket_record *newest;
+    size_t bytes; // of their sends
+    struct event timer;
+    bool is_assigned;
+    int64_t limit_us; // 0: the defaults hold
+    size_t limit_bytes;
+};
+
+// How long a base that is freed waits for bytes that are on their way: they count as sent.
+constexpr int64_t lingering_at_free_us = 500 * 1000;
+
+// The operation is in flight, and nobody waits for it any more.
+void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
+// Its packet has come, but the socket is the same: more may be sent on it.
+bool linger_goes_on(const lingering_on *self);
+// Not all that was handed over can be sent, and the peer must not take a part for the whole.
+void linger_fail(lingering_on *self);
+// Its packet has come; nothing if it was never let go. May close the socket.
+void linger_end(lingering_on *self);
+
+// The socket is to be closed, or shut down for sending. True: it will be, when nothing is in flight on it any more. False:
+// it is up to the caller.
+bool linger_close(socket_record *record);
+bool linger_shutdown(socket_record *record);
+
+// The socket is gone, or has become another one.
+void linger_forget(socket_record *record);
+
+// For a base that is freed: true while bytes are still on their way.
+bool linger_sends(const backend *owner);
+// Nothing lingers any longer: what has not been sent yet is not.
+void linger_stop(backend *owner);
+
+} // namespace iocp
+
+#endif

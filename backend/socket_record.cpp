@@ -1,0 +1,184 @@
+#include "backend/socket_record.h"
+#include "backend/backend.h"
+#include "backend/socket_lingering.h"
+#include "backend/socket_registry.h"
+
+namespace iocp {
+
+namespace {
+
+socket_record *new_record(backend *owner, evutil_socket_t fd)
+{
+    auto *record = static_cast<socket_record *>(mm_calloc(1, sizeof(socket_record)));
+    if (record == nullptr || !fd_table_add(&owner->sockets, fd, record)) {
+        event_warn("%s: calloc", __func__);
+        mm_free(record);
+        return nullptr;
+    }
+    poll_socket_init(&record->poll, owner, fd);
+    record->active = &record->poll.face;
+    record->next = owner->records;
+    owner->records = record;
+    return record;
+}
+
+void drop_early(socket_record *self)
+{
+    mm_free(self->early.bytes);
+    self->early = {nullptr, 0};
+}
+
+} // namespace
+
+socket_record *socket_find(backend *owner, evutil_socket_t fd)
+{
+    return static_cast<socket_record *>(fd_table_find(&owner->sockets, fd));
+}
+
+socket_record *socket_obtain(backend *owner, evutil_socket_t fd)
+{
+    socket_record *known = socket_find(owner, fd);
+    return known != nullptr ? known : new_record(owner, fd);
+}
+
+void socket_begin_life(socket_record *self)
+{
+    drop_early(self);
+    linger_forget(self);
+    ++self->life;
+    self->bound = self->reaches_port = self->skips_packets = self->came_early = false;
+    if (self->own == nullptr)
+        socket_unregister(self);
+}
+
+void sockets_free(backend *owner)
+{
+    while (owner->records != nullptr) {
+        socket_record *record = owner->records;
+        owner->records = record->next;
+        fd_table_remove(&owner->sockets, socket_descriptor(record));
+        socket_unregister(record);
+        if (record->own != nullptr)
+            record->own->ops->base_ends(record->own);
+        drop_early(record);
+        mm_free(record);
+    }
+}
+
+bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
+{
+    socket_record *record = socket_obtain(owner, fd);
+    if (record == nullptr)
+        return false;
+    HANDLE handle = reinterpret_cast<HANDLE>(fd);
+    if (port_associate(owner->on, handle) == 0) {
+        // It was on no port: if the record says otherwise, that was another socket.
+        socket_begin_life(record);
+        record->bound = true;
+        record->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
+        record->skips_packets = record->reaches_port && sys::skip_packet_on_success(handle) == 0;
+    }
+    // On a port already. Ours, if we bound it; a port that we do not know would get our packets.
+    *skips_packets = record->skips_packets;
+    return record->bound && record->reaches_port;
+}
+
+bool socket_is_stale(backend *owner, evutil_socket_t fd)
+{
+    socket_record *known = socket_find(owner, fd);
+    if (known == nullptr || port_associate(owner->on, reinterpret_cast<HANDLE>(fd)) != 0)
+        return false;
+    socket_begin_life(known);
+    known->bound = true;
+    known->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
+    return true; // and it was not asked to leave no packets
+}
+
+bool socket_set_source(source *added)
+{
+    socket_record *known = socket_find(added->owner, added->fd);
+    if (known == nullptr || !known->bound || known->own != nullptr || !socket_register(known))
+        return false;
+    known->own = added;
+    return true;
+}
+
+void socket_clear_source(source *removed)
+{
+    socket_record *known = socket_find(removed->owner, removed->fd);
+    if (known == nullptr || known->own != removed)
+        return;
+    known->own = nullptr;
+    socket_unregister_unused(known);
+}
+
+source *socket_own_source(backend *owner, evutil_socket_t fd)
+{
+    socket_record *known = socket_find(owner, fd);
+    return known != nullptr ? known->own : nullptr;
+}
+
+bool socket_register(socket_record *self)
+{
+    if (!self->registered)
+        self->registered = registry_add(socket_descriptor(self), self->poll.face.owner);
+    return self->registered;
+}
+
+void socket_unregister(socket_record *self)
+{
+    if (self->registered)
+        registry_remove(socket_descriptor(self), self->poll.face.owner);
+    self->registered = false;
+}
+
+void socket_unregister_unused(socket_record *self)
+{
+    if (self->own == nullptr && self->left.operations == nullptr && self->early.bytes == nullptr)
+        socket_unregister(self);
+}
+
+void socket_note_accepted(backend *owner, evutil_socket_t fd)
+{
+    owner->accepted = {fd, owner->turn, registry_closes()};
+}
+
+bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
+{
+    accepted_note *accepted = &owner->accepted;
+    bool was = accepted->fd == fd && accepted->turn == owner->turn && accepted->closes == registry_closes();
+    if (was)
+        accepted->fd = EVUTIL_INVALID_SOCKET;
+    return was;
+}
+
+bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back)
+{
+    socket_record *known = socket_find(owner, fd);
+    if (known == nullptr || !known->bound || known->early.bytes != nullptr || (back && !known->came_early) ||
+        !socket_register(known))
+        return false;
+    known->early = early;
+    known->came_early = true;
+    return true;
+}
+
+bool socket_came_early(backend *owner, evutil_socket_t fd)
+{
+    socket_record *known = socket_find(owner, fd);
+    return known != nullptr && known->came_early;
+}
+
+early_data socket_take_early(backend *owner, evutil_socket_t fd)
+{
+    early_data taken = {nullptr, 0};
+    socket_record *known = socket_find(owner, fd);
+    if (known == nullptr)
+        return taken;
+    taken = known->early;
+    known->early = {nullptr, 0};
+    socket_unregister_unused(known);
+    return taken;
+}
+
+} // namespace iocp

@@ -1,0 +1,93 @@
+// What a base knows of one descriptor: the only record of it.
+//
+// A record belongs to the base, and lives as long: libevent's map of descriptors keeps a pointer to it. What it says
+// belongs to one life of the descriptor, from the socket's first use to its close; the next socket under the same number
+// begins anew (socket_begin_life).
+//
+// Threads: with the base's lock held, all of it.
+#ifndef LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H
+#define LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H
+
+#include "backend/poll_socket.h"
+
+namespace iocp {
+
+struct lingering_on;
+struct socket_record;
+
+// Bytes that were received for whoever reads from the socket next.
+struct early_data {
+    char *bytes; // allocated by mm_malloc; NULL: none
+    unsigned length;
+};
+
+// Of a socket that outlives whoever used it (see socket_lingering.h).
+struct lingering {
+    lingering_on *operations; // in flight, and nobody waits for them
+    size_t bytes;             // that they have still to send
+    int64_t closed_us;
+    socket_record *older; // the base's list of those that were closed
+    socket_record *newer;
+    bool closes; // was closed, as far as its program knows
+    bool shuts_down;
+    bool resets; // has lingered for too long
+};
+
+struct socket_record {
+    socket_record *next; // the base's list of all
+    source *active;      // whose readiness EV_READ and EV_WRITE use at present: `own`, or the poll
+    source *own;         // what a bufferevent or listener has brought for the descriptor; NULL: nothing
+    poll_socket poll;
+    lingering left;
+    early_data early;
+    unsigned life;
+    bool bound;         // the socket is on the base's port, which it joins once in its life
+    bool reaches_port;  // its overlapped operations do
+    bool skips_packets; // those that are done at once leave no packet
+    bool came_early;    // its connection came with data
+    bool registered;    // see socket_registry.h
+};
+
+inline evutil_socket_t socket_descriptor(const socket_record *self)
+{
+    return self->poll.face.fd;
+}
+
+// The descriptor's record, or NULL; the other one makes it, or is NULL for want of memory.
+socket_record *socket_find(backend *owner, evutil_socket_t fd);
+socket_record *socket_obtain(backend *owner, evutil_socket_t fd);
+// The socket is closed, or has become another one: nothing that is known of it holds for the next. The poll, whose
+// interest libevent keeps by number, stays.
+void socket_begin_life(socket_record *self);
+void sockets_free(backend *owner);
+
+// Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
+// leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
+bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
+// True if the descriptor has become another socket since it was bound. (It is bound then.)
+bool socket_is_stale(backend *owner, evutil_socket_t fd);
+
+// One source a descriptor, whose owner must have bound it. False if it has one.
+bool socket_set_source(source *added);
+void socket_clear_source(source *removed);
+source *socket_own_source(backend *owner, evutil_socket_t fd);
+
+// Something of the socket is to be seen to before it is closed by evutil_closesocket, or no longer.
+bool socket_register(socket_record *self);
+void socket_unregister(socket_record *self);
+void socket_unregister_unused(socket_record *self);
+
+// A listener has brought this connection, which does not block. True of the last one, when asked in the same turn of the
+// loop, once, and unless anything was closed meanwhile: it is what it was then.
+void socket_note_accepted(backend *owner, evutil_socket_t fd);
+bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
+
+// Takes the bytes over if true: the owner has bound the socket, and nothing is kept for it yet. `back`: they are handed
+// back by who took them, which is refused when the descriptor has become another socket since.
+bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back);
+bool socket_came_early(backend *owner, evutil_socket_t fd);
+early_data socket_take_early(backend *owner, evutil_socket_t fd);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,57 @@
+// evutil_closesocket: where a descriptor's life ends.
+#include "backend/socket_lingering.h"
+#include "backend/socket_registry.h"
+#include "bufferevent/stream.h"
+
+#include "compat/http_slot.h"
+
+using namespace iocp;
+
+namespace {
+
+// True if the socket is closed by the last operation on it.
+bool closes_later(backend *owner, evutil_socket_t fd)
+{
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream *own = stream_find(owner, fd);
+    if (own != nullptr)
+        stream_release(own, true);
+    socket_record *record = socket_find(owner, fd);
+    bool later = record != nullptr && linger_close(record);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    return later;
+}
+
+bool shuts_down_later(backend *owner, evutil_socket_t fd)
+{
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    stream *own = stream_find(owner, fd);
+    socket_record *record = socket_find(owner, fd);
+    bool later = own == nullptr && record != nullptr && linger_shutdown(record);
+    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    return later;
+}
+
+} // namespace
+
+extern "C" {
+
+int evutil_closesocket(evutil_socket_t fd)
+{
+    backend *owner = registry_close(fd);
+    if (owner != nullptr && closes_later(owner, fd))
+        return 0;
+    int error = sys::close_socket(static_cast<SOCKET>(fd));
+    if (error != 0)
+        WSASetLastError(error);
+    return error == 0 ? 0 : -1;
+}
+
+int iocp_http_shutdown(evutil_socket_t fd, int how)
+{
+    backend *owner = registry_owner(fd);
+    if (owner != nullptr && shuts_down_later(owner, fd))
+        return 0;
+    return shutdown(static_cast<SOCKET>(fd), how);
+}
+}

@@ -1,0 +1,154 @@
+#include "bufferevent/send_operation.h"
+
+namespace iocp {
+
+namespace {
+
+send_operation *from_completion(completion *operation)
+{
+    return reinterpret_cast<send_operation *>(operation);
+}
+
+void add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t length)
+{
+    buffers[*count].buf = const_cast<char *>(bytes);
+    buffers[*count].len = static_cast<ULONG>(length);
+    ++*count;
+}
+
+// Pins or copies the evbuffer's first bytes. Returns how many buffers that made; 0 for want of memory.
+int gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
+{
+    int count = 0;
+    self->length = 0;
+    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < max_gathered;
+         chain = chain->next) {
+        const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
+        size_t length = chain->off < at_most ? chain->off : at_most;
+        if (length == 0)
+            continue;
+        if (length == chain->off) {
+            evbuffer_chain_pin_(chain, EVBUFFER_MEM_PINNED_W);
+            self->chains[self->chain_count++] = chain;
+        } else {
+            self->copied = static_cast<char *>(mm_malloc(length));
+            if (self->copied == nullptr)
+                break; // the whole ones will do
+            memcpy(self->copied, bytes, length);
+            bytes = self->copied;
+        }
+        add_buffer(buffers, &count, bytes, length);
+        at_most -= length;
+        self->length += length;
+    }
+    return count;
+}
+
+// The kernel reads them no more. Chains that have left their evbuffer are freed by this.
+void give_up(send_operation *self)
+{
+    for (int i = 0; i < self->chain_count; ++i)
+        evbuffer_chain_unpin_(self->chains[i], EVBUFFER_MEM_PINNED_W);
+    self->chain_count = 0;
+    mm_free(self->copied);
+    self->copied = nullptr;
+}
+
+void free_operation(send_operation *self)
+{
+    give_up(self);
+    if (self->rest != nullptr)
+        evbuffer_free(self->rest);
+    mm_free(self);
+}
+
+// What was to be sent after it goes now. False: nothing is in flight.
+bool send_rest(send_operation *self)
+{
+    socket_record *record = self->left.record;
+    backend *owner = record->poll.face.owner;
+    size_t length = evbuffer_get_length(self->rest);
+    if (length == 0)
+        return false;
+    self->operation.orphan = false;
+    sys::start_result result =
+        send_operation_start(self, owner->on, static_cast<SOCKET>(socket_descriptor(record)), self->rest, length);
+    if (result.how == sys::started::failed)
+        return false;
+    send_operation_take(self->rest, result.bytes);
+    if (result.how == sys::started::pending)
+        completion_abandon(&self->operation);
+    return result.how == sys::started::pending || send_rest(self);
+}
+
+void left_send_ended(completion *operation, int error, DWORD bytes)
+{
+    send_operation *self = from_completion(operation);
+    if (error == WSA_OPERATION_ABORTED) // by us, after too long
+        linger_fail(&self->left);
+    bool sent = send_operation_settle(self, error, bytes) == 0;
+    if (sent && self->rest != nullptr && linger_goes_on(&self->left)) {
+        if (send_rest(self))
+            return;
+        if (evbuffer_get_length(self->rest) > 0)
+            linger_fail(&self->left);
+    }
+    linger_end(&self->left);
+    free_operation(self);
+}
+
+} // namespace
+
+send_operation *send_operation_new(stream *owner, completion_ended ended, bool skips_packets)
+{
+    auto *self = static_cast<send_operation *>(mm_calloc(1, sizeof(send_operation)));
+    if (self == nullptr)
+        return nullptr;
+    completion_init(&self->operation, ended, left_send_ended);
+    self->owner = owner;
+    self->skips_packets = skips_packets;
+    return self;
+}
+
+sys::start_result send_operation_start(send_operation *self, port *on, SOCKET socket, struct evbuffer *output,
+                                       size_t at_most)
+{
+    WSABUF buffers[max_gathered];
+    int count = gather(self, output, at_most, buffers);
+    if (count == 0)
+        return {sys::started::failed, WSAENOBUFS, 0};
+    OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
+    sys::start_result result = completion_settle_start(
+        on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+    if (result.how == sys::started::pending)
+        result.bytes = static_cast<DWORD>(self->length);
+    else
+        give_up(self);
+    return result;
+}
+
+void send_operation_take(struct evbuffer *output, size_t length)
+{
+    evbuffer_drain(output, length);
+}
+
+int send_operation_settle(send_operation *self, int error, DWORD bytes)
+{
+    give_up(self);
+    // An overlapped send takes all, says Microsoft of WSASend. If one did not, what follows must not go after a gap.
+    return error == 0 && bytes != self->length ? WSAECONNABORTED : error;
+}
+
+void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest)
+{
+    self->rest = rest;
+    if (!self->operation.pending) {
+        free_operation(self);
+        return;
+    }
+    size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;
+    linger_begin(&self->left, record, &self->operation, self->length + rest_length);
+    completion_abandon(&self->operation);
+}
+
+} // namespace iocp

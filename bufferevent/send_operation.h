@@ -1,0 +1,53 @@
+// One send: the bytes that were handed to the kernel, which are nobody else's from then on.
+//
+// On select, what the kernel has taken is gone from the program's output, whatever the program does next. So here: a send that
+// goes into flight takes its bytes out of the evbuffer. Whole chains leave it as they are, pinned, and libevent frees them when
+// they are unpinned; of a chain that is sent in part, that part is copied, since the program may write to what stands
+// beside it (evbuffer_prepend).
+//
+// Whoever started it may let go of it at any time. It is then sent to its end, and not cancelled (see
+// backend/socket_lingering.h).
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_SEND_OPERATION_H
+#define LIBEVENT_IOCP_BUFFEREVENT_SEND_OPERATION_H
+
+#include "backend/backend.h"
+
+namespace iocp {
+
+struct stream;
+
+// Chains gathered by one send.
+constexpr int max_gathered = 16;
+
+struct send_operation {
+    completion operation;                        // first
+    stream *owner;                               // not looked at once it was let go
+    lingering_on left;                           // what it was let go on
+    struct evbuffer *rest;                       // what is sent after it then; NULL: nothing
+    struct evbuffer_chain *chains[max_gathered]; // pinned
+    char *copied;                                // NULL: nothing
+    int chain_count;
+    bool skips_packets;
+    size_t length; // in flight
+};
+
+using send_ended = void (*)(send_operation *ended, int error);
+
+// NULL for want of memory. `ended`: its packet has come, and it is idle.
+send_operation *send_operation_new(stream *owner, completion_ended ended, bool skips_packets);
+
+// How a start went: `pending` or `done`, and the bytes have left the evbuffer.
+// Sends up to `at_most` bytes of the evbuffer, whose lock is held, and the base's.
+sys::start_result send_operation_start(send_operation *self, port *on, SOCKET socket, struct evbuffer *output,
+                                       size_t at_most);
+// Takes what was sent out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
+void send_operation_take(struct evbuffer *output, size_t length);
+// Its packet has come: gives the bytes up. Returns the error: what was not sent whole has failed.
+int send_operation_settle(send_operation *self, int error, DWORD bytes);
+
+// Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is freed.
+void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest);
+
+} // namespace iocp
+
+#endif
