@@ -102,7 +102,8 @@ void *counted_realloc(void *pointer, size_t size)
 
 const guarantee *const tables[] = {
     reading_guarantees,     writing_guarantees,  connecting_guarantees, listening_guarantees,  freeing_guarantees,
-    http_guarantees,        http_row_guarantees, fairness_guarantees,   thread_guarantees,
+    http_guarantees,        http_row_guarantees, fairness_guarantees,   thread_guarantees,     surgery_guarantees,
+    cancelling_guarantees,  closing_guarantees,  number_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
     tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,  tls_ending_guarantees, tls_412_guarantees,
 #endif
@@ -202,6 +203,43 @@ void close_pair(record *of)
     if (of->on.far_end != INVALID_SOCKET)
         closesocket(of->on.far_end);
     of->on.near_end = of->on.far_end = INVALID_SOCKET;
+}
+
+bool run_until_full(struct event_base *base, struct bufferevent *of)
+{
+    constexpr int max_rounds = 200;
+    struct evbuffer *output = bufferevent_get_output(of);
+    size_t begun = evbuffer_get_length(output), before = 0, after = begun;
+    for (int i = 0; i < max_rounds && (before != after || after == begun); ++i) {
+        before = after;
+        some_turns(base);
+        after = evbuffer_get_length(output);
+    }
+    return after > 0 && after < begun;
+}
+
+bool fill_connection(struct event_base *base, record *of, const std::string &data)
+{
+    int small = 16 * 1024;
+    setsockopt(of->on.near_end, SOL_SOCKET, SO_SNDBUF, reinterpret_cast<const char *>(&small), sizeof(small));
+    setsockopt(of->on.far_end, SOL_SOCKET, SO_RCVBUF, reinterpret_cast<const char *>(&small), sizeof(small));
+    bufferevent_write(of->bev, data.data(), data.size());
+    return run_until_full(base, of->bev);
+}
+
+void empty_kernel(connection *on, std::string *got)
+{
+    constexpr int max_rounds = 1000;
+    for (int i = 0; i < max_rounds; ++i) {
+        while (peer_receive(on, got))
+            continue;
+        fd_set set;
+        FD_ZERO(&set);
+        FD_SET(on->far_end, &set);
+        struct timeval patience = {0, 20 * 1000};
+        if (select(0, &set, nullptr, nullptr, &patience) != 1)
+            break;
+    }
 }
 
 long live_blocks()

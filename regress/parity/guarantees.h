@@ -1,6 +1,7 @@
 // Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
 // them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s19) or the report in libevent's
-// tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select.
+// tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select; others name the kind
+// of thing that a program does (output_, cancel_, close_, number_ ...), and that it has the outcome it has on select.
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
@@ -31,6 +32,10 @@ extern const guarantee http_guarantees[];
 extern const guarantee http_row_guarantees[];
 extern const guarantee fairness_guarantees[];
 extern const guarantee thread_guarantees[];
+extern const guarantee surgery_guarantees[];
+extern const guarantee cancelling_guarantees[];
+extern const guarantee closing_guarantees[];
+extern const guarantee number_guarantees[];
 // With OpenSSL only.
 extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];
@@ -90,6 +95,14 @@ bool open_unconnected(struct event_base *base, record *into, int options);
 void note_callbacks(record *into);
 // Frees the bufferevent, if it is there, and closes what is left.
 void close_pair(record *of);
+
+// Small buffers on both sides, and output until the kernel takes no more: a send is in flight where sends are overlapped.
+bool fill_connection(struct event_base *base, record *of, const std::string &data);
+// Runs the loop until the kernel takes no more of what `of` has to write.
+bool run_until_full(struct event_base *base, struct bufferevent *of);
+// Takes what the kernel has for the peer, and what a send in flight adds meanwhile, the loop standing still: such a send
+// has then ended, and its packet waits.
+void empty_kernel(connection *on, std::string *got);
 
 // What libevent has allocated and not freed, as counted from the program's beginning.
 long live_blocks();

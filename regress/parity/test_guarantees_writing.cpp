@@ -123,23 +123,6 @@ bool r12_write_timeout_when_the_peer_does_not_read(struct event_base *base)
 
 enum class emptied { not_at_all, partly, wholly };
 
-// Takes what the kernel has for the peer, the loop standing still; wholly: with what a send in flight adds meanwhile,
-// so that it ends, and its packet waits.
-void empty_kernel(connection *on, std::string *got, emptied how)
-{
-    constexpr int max_rounds = 1000;
-    for (int i = 0; i < max_rounds && how != emptied::not_at_all; ++i) {
-        while (peer_receive(on, got))
-            continue;
-        fd_set set;
-        FD_ZERO(&set);
-        FD_SET(on->far_end, &set);
-        struct timeval patience = {0, 20 * 1000};
-        if (how == emptied::partly || select(0, &set, nullptr, nullptr, &patience) != 1)
-            break;
-    }
-}
-
 // The output moves to another socket while the kernel is still busy with it, or has just ended: sent once, in order, on
 // the two together.
 bool move_output(struct event_base *base, emptied how)
@@ -150,14 +133,12 @@ bool move_output(struct event_base *base, emptied how)
     bufferevent_setfd(other.bev, -1);
     std::string large = pattern(7, 0, 8 * 1024 * 1024);
     bufferevent_write(one.bev, large.data(), large.size());
-    size_t before = 0, after = 1;
-    for (int i = 0; i < 100 && before != after; ++i) { // until the kernel takes no more
-        before = evbuffer_get_length(bufferevent_get_output(one.bev));
-        some_turns(base);
-        after = evbuffer_get_length(bufferevent_get_output(one.bev));
-    }
+    REQUIRE(run_until_full(base, one.bev));
     std::string first, second;
-    empty_kernel(&one.on, &first, how);
+    while (how == emptied::partly && peer_receive(&one.on, &first))
+        continue;
+    if (how == emptied::wholly)
+        empty_kernel(&one.on, &first);
     bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(other.on.near_end));
     REQUIRE(shutdown(one.on.near_end, SD_SEND) == 0);
     REQUIRE(peer_reads(base, &one.on, &first, large.size() + 1));
