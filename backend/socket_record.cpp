@@ -134,7 +134,8 @@ void socket_unregister(socket_record *self)
 
 void socket_unregister_unused(socket_record *self)
 {
-    if (self->own == nullptr && self->left.operations == nullptr && self->early.bytes == nullptr)
+    // Bytes that were lost are told by a reset, when the socket is closed.
+    if (self->own == nullptr && self->left.operations == nullptr && !self->left.resets && self->early.bytes == nullptr)
         socket_unregister(self);
 }
 

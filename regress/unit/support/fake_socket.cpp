@@ -104,6 +104,11 @@ bool never_blocks(SOCKET socket)
     return found != nullptr && found->never_blocks;
 }
 
+bool sending_has_ended(SOCKET socket)
+{
+    return find_socket(socket)->sending_ended;
+}
+
 const closed_socket &last_closed()
 {
     return k().last_closed;

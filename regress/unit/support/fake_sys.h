@@ -140,6 +140,7 @@ struct closed_socket {
     bool was_reset;
 };
 const closed_socket &last_closed();
+bool sending_has_ended(SOCKET socket);
 // AFD knows the socket only by the handle that base_socket returns from now on.
 void put_layer_over(SOCKET socket);
 bool is_on_port(SOCKET socket);

@@ -1,0 +1,245 @@
+// Sockets that are closed with something in flight: what the kernel was handed is delivered, nothing is cancelled to get rid
+// of it, the last packet closes the socket, and a peer that does not read holds it no longer than it may.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/guard.h"
+
+#include "backend/backend.h"
+
+#include "compat/http_slot.h"
+#include "event2/iocp.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr int max_turns = 400;
+
+struct event_base *base;
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    base = make_base(on_iocp);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+    return 0;
+}
+
+// A bufferevent whose peer takes nothing, with a send in flight.
+struct stuck {
+    SOCKET socket;
+    struct bufferevent *bev;
+};
+
+stuck make_stuck(size_t bytes, int options = BEV_OPT_CLOSE_ON_FREE)
+{
+    stuck made;
+    made.socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(made.socket);
+    fake::set_send_room(made.socket, 0);
+    made.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(made.socket), options);
+    bufferevent_enable(made.bev, EV_READ | EV_WRITE);
+    std::string all(bytes, 'x');
+    bufferevent_write(made.bev, all.data(), all.size());
+    turn(base);
+    return made;
+}
+
+bool settles(SOCKET socket, int64_t step_us = 1000)
+{
+    for (int turns = 0; turns < max_turns && fake::is_open(socket); ++turns) {
+        fake::advance_us(step_us);
+        turn(base);
+    }
+    return !fake::is_open(socket);
+}
+
+void set_limits(long ms, size_t bytes)
+{
+    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    assert_int_equal(event_base_iocp_set_lingering(base, &limit, bytes), 0);
+}
+
+void what_was_handed_over_has_left_the_output(void **)
+{
+    stuck one = make_stuck(1000);
+    assert_int_equal(evbuffer_get_length(bufferevent_get_output(one.bev)), 0);
+    bufferevent_free(one.bev);
+    turn(base);
+    assert_true(fake::is_open(one.socket));
+    fake::set_send_room(one.socket, SIZE_MAX);
+    assert_true(settles(one.socket));
+    assert_int_equal(fake::last_closed().sent.size(), 1000);
+    assert_false(fake::last_closed().was_reset);
+}
+
+// The receive that it had in flight was cancelled; its packet comes late.
+void a_socket_is_closed_after_the_packet_of_its_receive(void **)
+{
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    struct bufferevent *bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_enable(bev, EV_READ);
+    turn_to_port(base);
+    assert_int_equal(fake::operations_in_flight(), 1);
+    fake::hold_packets(true);
+    bufferevent_free(bev);
+    turn(base);
+    assert_int_equal(fake::calls(fake::call::cancel), 1);
+    assert_true(fake::is_open(socket));
+    fake::hold_packets(false);
+    fake::release_all();
+    assert_true(settles(socket));
+    assert_false(fake::last_closed().was_reset);
+}
+
+void a_peer_that_does_not_read_is_reset_after_the_limit(void **)
+{
+    set_limits(2000, SIZE_MAX);
+    stuck one = make_stuck(1000);
+    bufferevent_free(one.bev);
+    int64_t closed_us = fake::now_us();
+    assert_true(settles(one.socket, 50 * 1000));
+    assert_true(fake::last_closed().was_reset);
+    assert_true(fake::now_us() - closed_us >= 2000 * 1000);
+    assert_true(fake::now_us() - closed_us < 2500 * 1000);
+}
+
+void the_one_closed_first_is_reset_when_there_are_too_many_bytes(void **)
+{
+    set_limits(60000, 2500);
+    stuck first = make_stuck(1000), second = make_stuck(1000), third = make_stuck(1000);
+    bufferevent_free(first.bev);
+    bufferevent_free(second.bev);
+    turn(base);
+    assert_int_equal(fake::calls(fake::call::cancel), 3 - 1); // the receives alone
+    bufferevent_free(third.bev);
+    for (int i = 0; i < 5; ++i)
+        turn_to_port(base);
+    assert_false(fake::is_open(first.socket));
+    assert_true(fake::last_closed().was_reset);
+    assert_true(fake::is_open(second.socket) && fake::is_open(third.socket));
+    fake::set_send_room(second.socket, SIZE_MAX);
+    fake::set_send_room(third.socket, SIZE_MAX);
+    assert_true(settles(second.socket) && settles(third.socket));
+    assert_false(fake::last_closed().was_reset);
+}
+
+void a_lower_limit_holds_for_those_that_linger_already(void **)
+{
+    stuck one = make_stuck(1000);
+    bufferevent_free(one.bev);
+    turn(base);
+    set_limits(60000, 999);
+    assert_true(settles(one.socket));
+    assert_true(fake::last_closed().was_reset);
+}
+
+void a_base_that_is_freed_waits_a_while_and_resets(void **)
+{
+    stuck one = make_stuck(1000);
+    bufferevent_free(one.bev);
+    int64_t freed_us = fake::now_us();
+    event_base_free(base);
+    assert_false(fake::is_open(one.socket));
+    assert_true(fake::last_closed().was_reset);
+    assert_true(fake::now_us() - freed_us >= lingering_at_free_us);
+    assert_true(fake::now_us() - freed_us < 2 * lingering_at_free_us);
+    base = make_base(on_iocp);
+}
+
+// What the program has taken back is neither closed nor reset.
+void a_descriptor_taken_back_has_no_limit(void **)
+{
+    set_limits(100, 0);
+    stuck one = make_stuck(1000);
+    bufferevent_setfd(one.bev, -1);
+    bufferevent_free(one.bev);
+    for (int i = 0; i < 20; ++i) {
+        fake::advance_us(50 * 1000);
+        turn(base);
+    }
+    assert_true(fake::is_open(one.socket));
+    fake::set_send_room(one.socket, SIZE_MAX);
+    turn_to_port(base);
+    assert_int_equal(fake::sent(one.socket).size(), 1000);
+    assert_int_equal(evutil_closesocket(static_cast<evutil_socket_t>(one.socket)), 0);
+    assert_false(fake::last_closed().was_reset);
+}
+
+// evhttp shuts down before it closes, and its bytes go first.
+void a_shutdown_waits_for_what_is_on_its_way(void **)
+{
+    stuck one = make_stuck(1000);
+    bufferevent_setfd(one.bev, -1);
+    bufferevent_free(one.bev);
+    assert_int_equal(iocp_http_shutdown(static_cast<evutil_socket_t>(one.socket), SD_SEND), 0);
+    turn(base);
+    fake::set_send_room(one.socket, SIZE_MAX);
+    turn_to_port(base);
+    assert_int_equal(fake::sent(one.socket).size(), 1000);
+    assert_true(fake::sending_has_ended(one.socket));
+    evutil_closesocket(static_cast<evutil_socket_t>(one.socket));
+}
+
+// A descriptor's next life has nothing of the one before.
+void the_next_socket_of_the_number_is_untouched(void **)
+{
+    stuck one = make_stuck(1000);
+    bufferevent_setfd(one.bev, -1);
+    fake::close_by_program(one.socket); // behind our back, with the send in flight
+    SOCKET next = fake::open_socket(fake::kind::stream);
+    assert_int_equal(next, one.socket);
+    fake::connect_now(next);
+    bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(next));
+    bufferevent_write(one.bev, "fresh", 5);
+    for (int i = 0; i < 5; ++i)
+        turn_to_port(base);
+    assert_string_equal(fake::sent(next).c_str(), "fresh");
+    bufferevent_free(one.bev);
+    assert_true(settles(next));
+    assert_false(fake::last_closed().was_reset);
+}
+
+void limits_out_of_bounds(void **)
+{
+    struct event_base *plain = make_base(as_always);
+    struct timeval one_second = {1, 0}, too_long = {3601, 0}, negative = {-1, 0}, odd = {1, 1000000};
+    assert_int_equal(event_base_iocp_set_lingering(plain, &one_second, 0), -1);
+    assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
+    event_base_free(plain);
+    event_base_free(base);
+    set_up(nullptr); // one on select leaves a block of libevent's own
+    for (const struct timeval *wrong : {&too_long, &negative, &odd}) {
+        assert_int_equal(event_base_iocp_set_lingering(base, wrong, 0), -1);
+        assert_int_equal(WSAGetLastError(), WSAEINVAL);
+    }
+}
+
+} // namespace
+
+int main()
+{
+#define LINGERING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        LINGERING_TEST(what_was_handed_over_has_left_the_output),
+        LINGERING_TEST(a_socket_is_closed_after_the_packet_of_its_receive),
+        LINGERING_TEST(a_peer_that_does_not_read_is_reset_after_the_limit),
+        LINGERING_TEST(the_one_closed_first_is_reset_when_there_are_too_many_bytes),
+        LINGERING_TEST(a_lower_limit_holds_for_those_that_linger_already),
+        LINGERING_TEST(a_base_that_is_freed_waits_a_while_and_resets),
+        LINGERING_TEST(a_descriptor_taken_back_has_no_limit),
+        LINGERING_TEST(a_shutdown_waits_for_what_is_on_its_way),
+        LINGERING_TEST(the_next_socket_of_the_number_is_untouched),
+        LINGERING_TEST(limits_out_of_bounds),
+    };
+    return cmocka_run_group_tests_name("lingering", tests, nullptr, nullptr);
+}
