@@ -9,7 +9,7 @@ using namespace iocp;
 namespace {
 
 constexpr int connections = 4;
-constexpr int max_settling_turns = 2000;
+constexpr int max_settling_turns = 5000; // a refused connect takes two seconds
 constexpr uint64_t seeds = 3000;
 
 constexpr outcome outcomes[] = {

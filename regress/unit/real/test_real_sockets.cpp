@@ -175,7 +175,7 @@ void inherited(void **)
         SetHandleInformation(reinterpret_cast<HANDLE>(pair[1]), HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT);
         if (status_of(start_child(ask_argument, pair[1])) != 0) {
             close_pair(pair);
-            print_message("no socket is inherited here (Wine 8)\n");
+            print_message("no socket is inherited here (Wine)\n");
             skip();
         }
         HANDLE child = start_child(echo_argument, pair[1]);

@@ -119,6 +119,7 @@ int take_connection(SOCKET listener, SOCKET *taken)
     *taken = open_socket(kind::stream);
     socket_object *accepted = find_socket(*taken);
     accepted->inherited = true;
+    accepted->never_blocks = never_blocks(listener);
     accepted->listener = listener;
     accepted->peer_port = next.port;
     accepted->inbox = next.first_bytes;
@@ -215,6 +216,10 @@ start_result connect(SOCKET socket, const struct sockaddr *, int, OVERLAPPED *ov
     begun->planned = k().connect_result;
     uint64_t serial = begun->serial;
     begun->on_the_way = comes_later([=] { conclude(overlapped, serial); });
+    if (!begun->on_the_way && begun->planned == status_refused && k().held_to.refused_late && happens(500)) {
+        begun->on_the_way = true;
+        at(k().now + refusal_us, [=] { conclude(overlapped, serial); });
+    }
     return go_on(begun, socket, skips);
 }
 

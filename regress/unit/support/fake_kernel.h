@@ -14,6 +14,7 @@ constexpr nt_status status_success = 0;
 constexpr nt_status status_pending = 0x00000103;
 constexpr nt_status status_cancelled = static_cast<nt_status>(0xC0000120);
 constexpr nt_status status_connection_reset = static_cast<nt_status>(0xC000020D);
+constexpr nt_status status_refused = static_cast<nt_status>(0xC0000236);
 constexpr nt_status status_local_disconnect = static_cast<nt_status>(0xC000013B);
 
 // What a packet's way depends on: the port that a handle was associated with.
@@ -84,6 +85,7 @@ struct socket_object {
     uint16_t peer_port;
 
     bool finished;
+    bool tells_end_early;
     bool reset;
     bool sending_ended;
     bool resets_when_closed;
@@ -118,6 +120,8 @@ struct kernel {
     uint64_t seed;
     uint64_t random_state;
     chances odds;
+    rules held_to;
+    unsigned resets_by_close;
     std::string first_complaint;
     failure failures[static_cast<size_t>(call::count)];
     uint64_t calls[static_cast<size_t>(call::count)];
@@ -201,6 +205,8 @@ int check_start(call which, SOCKET socket);
 operation *begin_on(work what, SOCKET socket, OVERLAPPED *overlapped);
 sys::start_result go_on(operation *started, SOCKET socket, bool skips);
 
+// Complains of a call that would wait. `what` names it.
+void check_that_it_does_not_wait(const char *what, const socket_object &socket);
 // Whether something that the network brings is late; `arrival` brings it then.
 bool comes_later(std::function<void()> arrival);
 // What was on the way to a socket comes.

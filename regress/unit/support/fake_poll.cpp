@@ -47,6 +47,7 @@ SOCKET add_socket(kind which, ULONG level)
     added.serial = new_serial();
     added.listener = INVALID_SOCKET;
     added.send_room = SIZE_MAX;
+    added.never_blocks = which != kind::listener; // as libevent wants them; a test of blocking ones says so
     return number;
 }
 
@@ -63,7 +64,7 @@ ULONG current_level(const socket_object &socket)
     ULONG level = socket.level;
     if (!socket.inbox.empty())
         level |= sys::afd_receive;
-    if (socket.finished && socket.inbox.empty())
+    if (socket.finished && (socket.inbox.empty() || socket.tells_end_early))
         level |= sys::afd_disconnect;
     if (socket.reset)
         level |= sys::afd_abort;

@@ -17,6 +17,9 @@ int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
         return WSAENOTSOCK;
     if (on->reset)
         return WSAECONNRESET;
+    size_t length = capacity({buffers, buffers + count});
+    if (on->send_room < length)
+        check_that_it_does_not_wait("send", *on);
     if (on->send_room == 0)
         return WSAEWOULDBLOCK;
     for (DWORD i = 0; i < count; ++i) {

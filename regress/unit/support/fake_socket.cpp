@@ -114,6 +114,11 @@ const closed_socket &last_closed()
     return k().last_closed;
 }
 
+void set_never_blocks(SOCKET socket, bool never_blocks)
+{
+    find_socket(socket)->never_blocks = never_blocks;
+}
+
 bool is_inherited(SOCKET socket)
 {
     const socket_object *found = find_socket(socket);
@@ -190,6 +195,7 @@ int socket_like(const socket_kind &, bool inherit, SOCKET *socket)
         return error;
     *socket = open_socket(kind::stream);
     find_socket(*socket)->inherited = inherit;
+    find_socket(*socket)->never_blocks = false;
     return 0;
 }
 
@@ -204,8 +210,18 @@ int set_blocking(SOCKET socket, bool blocks)
 
 int close_socket(SOCKET socket)
 {
-    if (find_socket(socket) == nullptr)
+    const socket_object *closing = find_socket(socket);
+    if (closing == nullptr)
         return WSAENOTSOCK;
+    for (const auto &entry : k().operations) {
+        bool transfers = entry.second.what == work::receive || entry.second.what == work::send;
+        if (!transfers || entry.second.socket != socket || !closing->connected)
+            continue;
+        ++k().resets_by_close;
+        if (k().held_to.close_over_operation)
+            complain("a socket is closed over an operation: its peer loses what it has not read");
+        break;
+    }
     close_by_program(socket);
     return 0;
 }

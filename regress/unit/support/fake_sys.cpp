@@ -38,6 +38,7 @@ void boot(uint64_t seed, const chances &odds)
     the_kernel.seed = seed;
     the_kernel.random_state = seed;
     the_kernel.odds = odds;
+    the_kernel.held_to = kept_rules;
     the_kernel.next_handle = first_handle;
     start_clock();
     start_winsock();
@@ -49,6 +50,11 @@ void boot(uint64_t seed, const chances &odds)
         evutil_socket_error_to_string(error);
     the_kernel.blocks_at_boot = guard::live_blocks();
     the_kernel.bytes_at_boot = guard::live_bytes();
+}
+
+rules &held_to()
+{
+    return k().held_to;
 }
 
 void complain(const char *format, ...)
@@ -137,6 +143,11 @@ HANDLE new_handle()
 {
     k().next_handle += 4;
     return reinterpret_cast<HANDLE>(k().next_handle);
+}
+
+unsigned resets_by_close()
+{
+    return k().resets_by_close;
 }
 
 size_t handles_open()

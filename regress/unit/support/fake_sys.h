@@ -73,6 +73,16 @@ constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 // All but odd statuses, after which no connection can go on.
 constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 300, 0, 5000};
 
+// What Windows holds a program to and Wine forgives, beyond what this kernel asks of everybody. Each is switched on once
+// the code keeps it; a test that shows the rule itself sets it by hand.
+struct rules {
+    bool nothing_blocks;       // a receive or send that would wait, on a socket that blocks, is complained of
+    bool close_over_operation; // a socket that is closed before an operation's packet was taken is complained of
+    bool fin_at_once;  // the peer's end is told of while its last bytes have not been read, in half of all cases
+    bool refused_late; // a refused connect takes two seconds, in half of all cases
+};
+constexpr rules kept_rules = {true, false, true, true};
+
 // Forgets everything and starts anew. Also puts the guarded allocator in libevent's place.
 void boot(uint64_t seed, const chances &odds = no_chances);
 // What rule was broken first; NULL for none.
@@ -82,6 +92,7 @@ void complain(const char *format, ...);
 const char *complaint_after_free();
 // The same where the program has left things unfreed that lived with the base: memory may be left, but not written to.
 const char *complaint_after_base_free();
+rules &held_to();
 uint64_t random();
 bool happens(unsigned permille);
 
@@ -131,7 +142,8 @@ void set_level(SOCKET socket, ULONG level);      // AFD events that hold now
 ULONG level(SOCKET socket);
 bool is_open(SOCKET socket);
 bool never_blocks(SOCKET socket);
-bool is_inherited(SOCKET socket); // by child processes
+void set_never_blocks(SOCKET socket, bool never_blocks); // a stream does not, unless the library made it
+bool is_inherited(SOCKET socket);                        // by child processes
 size_t sockets_open();
 void close_by_program(SOCKET socket);
 // Of the last socket that was closed, by anybody: what it had sent, and whether its peer was told by a reset.
@@ -158,6 +170,9 @@ void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is no
 // The next operation on a socket that ends has this for its status, whatever else it would be.
 void set_next_status(nt_status status);
 nt_status random_failure();
+// How many sockets were closed over an operation: what their peers had not read then is lost to them.
+unsigned resets_by_close();
+constexpr int64_t refusal_us = 2 * 1000 * 1000;
 // Of connects that start from now on, and of those that wait; STATUS_PENDING keeps them waiting.
 void set_connect_result(nt_status status);
 

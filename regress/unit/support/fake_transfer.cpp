@@ -127,8 +127,10 @@ int receive_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
         return WSAENOTCONN;
     if (on->reset)
         return WSAECONNRESET;
-    if (on->inbox.empty() && !on->finished)
+    if (on->inbox.empty() && !on->finished) {
+        check_that_it_does_not_wait("receive", *on);
         return WSAEWOULDBLOCK;
+    }
     std::string received = take_received(on, capacity(given));
     copy_received(received, given);
     *bytes = static_cast<DWORD>(received.size());
@@ -145,6 +147,8 @@ int send_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
     if (on->reset)
         return WSAECONNRESET;
     size_t length = short_of(capacity(given) < on->send_room ? capacity(given) : on->send_room);
+    if (length < capacity(given))
+        check_that_it_does_not_wait("send", *on); // a socket that blocks waits until it has taken all
     if (length == 0)
         return WSAEWOULDBLOCK;
     std::string all;
@@ -155,6 +159,12 @@ int send_at_once(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes)
         on->send_room -= length;
     *bytes = static_cast<DWORD>(length);
     return 0;
+}
+
+void check_that_it_does_not_wait(const char *what, const socket_object &socket)
+{
+    if (k().held_to.nothing_blocks && !socket.never_blocks)
+        complain("a %s waits, on a socket that blocks", what);
 }
 
 bool comes_later(std::function<void()> arrival)
@@ -197,6 +207,7 @@ void peer_sends(SOCKET socket, const std::string &bytes)
 void peer_finishes(SOCKET socket)
 {
     find_socket(socket)->finish_coming = true;
+    find_socket(socket)->tells_end_early = k().held_to.fin_at_once && happens(500);
     arrive_later(socket);
 }
 

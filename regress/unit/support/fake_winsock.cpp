@@ -135,6 +135,8 @@ int WSAAPI plain_control(SOCKET socket, long command, u_long *argument)
         return real(plain_control, "ioctlsocket")(socket, command, argument);
     if (command == static_cast<long>(FIONREAD))
         *argument = static_cast<u_long>(asked->inbox.size());
+    else if (command == static_cast<long>(FIONBIO))
+        set_never_blocks(socket, *argument != 0);
     return 0;
 }
 

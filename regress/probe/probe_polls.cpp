@@ -1,0 +1,203 @@
+// AFD polls: readiness of plain events.
+#include "probe.h"
+
+namespace probe {
+
+namespace {
+
+constexpr ULONG all_events = 0x1BF;
+
+struct poller {
+    HANDLE afd;
+    HANDLE port;
+    iocp::sys::afd_poll_info info[2];
+    OVERLAPPED overlapped[2];
+};
+
+void open(poller *self)
+{
+    *self = {};
+    iocp::sys::port_create(&self->port);
+    if (iocp::sys::afd_open(&self->afd) != 0)
+        return;
+    iocp::sys::port_associate(self->port, self->afd, 0);
+    iocp::sys::skip_packet_on_success(self->afd);
+}
+
+void close(poller *self)
+{
+    CloseHandle(self->afd);
+    CloseHandle(self->port);
+}
+
+std::string events(const iocp::sys::afd_poll_info &info)
+{
+    return text("events %03lx", info.count != 0 ? info.events : 0);
+}
+
+iocp::sys::start_result start(poller *self, int which, SOCKET socket, ULONG wanted)
+{
+    iocp::sys::afd_poll_info *info = &self->info[which];
+    *info = {};
+    info->timeout.QuadPart = INT64_MAX;
+    info->count = 1;
+    info->socket = reinterpret_cast<HANDLE>(socket);
+    info->events = wanted;
+    return iocp::sys::afd_poll(self->afd, info, &self->overlapped[which]);
+}
+
+std::string end_of(poller *self, int64_t wait_us)
+{
+    OVERLAPPED *of;
+    nt_status status;
+    if (!packet(self->port, wait_us, &of, &status))
+        return "no packet";
+    if (status != 0)
+        return text("packet with %d", iocp::sys::status_to_error(status));
+    return "packet, " + events(self->info[of - self->overlapped]);
+}
+
+std::string poll_once(poller *self, SOCKET socket, ULONG wanted, int64_t wait_us)
+{
+    iocp::sys::start_result result = start(self, 0, socket, wanted);
+    if (result.how == iocp::sys::started::done)
+        return "at once, " + events(self->info[0]);
+    return result.how == iocp::sys::started::failed ? text("fails with %d", result.error) : end_of(self, wait_us);
+}
+
+std::string ready_at_once()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    std::string seen = poll_once(&self, both.here, iocp::sys::afd_send, soon_us);
+    seen += "; then " + end_of(&self, at_once_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string two_polls()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    start(&self, 0, both.here, iocp::sys::afd_receive);
+    start(&self, 1, both.here, iocp::sys::afd_receive | iocp::sys::afd_disconnect);
+    send(both.there, "x", 1, 0);
+    std::string seen = end_of(&self, soon_us);
+    seen += "; " + end_of(&self, soon_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string cancelled()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    start(&self, 0, both.here, iocp::sys::afd_receive);
+    int error = iocp::sys::cancel(self.afd, &self.overlapped[0]);
+    std::string seen = text("cancel %d, ", error) + end_of(&self, soon_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string socket_closed()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    start(&self, 0, both.here, iocp::sys::afd_receive | iocp::sys::afd_local_close);
+    closesocket(both.here);
+    std::string seen = end_of(&self, soon_us);
+    closesocket(both.there);
+    close(&self);
+    return seen;
+}
+
+std::string end_behind_data()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    send(both.there, "x", 1, 0);
+    shutdown(both.there, SD_SEND);
+    Sleep(100);
+    std::string seen = poll_once(&self, both.here, iocp::sys::afd_receive | iocp::sys::afd_disconnect, soon_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string reset()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    struct linger hard = {1, 0};
+    setsockopt(both.there, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&hard), sizeof(hard));
+    start(&self, 0, both.here, all_events & ~static_cast<ULONG>(iocp::sys::afd_send));
+    closesocket(both.there);
+    std::string seen = end_of(&self, soon_us);
+    closesocket(both.here);
+    close(&self);
+    return seen;
+}
+
+std::string refused()
+{
+    poller self;
+    open(&self);
+    struct sockaddr_in address;
+    closesocket(listener(&address));
+    SOCKET made = socket(AF_INET, SOCK_STREAM, 0);
+    u_long on = 1;
+    ioctlsocket(made, FIONBIO, &on);
+    int64_t began_us = now_us();
+    connect(made, reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    std::string seen = poll_once(&self, made, iocp::sys::afd_connect_failed, patient_us);
+    seen = seen.substr(seen.find("events") == std::string::npos ? 0 : seen.find("events"));
+    seen += now_us() - began_us > soon_us ? ", after seconds" : ", at once";
+    closesocket(made);
+    close(&self);
+    return seen;
+}
+
+std::string no_socket()
+{
+    poller self;
+    open(&self);
+    HANDLE event = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    std::string seen = poll_once(&self, reinterpret_cast<SOCKET>(event), iocp::sys::afd_receive, at_once_us);
+    CloseHandle(event);
+    close(&self);
+    return seen;
+}
+
+const question all[] = {
+    {"poll.at-once", "a poll that is ready at once, on a handle that skips packets on success",
+     "at once, events 004; then no packet", "backend/poll_socket, backend/afd_device", ready_at_once},
+    {"poll.two", "two polls of one socket, not exclusive", "packet, events 001; packet, events 001",
+     "backend/poll_socket: one poll for either direction", two_polls},
+    {"poll.cancel", "CancelIoEx of one poll", "cancel 0, packet with 995", "backend/completion", cancelled},
+    {"poll.close", "closesocket under a poll", "packet, events 020",
+     "backend/poll_socket: a socket closed without event_del", socket_closed},
+    {"poll.end-behind-data", "an end that has come behind unread data", "at once, events 009",
+     "backend/poll_socket: EV_CLOSED", end_behind_data},
+    {"poll.reset", "a reset by the peer", "packet, events 010", "backend/poll_socket", reset},
+    {"poll.refused", "a refused connect", "events 100, after seconds", "backend/poll_socket", refused},
+    {"poll.no-socket", "a poll of a handle that is no socket", "fails with 10038",
+     "event_add, which fails with WSAENOTSOCK", no_socket},
+};
+
+} // namespace
+
+questions about_polls()
+{
+    return {all, sizeof(all) / sizeof(all[0])};
+}
+
+} // namespace probe
