@@ -17,13 +17,15 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools/lib"))
+from run_program import STATUS_NOT_RUN, STATUS_TIMEOUT, run_program  # noqa: E402
+
 COLUMNS = {"stock": ("stock", {}), "ours": ("iocp", {}), "iocp": ("every", {})}
 FOR_COMPARISON = {"stock-iocp": ("stock-every", {}), "wepoll": ("stock", {"EVENT_NOWIN32": "1"})}
 ALL_COLUMNS = {**COLUMNS, **FOR_COMPARISON}
@@ -34,8 +36,6 @@ TIMEOUT = 60
 TIMEOUT_OF_KNOWN_HANG = 10
 # tinytest names the test first of all: a program that prints nothing was not started by Wine, which happens.
 STARTS = 2
-STATUS_TIMEOUT = 124
-STATUS_WINE_RUN_FAILED = 125
 
 
 class Result:
@@ -126,21 +126,19 @@ def regress_program(build, kind):
     return program
 
 
-def wine(program, arguments, timeout, extra):
-    """Runs a program through tools/wine-run: its status and its output."""
+def run(program, arguments, timeout, extra):
+    """The status of a program and its output."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("EVENT_")}
     environment.update(extra)
     with tempfile.TemporaryFile() as output:
-        status = subprocess.call(
-            [ROOT / "tools/wine-run", "--timeout", str(timeout), program, *arguments],
-            env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        status = run_program(program, arguments, timeout, output, environment)
         output.seek(0)
         return status, output.read().decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def list_tests(program):
-    status, output = wine(program, ["--list-tests"], TIMEOUT, {})
+    status, output = run(program, ["--list-tests"], TIMEOUT, {})
     names = [line.split()[0] for line in output.splitlines() if line.startswith("    ")]
     if status != 0 or not names:
         sys.exit(f"run_regress: {program} --list-tests failed:\n{output}")
@@ -150,7 +148,7 @@ def list_tests(program):
 def outcome_of(status, output):
     if status == STATUS_TIMEOUT:
         return "hang"
-    if status == STATUS_WINE_RUN_FAILED:
+    if status == STATUS_NOT_RUN:
         sys.exit(f"run_regress: {output.strip()}")
     if status == 0:
         # tinytest counts a test that is off by default, and one that skipped itself, alike.
@@ -163,8 +161,8 @@ def run_once(arguments, column, name, timeout):
     started = time.monotonic()
     # The process is the fork: no second one, and our time limit instead of tinytest's thread.
     for _ in range(STARTS):
-        status, output = wine(regress_program(arguments.build, kind),
-                              ["--no-fork", "--timeout", "0", name], timeout, extra)
+        status, output = run(regress_program(arguments.build, kind),
+                             ["--no-fork", "--timeout", "0", name], timeout, extra)
         if output.strip() or status in (0, STATUS_TIMEOUT):
             break
         print(f"{column}: {name} has printed nothing, status {status}: not started by Wine", flush=True)
@@ -196,13 +194,13 @@ def run_column(arguments, expected, column, names):
     progress = Progress(len(names))
     results = {}
 
-    def run(name):
+    def run_one(name):
         result = run_test(arguments, expected, column, name)
         progress.add(column, result)
         return name, result
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        results.update(pool.map(run, names))
+        results.update(pool.map(run_one, names))
     return results
 
 

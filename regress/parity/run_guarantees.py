@@ -7,19 +7,19 @@ import collections
 import fnmatch
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools/lib"))
+from run_program import STATUS_NOT_RUN, STATUS_TIMEOUT, run_program  # noqa: E402
+
 COLUMNS = {
     "stock-select": ("guarantees-stock.exe", "select"),
     "stock-iocp": ("guarantees-stock.exe", "iocp"),
     "ours": ("guarantees-iocp.exe", "iocp"),
 }
-STATUS_TIMEOUT = 124
-STATUS_WINE_RUN_FAILED = 125
 
 # What cannot be provoked with the real kernel under Wine, and where it is tested instead.
 ELSEWHERE = {
@@ -72,15 +72,13 @@ def parse_arguments():
 def run(arguments, column, test):
     """Outcome and output of one run."""
     program, backend = COLUMNS[column]
-    with tempfile.NamedTemporaryFile(mode="r+", errors="replace") as output:
-        command = [ROOT / "tools/wine-run", "--timeout", str(arguments.limit), "--output", output.name,
-                   arguments.build / "bin/parity" / program]
-        command += [test, backend] if test else ["--list"]
-        status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.PIPE, check=False).returncode
-        text = output.read()
-    if status == STATUS_WINE_RUN_FAILED:
-        sys.exit(f"tools/wine-run failed for {program}")
+    with tempfile.TemporaryFile() as output:
+        status = run_program(arguments.build / "bin/parity" / program, [test, backend] if test else ["--list"],
+                             arguments.limit, output)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace").replace("\r\n", "\n")
+    if status == STATUS_NOT_RUN:
+        sys.exit(f"{program} cannot be run: {text}")
     if status == 0 and (not test or "holds" in text):
         return "holds", text
     if status == STATUS_TIMEOUT:
