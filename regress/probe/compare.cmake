@@ -1,4 +1,5 @@
 # Runs PROBE and compares its answers with those kept for this system in ANSWERS/<system>.txt.
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${PROBE} OUTPUT_VARIABLE report RESULT_VARIABLE status)
 message("${report}")
 if(NOT status EQUAL 0)
