@@ -1,9 +1,9 @@
 #include "bufferevent/acceptor.h"
 #include "backend/socket_interest.h"
 #include "backend/socket_record.h"
-#include "backend/socket_registry.h"
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
+#include "bufferevent/acceptor_lists.h"
 
 namespace iocp {
 
@@ -12,50 +12,6 @@ namespace {
 acceptor *from_source(source *face)
 {
     return reinterpret_cast<acceptor *>(face);
-}
-
-void push_pending(acceptor *self, accept_operation *accepting)
-{
-    accepting->previous = nullptr;
-    accepting->next = self->pending;
-    if (self->pending != nullptr)
-        self->pending->previous = accepting;
-    self->pending = accepting;
-    ++self->pending_count;
-}
-
-void remove_pending(acceptor *self, accept_operation *accepting)
-{
-    if (accepting->previous != nullptr)
-        accepting->previous->next = accepting->next;
-    else
-        self->pending = accepting->next;
-    if (accepting->next != nullptr)
-        accepting->next->previous = accepting->previous;
-    accepting->next = accepting->previous = nullptr;
-    --self->pending_count;
-    first_data_unlisted(self, accepting);
-}
-
-void push_done(acceptor *self, accept_operation *accepting)
-{
-    accepting->next = nullptr;
-    if (self->last_done != nullptr)
-        self->last_done->next = accepting;
-    else
-        self->first_done = accepting;
-    self->last_done = accepting;
-}
-
-accept_operation *pop_done(acceptor *self)
-{
-    accept_operation *taken = self->first_done;
-    if (taken == nullptr)
-        return nullptr;
-    self->first_done = taken->next;
-    if (self->first_done == nullptr)
-        self->last_done = nullptr;
-    return taken;
 }
 
 void destroy(accept_operation *accepting)
@@ -208,11 +164,23 @@ void acceptor_narrowed(source *face)
         source_unqueue(face);
 }
 
+// Others use the socket as well. Asked again after accepts were started: the other thread, which cancels all that are in
+// flight, may have come in between.
+void make_way(acceptor *self)
+{
+    if (!self->on->shared)
+        return;
+    self->plain = true;
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+        completion_cancel(&each->operation);
+}
+
 short acceptor_submit(source *face)
 {
     acceptor *self = from_source(face);
     if ((face->wanted & EV_READ) == 0)
         return 0;
+    make_way(self);
     if (backlog_comes_first(self)) {
         adapt_depth(self);
         int error = backlog_look(self);
@@ -226,6 +194,7 @@ short acceptor_submit(source *face)
         if (!first_data_filled(self))
             break;
     }
+    make_way(self);
     if (self->plain && self->pending == nullptr && acceptor_ready(face) == 0) {
         face->owner->retry_soon = true; // its poll is started by the next turn
         interest_fall_back(face->owner, face);
@@ -306,8 +275,13 @@ SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *leng
 
 } // namespace
 
-acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_socket *on, bool inherit)
 {
+    acceptor *known = acceptor_find(owner, fd);
+    if (known != nullptr) {
+        ++known->listeners;
+        return known;
+    }
     // A program may hand over a socket and have it listen later, or never: a poll tells what becomes of it.
     if (owner->draining || !sys::is_listening(static_cast<SOCKET>(fd)))
         return nullptr;
@@ -315,6 +289,8 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
     if (self == nullptr)
         return nullptr;
     source_init(&self->face, &acceptor_ops, owner, fd);
+    self->on = on;
+    self->listeners = 1;
     self->depth = min_accepts;
     self->inherit = inherit;
     self->looked_at = INVALID_SOCKET;
@@ -331,8 +307,14 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit)
 void acceptor_detach(acceptor *self)
 {
     backend *owner = self->face.owner;
-    if (owner != nullptr) {
+    if (owner != nullptr)
         EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    if (--self->listeners > 0) {
+        if (owner != nullptr)
+            EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+        return;
+    }
+    if (owner != nullptr) {
         interest_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
@@ -354,9 +336,8 @@ void acceptor_detach(acceptor *self)
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
-acceptor *acceptor_find(evutil_socket_t fd)
+acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
 {
-    backend *owner = registry_owner(fd);
     source *found = owner != nullptr ? socket_own_source(owner, fd) : nullptr;
     return found != nullptr && found->ops == &acceptor_ops ? from_source(found) : nullptr;
 }

@@ -1,7 +1,7 @@
 // A listening socket on a port, made to look like one that is watched for readiness and accepted from without waiting.
 //
 // libevent's own listener.c runs on top, unmodified: it adds an EV_READ event, and calls our acceptor_take where it
-// would call accept (see compat/listener_slot.h). Several AcceptEx are kept in flight; the listener is readable when
+// would call accept (see compat/listener_slot.h). An acceptor is of one base and one descriptor. Several AcceptEx are kept in flight; the listener is readable when
 // one has brought a connection, or an error that the program should see. When more came than were in flight, the rest
 // is taken from the backlog (see acceptor_backlog.h).
 //
@@ -11,6 +11,7 @@
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_H
 
 #include "backend/backend.h"
+#include "backend/listening_socket.h"
 
 namespace iocp {
 
@@ -30,6 +31,8 @@ struct first_data;
 
 struct acceptor {
     source face;                  // first: a source is cast to its acceptor
+    const listening_socket *on;   // whether others use it, too
+    unsigned listeners;           // of this base, on this socket
     accept_operation *pending;    // in flight
     accept_operation *first_done; // connections to be taken, in the order they came
     accept_operation *last_done;
@@ -46,19 +49,20 @@ struct acceptor {
     sys::socket_kind kind;
     bool inherit; // accepted sockets are passed on to child processes
     bool skips_packets;
-    bool plain;            // AcceptEx does not work here: accept is called
+    bool plain;            // AcceptEx does not work here, or is not for this socket: accept is called
     bool never_blocks;     // accept() on it does not
     bool found_in_backlog; // the last turn that looked into it found somebody there
     bool backlog_waits;    // connections may be in the backlog that no accept in flight will take
 };
 
-// NULL when the socket cannot be on the base's port: it is then watched for readiness, like any other.
-acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, bool inherit);
-// Cancels the accepts in flight and closes connections that nobody took.
+// For one more listener. NULL when the socket cannot be on the base's port: it is then watched for readiness, like any
+// other.
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_socket *on, bool inherit);
+// The last one cancels the accepts in flight and closes connections that nobody took.
 void acceptor_detach(acceptor *self);
 
-// The acceptor of a descriptor, or NULL.
-acceptor *acceptor_find(evutil_socket_t fd);
+// The acceptor of a base's descriptor, or NULL. With the base's lock held.
+acceptor *acceptor_find(backend *owner, evutil_socket_t fd);
 
 // As accept: a new socket, or INVALID_SOCKET with the socket error, WSAEWOULDBLOCK when there is none. Loop thread.
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags);

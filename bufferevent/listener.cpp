@@ -1,4 +1,6 @@
 // libevent's listener on a port: where its functions meet the acceptor (see compat/listener_slot.h).
+#include "bufferevent/listener.h"
+#include "backend/listening_socket.h"
 #include "bufferevent/acceptor.h"
 
 #include "compat/listener_slot.h"
@@ -7,55 +9,158 @@ using namespace iocp;
 
 namespace {
 
-struct evconnlistener *attach(struct evconnlistener *listener, unsigned flags)
+struct listener_table {
+    SRWLOCK lock;
+    listener_record *first;
+};
+
+listener_table listeners = {SRWLOCK_INIT, nullptr};
+
+// Lock held.
+listener_record **place_of(const struct evconnlistener *listener)
 {
-    if (listener == nullptr || evconnlistener_get_base(listener) == nullptr)
-        return listener;
-    backend *owner = backend_of(evconnlistener_get_base(listener));
+    listener_record **place = &listeners.first;
+    while (*place != nullptr && (*place)->listener != listener)
+        place = &(*place)->next;
+    return place;
+}
+
+void remember(listener_record *added)
+{
+    AcquireSRWLockExclusive(&listeners.lock);
+    added->next = listeners.first;
+    listeners.first = added;
+    ReleaseSRWLockExclusive(&listeners.lock);
+}
+
+listener_record *forget(const struct evconnlistener *listener)
+{
+    AcquireSRWLockExclusive(&listeners.lock);
+    listener_record **place = place_of(listener);
+    listener_record *removed = *place;
+    if (removed != nullptr)
+        *place = removed->next;
+    ReleaseSRWLockExclusive(&listeners.lock);
+    return removed;
+}
+
+acceptor *new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
+{
+    backend *owner = backend_of(base);
     if (owner == nullptr || event_get_win32_extension_fns_()->AcceptEx == nullptr)
+        return nullptr;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    acceptor *own = acceptor_attach(owner, fd, on, (flags & LEV_OPT_CLOSE_ON_EXEC) == 0);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return own;
+}
+
+// What is needed beside libevent's listener, so that nothing can fail once that is made.
+struct preparation {
+    listener_record *record;
+    listening_socket *spare;
+};
+
+bool prepare(preparation *self)
+{
+    self->record = static_cast<listener_record *>(mm_calloc(1, sizeof(listener_record)));
+    self->spare = self->record != nullptr ? listening_new() : nullptr;
+    if (self->spare == nullptr)
+        mm_free(self->record);
+    return self->spare != nullptr;
+}
+
+struct evconnlistener *attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
+{
+    struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
+    if (base == nullptr) {
+        mm_free(prepared.spare);
+        mm_free(prepared.record);
         return listener;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    acceptor_attach(owner, evconnlistener_get_fd(listener), (flags & LEV_OPT_CLOSE_ON_EXEC) == 0);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    }
+    evutil_socket_t fd = evconnlistener_get_fd(listener);
+    listener_record *record = prepared.record;
+    record->listener = listener;
+    record->on = listening_begin(fd, prepared.spare);
+    record->own = new_acceptor(base, fd, record->on, flags);
+    remember(record);
     return listener;
 }
 
+// By which the base's events go. In the loop's thread it stays there until the next turn, whoever frees its listener.
+acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
+{
+    backend *owner = backend_of(base);
+    if (owner == nullptr)
+        return nullptr;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    acceptor *own = acceptor_find(owner, fd);
+    if (own != nullptr && !own->face.in_use)
+        own = nullptr;
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return own;
+}
+
 } // namespace
+
+namespace iocp {
+
+acceptor *listener_acceptor(const struct evconnlistener *listener)
+{
+    AcquireSRWLockShared(&listeners.lock);
+    const listener_record *found = *place_of(listener);
+    acceptor *own = found != nullptr ? found->own : nullptr;
+    ReleaseSRWLockShared(&listeners.lock);
+    return own;
+}
+
+} // namespace iocp
 
 extern "C" {
 
 struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistener_cb callback, void *argument,
                                           unsigned flags, int backlog, evutil_socket_t fd)
 {
-    return attach(iocp_stock_evconnlistener_new(base, callback, argument, flags, backlog, fd), flags);
+    preparation prepared;
+    if (!prepare(&prepared))
+        return nullptr;
+    return attach(iocp_stock_evconnlistener_new(base, callback, argument, flags, backlog, fd), prepared, flags);
 }
 
 struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnlistener_cb callback, void *argument,
                                                unsigned flags, int backlog, const struct sockaddr *address, int length)
 {
-    return attach(iocp_stock_evconnlistener_new_bind(base, callback, argument, flags, backlog, address, length), flags);
+    preparation prepared;
+    if (!prepare(&prepared))
+        return nullptr;
+    return attach(iocp_stock_evconnlistener_new_bind(base, callback, argument, flags, backlog, address, length),
+                  prepared, flags);
 }
 
 void evconnlistener_free(struct evconnlistener *listener)
 {
-    acceptor *own = acceptor_find(evconnlistener_get_fd(listener));
-    if (own != nullptr)
-        acceptor_detach(own);
+    listener_record *record = forget(listener);
+    if (record != nullptr) {
+        if (record->own != nullptr)
+            acceptor_detach(record->own);
+        listening_end(record->on);
+        mm_free(record);
+    }
     iocp_stock_evconnlistener_free(listener);
 }
 
-evutil_socket_t iocp_accept4(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
+evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct sockaddr *address,
+                             ev_socklen_t *length, int flags)
 {
-    acceptor *own = acceptor_find(fd);
-    if (own != nullptr && own->face.in_use)
+    acceptor *own = acceptor_in_use(base, fd);
+    if (own != nullptr)
         return acceptor_take(own, address, length, flags);
     return evutil_accept4_(fd, address, length, flags);
 }
 
-int iocp_accept_error(evutil_socket_t fd)
+int iocp_accept_error(struct event_base *base, evutil_socket_t fd)
 {
     int error = WSAGetLastError();
-    const acceptor *own = acceptor_find(fd);
-    return own != nullptr && own->face.in_use ? error : evutil_socket_geterror(fd);
+    return acceptor_in_use(base, fd) != nullptr ? error : evutil_socket_geterror(fd);
 }
 }

@@ -1,6 +1,6 @@
 // event2/iocp.h: what a program may ask of a listener on a port.
-#include "backend/socket_record.h"
 #include "bufferevent/acceptor_first_data.h"
+#include "bufferevent/listener.h"
 
 using namespace iocp;
 
@@ -37,7 +37,7 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
         return fail(WSAEOPNOTSUPP);
     int error = 0;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    acceptor *own = acceptor_find(evconnlistener_get_fd(listener));
+    acceptor *own = listener_acceptor(listener);
     if (own != nullptr && own->face.owner != nullptr)
         error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
     EVBASE_RELEASE_LOCK(base, th_base_lock);

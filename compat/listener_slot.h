@@ -4,29 +4,44 @@
 #define LIBEVENT_IOCP_COMPAT_LISTENER_SLOT_H
 
 #ifndef __cplusplus
+#include "event2/event-config.h"
+
+#include "evconfig-private.h"
+
+#include <winsock2.h>
+
+#include "event2/util.h"
+#include "util-internal.h"
+
 /* As in bufferevent_slot.h: the plain listener is the one that is wanted, on a port too. */
 #define event_base_get_iocp_ iocp_settle_base
 /* Wrapped by ours. */
 #define evconnlistener_new iocp_stock_evconnlistener_new
 #define evconnlistener_new_bind iocp_stock_evconnlistener_new_bind
 #define evconnlistener_free iocp_stock_evconnlistener_free
-/* Where connections come from. */
-#define evutil_accept4_ iocp_accept4
-/* And why there is none: the stock function asks the socket once more. */
-#define evutil_socket_geterror iocp_accept_error
+/* Where connections come from, and why there is none: the stock function asks the socket once more. Both are called by
+ * listener_read_cb alone, whose argument is `lev`. */
+#define iocp_base_of_lev event_get_base(&EVUTIL_UPCAST(lev, struct evconnlistener_event, base)->listener)
+#define evutil_accept4_(fd, address, length, flags) iocp_accept4(iocp_base_of_lev, fd, address, length, flags)
+#define evutil_socket_geterror(fd) iocp_accept_error(iocp_base_of_lev, fd)
+#endif
 
-#else
-
+#ifdef __cplusplus
 extern "C" {
+#endif
+struct event_base;
+struct sockaddr;
+evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct sockaddr *address,
+                             ev_socklen_t *length, int flags);
+int iocp_accept_error(struct event_base *base, evutil_socket_t fd);
+#ifdef __cplusplus
 struct evconnlistener *iocp_stock_evconnlistener_new(struct event_base *base, evconnlistener_cb callback,
                                                      void *argument, unsigned flags, int backlog, evutil_socket_t fd);
 struct evconnlistener *iocp_stock_evconnlistener_new_bind(struct event_base *base, evconnlistener_cb callback,
                                                           void *argument, unsigned flags, int backlog,
                                                           const struct sockaddr *address, int length);
 void iocp_stock_evconnlistener_free(struct evconnlistener *listener);
-evutil_socket_t iocp_accept4(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags);
-int iocp_accept_error(evutil_socket_t fd);
 }
-
 #endif
+
 #endif

@@ -36,6 +36,7 @@ extern const guarantee surgery_guarantees[];
 extern const guarantee cancelling_guarantees[];
 extern const guarantee closing_guarantees[];
 extern const guarantee number_guarantees[];
+extern const guarantee sharing_guarantees[];
 // With OpenSSL only.
 extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];

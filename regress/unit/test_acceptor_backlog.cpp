@@ -86,7 +86,7 @@ unsigned probes()
 
 unsigned depth()
 {
-    return acceptor_find(static_cast<evutil_socket_t>(w.socket))->depth;
+    return acceptor_find(backend_of(w.base), static_cast<evutil_socket_t>(w.socket))->depth;
 }
 
 void accepted_in_order(unsigned first, unsigned count)

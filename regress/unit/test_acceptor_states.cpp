@@ -109,7 +109,7 @@ void on_between(evutil_socket_t, short, void *)
 void reach(state wanted)
 {
     if (wanted == state::looked_at) {
-        acceptor_find(static_cast<evutil_socket_t>(w.socket))->found_in_backlog = true;
+        acceptor_find(backend_of(w.base), static_cast<evutil_socket_t>(w.socket))->found_in_backlog = true;
         clients(1, 2);
         return;
     }
@@ -250,7 +250,8 @@ void storm_of_resets(void **)
     turns(static_cast<int>(max_accepts) * 5); // and it is as before, when the storm is over
     clients(2, static_cast<uint16_t>(max_accepts));
     turns(max_accepts);
-    assert_int_equal(fake::accepts_waiting(w.socket), acceptor_find(static_cast<evutil_socket_t>(w.socket))->depth);
+    assert_int_equal(fake::accepts_waiting(w.socket),
+                     acceptor_find(backend_of(w.base), static_cast<evutil_socket_t>(w.socket))->depth);
     close_world();
 }
 

@@ -86,7 +86,7 @@ void accepts_go_short(short_of what, fake::call start, int error)
     assert_true(errors >= 1 && errors <= max_errors);
     assert_int_equal(last_error, error);
     assert_int_equal(accepted.size(), 5);
-    const acceptor *own = acceptor_find(static_cast<evutil_socket_t>(socket));
+    const acceptor *own = acceptor_find(backend_of(base), static_cast<evutil_socket_t>(socket));
     assert_int_equal(fake::accepts_waiting(socket), own->depth);
     fake::client_arrives(socket, {6, fake::fate_taken, ""});
     turn_to_port(base);

@@ -204,11 +204,30 @@ namespace sys {
 
 using namespace fake;
 
+namespace {
+
+// Oldest first.
+int cancel_all(HANDLE file)
+{
+    std::map<uint64_t, OVERLAPPED *> in_flight;
+    for (const auto &entry : k().operations)
+        if (entry.second.file == file && !entry.second.ended)
+            in_flight[entry.second.serial] = entry.first;
+    int result = ERROR_NOT_FOUND;
+    for (const auto &entry : in_flight)
+        result = cancel(file, entry.second) == 0 ? 0 : result;
+    return result;
+}
+
+} // namespace
+
 int cancel(HANDLE file, OVERLAPPED *overlapped)
 {
     int error = enter(call::cancel);
     if (error != 0)
         return error;
+    if (overlapped == nullptr)
+        return cancel_all(file);
     auto found = k().operations.find(overlapped);
     if (found == k().operations.end() || found->second.file != file || found->second.ended || found->second.held)
         return ERROR_NOT_FOUND;

@@ -1,0 +1,27 @@
+// What is kept for each of libevent's listeners, of bases of all kinds, from the call that makes it to the one that frees
+// it.
+//
+// Threads: safe from any. (Nobody else uses a listener while it is freed.)
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_LISTENER_H
+#define LIBEVENT_IOCP_BUFFEREVENT_LISTENER_H
+
+#include "compat/libevent.h"
+
+namespace iocp {
+
+struct acceptor;
+struct listening_socket;
+
+struct listener_record {
+    const struct evconnlistener *listener;
+    listening_socket *on;
+    acceptor *own; // NULL: the base is not on a port, or the socket cannot be
+    listener_record *next;
+};
+
+// NULL: it goes by readiness, like any other socket.
+acceptor *listener_acceptor(const struct evconnlistener *listener);
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,280 @@
+// Several listeners on one listening socket, on the fake kernel: of one base and of several, of which some stall, while
+// listeners are made, enabled, disabled and freed, and bases freed after them, in all orders. Each client is accepted once,
+// by a listener that is enabled, and none waits for a base that stalls.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+#include "support/guard.h"
+
+#include "backend/listening_socket.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr unsigned max_bases = 4;
+constexpr unsigned max_listeners = 6;
+constexpr int max_clients = 60;
+constexpr int steps = 200;
+constexpr int settling_turns = 300;
+constexpr uint64_t seeds = 500;
+
+struct sharer {
+    struct evconnlistener *listener; // NULL: there is none
+    unsigned base;
+    bool enabled;
+    int accepted;
+};
+
+struct world {
+    struct event_base *bases[max_bases]; // NULL: freed
+    sharer sharers[max_listeners];
+    SOCKET socket;
+    int clients;
+    int times[max_clients + 1]; // accepted, by the client's port
+    bool may_be_lost[max_clients + 1];
+};
+
+world w;
+uint64_t seed;
+
+void fails(const char *what)
+{
+    fail_msg("%s, seed %u", what, static_cast<unsigned>(seed));
+}
+
+void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int, void *argument)
+{
+    auto *self = static_cast<sharer *>(argument);
+    int port = ntohs(reinterpret_cast<struct sockaddr_in *>(address)->sin_port);
+    if (listener != self->listener || !self->enabled)
+        fails("a listener that is disabled or freed is called");
+    if (port < 1 || port > w.clients || ++w.times[port] != 1)
+        fails("a client is accepted twice, or is none");
+    ++self->accepted;
+    evutil_closesocket(fd);
+}
+
+void add(unsigned which, unsigned base)
+{
+    sharer *self = &w.sharers[which];
+    *self = {nullptr, base, true, 0};
+    self->listener = evconnlistener_new(w.bases[base], on_accept, self, 0, 0, static_cast<evutil_socket_t>(w.socket));
+    assert_non_null(self->listener);
+}
+
+void remove(unsigned which)
+{
+    struct evconnlistener *freed = w.sharers[which].listener;
+    w.sharers[which].listener = nullptr;
+    evconnlistener_free(freed);
+}
+
+void set_enabled(unsigned which, bool enabled)
+{
+    w.sharers[which].enabled = enabled;
+    if ((enabled ? evconnlistener_enable : evconnlistener_disable)(w.sharers[which].listener) != 0)
+        fails("a listener cannot be enabled or disabled");
+}
+
+void client_comes()
+{
+    if (w.clients < max_clients)
+        fake::client_arrives(w.socket, {static_cast<uint16_t>(++w.clients), fake::fate_taken, ""});
+}
+
+void turns(unsigned base, int count)
+{
+    for (int i = 0; i < count; ++i) {
+        fake::advance_us(1000);
+        turn_to_port(w.bases[base]);
+    }
+}
+
+void open_world(unsigned bases)
+{
+    w = world();
+    w.socket = fake::open_socket(fake::kind::listener);
+    for (unsigned i = 0; i < bases; ++i)
+        w.bases[i] = make_base(on_iocp);
+}
+
+void close_world()
+{
+    for (unsigned i = 0; i < max_listeners; ++i)
+        if (w.sharers[i].listener != nullptr)
+            remove(i);
+    fake::close_by_program(w.socket);
+    for (struct event_base *base : w.bases)
+        if (base != nullptr)
+            event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void a_second_listener_ends_the_accepts_of_the_first(void **)
+{
+    open_world(2);
+    add(0, 0);
+    turns(0, 2);
+    assert_true(fake::accepts_waiting(w.socket) > 0);
+    add(1, 1);
+    assert_int_equal(fake::accepts_waiting(w.socket), 0);
+    for (int i = 0; i < 5; ++i)
+        client_comes();
+    turns(1, 20); // and the first base stalls
+    assert_int_equal(w.sharers[1].accepted, 5);
+    turns(0, 5);
+    assert_int_equal(fake::accepts_waiting(w.socket), 0);
+    remove(1);
+    client_comes();
+    turns(0, 5);
+    assert_int_equal(w.sharers[0].accepted, 1);
+    close_world();
+}
+
+void two_listeners_of_one_base(void **)
+{
+    for (unsigned freed = 0; freed < 2; ++freed) {
+        open_world(1);
+        add(0, 0);
+        turns(0, 2);
+        add(1, 0);
+        client_comes();
+        turns(0, 10);
+        assert_int_equal(w.sharers[0].accepted + w.sharers[1].accepted, 1);
+        remove(freed);
+        client_comes();
+        client_comes();
+        turns(0, 10);
+        assert_int_equal(w.sharers[0].accepted + w.sharers[1].accepted, 3);
+        set_enabled(1 - freed, false);
+        client_comes();
+        turns(0, 10);
+        assert_int_equal(fake::clients_waiting(w.socket), 1);
+        close_world();
+    }
+}
+
+// A socket that was shared is its next listener's alone once all have gone.
+void sharing_ends_with_the_last(void **)
+{
+    open_world(1);
+    add(0, 0);
+    add(1, 0);
+    turns(0, 2);
+    assert_int_equal(fake::accepts_waiting(w.socket), 0);
+    remove(0);
+    remove(1);
+    add(0, 0);
+    turns(0, 2);
+    assert_true(fake::accepts_waiting(w.socket) > 0);
+    close_world();
+}
+
+// Nothing is half made when there is no memory for it.
+void no_memory(void **)
+{
+    open_world(1);
+    auto fd = static_cast<evutil_socket_t>(w.socket);
+    unsigned failures = 0;
+    struct evconnlistener *made = nullptr;
+    for (; made == nullptr && failures < 20; ++failures) {
+        guard::fail_allocations(failures, 1);
+        made = evconnlistener_new(w.bases[0], on_accept, &w.sharers[0], 0, 0, fd);
+        guard::fail_allocations(0, 0);
+        assert_true(fake::is_open(w.socket));
+    }
+    assert_true(failures >= 3);
+    w.sharers[0] = {made, 0, true, 0};
+    set_enabled(0, true); // libevent does not tell if that failed before
+    client_comes();
+    turns(0, 30);
+    assert_int_equal(w.sharers[0].accepted, 1);
+    close_world();
+}
+
+// The first has accepts in flight when the second comes. What these have taken by then, or take in that instant, is its own.
+void note_what_the_first_has()
+{
+    for (int port = 1; port <= w.clients; ++port)
+        if (w.times[port] == 0 && fake::socket_of_client(static_cast<uint16_t>(port)) != INVALID_SOCKET)
+            w.may_be_lost[port] = true;
+}
+
+void step()
+{
+    unsigned which = static_cast<unsigned>(fake::random() % max_listeners);
+    unsigned base = static_cast<unsigned>(fake::random() % max_bases);
+    sharer *self = &w.sharers[which];
+    switch (fake::random() % 10) {
+    case 0:
+        note_what_the_first_has();
+        if (self->listener == nullptr && w.bases[base] != nullptr)
+            add(which, base);
+        else if (self->listener != nullptr && fake::happens(500))
+            remove(which);
+        note_what_the_first_has();
+        break;
+    case 1:
+        if (self->listener != nullptr)
+            set_enabled(which, fake::happens(500));
+        break;
+    case 2:
+    case 3:
+        client_comes();
+        break;
+    default:
+        fake::advance_us(static_cast<int64_t>(fake::random() % 2000));
+        if (w.bases[base] != nullptr)
+            turn(w.bases[base]);
+    }
+}
+
+// All but one stall, and it gets all that waits.
+void settle(unsigned base)
+{
+    note_what_the_first_has();
+    if (w.sharers[0].listener != nullptr)
+        remove(0);
+    add(0, base);
+    note_what_the_first_has();
+    for (int i = 0; i < 5; ++i)
+        client_comes();
+    turns(base, settling_turns);
+    for (int port = 1; port <= w.clients; ++port)
+        if (w.times[port] == 0 && !w.may_be_lost[port])
+            fails("a client waits for a base that stalls, or is lost");
+}
+
+void sharers_at_random(void **)
+{
+    for (seed = 1; seed <= seeds; ++seed) {
+        fake::boot(seed, fake::all_chances);
+        open_world(max_bases);
+        for (int i = 0; i < steps; ++i)
+            step();
+        settle(static_cast<unsigned>(fake::random() % max_bases));
+        close_world();
+    }
+}
+
+int set_up(void **)
+{
+    catch_log();
+    return set_up_kernel(nullptr);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_second_listener_ends_the_accepts_of_the_first, set_up),
+        cmocka_unit_test_setup(two_listeners_of_one_base, set_up),
+        cmocka_unit_test_setup(sharing_ends_with_the_last, set_up),
+        cmocka_unit_test_setup(no_memory, set_up),
+        cmocka_unit_test_setup(sharers_at_random, set_up),
+    };
+    return cmocka_run_group_tests_name("listener_sharing", tests, nullptr, nullptr);
+}
