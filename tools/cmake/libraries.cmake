@@ -54,10 +54,23 @@ function(libevent_flags target)
     set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
 
+include("${CMAKE_CURRENT_LIST_DIR}/dlls.cmake")
+if(MSVC)
+    set(library_prefix "")
+else()
+    set(library_prefix lib)
+endif()
+if(BUILD_SHARED_LIBS)
+    set(library_type SHARED)
+else()
+    set(library_type STATIC)
+endif()
+
 # libevent_iocp_target(<name> <source>...): one library of ours, by the name of libevent's.
 function(libevent_iocp_target name)
     set(target libevent_iocp_${name})
-    add_library(${target} ${ARGN})
+    string(REGEX REPLACE "^event_event$" "event" output_name event_${name})
+    add_library(${target} ${library_type} ${ARGN})
     add_library(libevent_iocp::${name} ALIAS ${target})
     target_include_directories(${target} PUBLIC
         "$<BUILD_INTERFACE:${LIBEVENT_IOCP_DIR}/bufferevent/include>"
@@ -67,24 +80,16 @@ function(libevent_iocp_target name)
         "$<BUILD_INTERFACE:${LIBEVENT_SOURCE_DIR}/include>")
     set_target_properties(${target} PROPERTIES
         EXPORT_NAME ${name}
+        OUTPUT_NAME ${output_name}
+        PREFIX "${library_prefix}"
         ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/iocp")
-    if(name STREQUAL "event")
-        set_target_properties(${target} PROPERTIES OUTPUT_NAME event)
-    else()
-        set_target_properties(${target} PROPERTIES OUTPUT_NAME event_${name})
-    endif()
-    if(MSVC)
-        set_target_properties(${target} PROPERTIES PREFIX "")
-    else()
-        set_target_properties(${target} PROPERTIES PREFIX lib)
-    endif()
 endfunction()
 
 # libevent_iocp_library(<name> <libevent's target> [further sources]): one compiled from the sources of
 # libevent's target, but for what we replace, and ours.
 function(libevent_iocp_library name stock)
     libevent_sources(${stock} sources)
-    libevent_iocp_target(${name} STATIC ${sources} ${ARGN})
+    libevent_iocp_target(${name} ${sources} ${ARGN})
     libevent_flags(libevent_iocp_${name})
 endfunction()
 
@@ -96,9 +101,8 @@ libevent_iocp_library(extra event_extra_static)
 target_link_libraries(libevent_iocp_extra PUBLIC libevent_iocp_core)
 
 # Core and extra in one library, as -levent has it.
-libevent_iocp_target(event STATIC
-    $<TARGET_OBJECTS:libevent_iocp_core> $<TARGET_OBJECTS:libevent_iocp_extra>)
-set_target_properties(libevent_iocp_event PROPERTIES LINKER_LANGUAGE CXX)
+libevent_iocp_target(event $<TARGET_OBJECTS:libevent_iocp_core> $<TARGET_OBJECTS:libevent_iocp_extra>)
+set_target_properties(libevent_iocp_event PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries(libevent_iocp_event PUBLIC ${system_libraries})
 
 if(LIBEVENT_IOCP_OPENSSL)
@@ -108,3 +112,19 @@ if(LIBEVENT_IOCP_OPENSSL)
         libevent_iocp_core OpenSSL::SSL OpenSSL::Crypto crypt32)
 endif()
 seam_apply()
+
+if(BUILD_SHARED_LIBS)
+    set(callers)
+    if(LIBEVENT_IOCP_OPENSSL)
+        # Compiled once more, since core cannot wait for objects of a DLL that waits for core.
+        add_library(libevent_iocp_openssl_callers OBJECT ${SEAM_OPENSSL_SOURCES})
+        libevent_flags(libevent_iocp_openssl_callers)
+        target_include_directories(libevent_iocp_openssl_callers PRIVATE ${OPENSSL_INCLUDE_DIR}
+            "${LIBEVENT_IOCP_DIR}/bufferevent/include")
+        set(callers $<TARGET_OBJECTS:libevent_iocp_openssl_callers>)
+        libevent_iocp_dll(libevent_iocp_openssl openssl)
+    endif()
+    libevent_iocp_dll(libevent_iocp_core core ${callers})
+    libevent_iocp_dll(libevent_iocp_extra extra)
+    libevent_iocp_dll(libevent_iocp_event event)
+endif()

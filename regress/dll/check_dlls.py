@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Compares libevent's DLLs with ours, and gives ours to programs that were linked to libevent's.
+
+usage: check_dlls.py --build FOLDER --work FOLDER
+
+  exports  whatever libevent's DLL exports, ours of that name exports too; no DLL of a C++ runtime is asked for
+  swap     the same program files, beside our DLLs and with EVENT_IOCP=1, run on the port; without it on select
+  mixture  libevent's extra and openssl beside our core work; ours beside libevent's core say why they do not
+  unload   nothing of a DLL is left in a process that unloads it (Wine 8 does not count handles)"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/lib"))
+import traffic  # noqa: E402
+
+HOST = "x86_64-w64-mingw32"
+WINEPATH = {"WINEPATH": f"Z:\\usr\\{HOST}\\lib"}  # libwinpthread-1.dll, for libevent's clock_gettime
+RUNTIMES = ("libstdc++", "libgcc_s", "libc++", "msvcp")
+THE_MESSAGE = "iocp_all_libevent_dlls_must_be_swapped_together"
+# Names that the linker makes for its own use.
+OF_THE_LINKER = re.compile(r"_imp__|\.refptr\.")
+ALL_IN_ONE = "libevent-7.dll"  # libevent's is not built: it would be core's and extra's files once more
+TIMES_LOADED = 5
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], text=True, errors="replace", stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    traffic.require(done.returncode == 0,
+                    f"{' '.join(map(str, command))}\n" + "\n".join(done.stdout.splitlines()[-40:]))
+    return done.stdout
+
+
+def tables(dll):
+    """What a DLL exports, and the DLLs that it asks for."""
+    listing = run(f"{HOST}-objdump", "-p", dll)
+    names = re.search(r"\[Ordinal/Name Pointer\] Table\n(.*?)\n\n", listing, re.DOTALL)
+    exports = set(re.findall(r"^\s*\[\s*\d+\]\s+(?:\+base\[\s*\d+\]\s+)?(?:[0-9a-f]+\s+)?(\S+)$", names.group(1),
+                             re.MULTILINE))
+    return exports, set(re.findall(r"DLL Name: (\S+)", listing))
+
+
+def check_exports(stock, ours):
+    stocks = {path.name: tables(path)[0] for path in stock.glob("libevent*.dll")}
+    stocks[ALL_IN_ONE] = stocks["libevent_core-7.dll"] | stocks["libevent_extra-7.dll"]
+    names = {path.name for path in ours.glob("libevent*.dll")}
+    traffic.require(names == set(stocks), f"libevent's DLLs are {set(stocks)}, and ours {names}")
+    for name, wanted in sorted(stocks.items()):
+        offered, asked = tables(ours / name)
+        missing = {export for export in wanted - offered if not OF_THE_LINKER.search(export)}
+        traffic.require(len(wanted) > 10 and not missing, f"{name} does not export {', '.join(sorted(missing))}")
+        runtime = [dll for dll in asked if dll.lower().startswith(RUNTIMES)]
+        traffic.require(not runtime, f"{name} asks for {', '.join(runtime)}")
+        print(f"exports: {name}: {len(wanted)} of libevent's, {len(offered - wanted)} besides")
+
+
+def assemble(folder, programs, dlls):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in [*programs, *dlls]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def ask(url, *options):
+    done = traffic.run_client(["curl", "-sS", "--max-time", 20, *options, url], 30, text=False)
+    traffic.require(done.returncode == 0, f"curl {url}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def serve_files(folder, iocp):
+    (folder / "page.txt").write_text("a page\n")
+    server = traffic.Server("iocp", folder / "http-server.exe", ["-p", "0", traffic.windows_path(folder)],
+                            extra={"EVENT_IOCP": iocp, **WINEPATH})
+    with server:
+        port = int(server.find(r"^Listening on \S+:(\d+)").group(1))
+        traffic.require(ask(f"http://127.0.0.1:{port}/page.txt") == b"a page\n", "http-server: another page")
+        return server.method()
+
+
+def serve_bytes(folder, iocp):
+    port = traffic.free_port()
+    with traffic.Server("iocp", folder / "bench_http.exe", ["-p", port, "-l", "1000"],
+                        extra={"EVENT_IOCP": iocp, **WINEPATH}) as server:
+        traffic.wait_until(lambda: traffic.accepts_connections(port), 60, server.name)
+        traffic.require(len(ask(f"http://127.0.0.1:{port}/ind")) == 1000, "bench_http: another length")
+        return server.method()
+
+
+def serve_tls(folder):
+    output = run("python3", ROOT / "regress/consumer/check_tls_server.py", folder / "tls_server.exe", folder)
+    return re.search(r"by (\w+)", output).group(1)
+
+
+def check_swap(work, stock, ours, programs):
+    checks = {"http-server": serve_files, "bench_http": serve_bytes}
+    for dlls, iocp, method in (stock, "1", "win32"), (ours, "0", "win32"), (ours, "1", "iocp"):
+        folder = assemble(work / "swap", programs, dlls.glob("*.dll"))
+        for name, check in checks.items():
+            found = check(folder, iocp)
+            traffic.require(found == method, f"{name} with {dlls.name} and EVENT_IOCP={iocp} is on {found}")
+    print("swap: http-server and bench_http, linked to libevent's DLLs, are on the port with ours")
+    if (stock / "tls_server.exe").is_file():
+        os.environ["WINEPATH"] = WINEPATH["WINEPATH"]
+        found = serve_tls(folder)
+        traffic.require(found == "iocp", f"tls_server with our DLLs is on {found}")
+        print("swap: so is tls_server")
+
+
+def check_mixture(work, stock, ours, programs):
+    folder = assemble(work / "our-core", programs,
+                      [ours / "libevent_core-7.dll", *(path for path in stock.glob("*.dll") if "core" not in path.name)])
+    found = serve_files(folder, "1")
+    traffic.require(found == "iocp", f"http-server with our core and libevent's extra is on {found}")
+    if (stock / "tls_server.exe").is_file():
+        found = serve_tls(folder)
+        traffic.require(found == "iocp", f"tls_server with our core and libevent's openssl is on {found}")
+    folder = assemble(work / "our-extra", programs, [stock / "libevent_core-7.dll", ours / "libevent_extra-7.dll"])
+    done = subprocess.run([ROOT / "tools/wine-run", folder / "timer.exe"], env={**os.environ, **WINEPATH}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+    traffic.require(done.returncode != 0 and THE_MESSAGE in done.stdout,
+                    f"libevent's core with our extra says: {done.stdout}")
+    print("mixture: our core works with libevent's other DLLs; ours say that they need it")
+
+
+def check_unload(ours, stock):
+    output = run("env", f"WINEPATH={WINEPATH['WINEPATH']}", "EVENT_IOCP=1", ROOT / "tools/wine-run",
+                 stock / "unload.exe", traffic.windows_path(ours / "libevent_core-7.dll"), TIMES_LOADED)
+    traffic.require(output.count("iocp\n") == TIMES_LOADED or output.count("iocp\r\n") == TIMES_LOADED,
+                    f"the unloaded DLL was not on the port: {output}")
+    print(f"unload: {output.strip().splitlines()[-1]}")
+
+
+def check():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+    stock, ours = (arguments.build / "bin" / folder for folder in ("stock-dll", "iocp-dll"))
+    programs = list(stock.glob("*.exe"))
+    check_exports(stock, ours)
+    check_swap(arguments.work, stock, ours, programs)
+    check_mixture(arguments.work, stock, ours, programs)
+    check_unload(ours, stock)
+
+
+if __name__ == "__main__":
+    traffic.exit_on_terminate()
+    traffic.main("check_dlls", check)

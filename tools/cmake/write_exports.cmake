@@ -1,0 +1,15 @@
+# Writes a linker's version script that hides C++, but for what some object files ask for.
+# cmake -D NM=... -D OBJECTS=a;b -D OUTPUT=... -P write_exports.cmake
+set(asked)
+foreach(object IN LISTS OBJECTS)
+    execute_process(COMMAND "${NM}" --undefined-only "${object}" OUTPUT_VARIABLE names COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX MATCHALL "_Z[A-Za-z0-9_]+" names "${names}")
+    list(APPEND asked ${names})
+endforeach()
+list(SORT asked)
+list(REMOVE_DUPLICATES asked)
+set(text "{\n  global:\n    *;\n")
+foreach(name IN LISTS asked)
+    string(APPEND text "    ${name};\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${text}  local:\n    _Z*;\n};\n")
