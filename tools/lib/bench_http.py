@@ -24,6 +24,7 @@ class HttpServer(traffic.Server):
         except BaseException:
             self.close()
             raise
+        self.port, self.idle = port, row.idle
         self.url = f"{row.work}://127.0.0.1:{port}"
         self.method_name = self.find(r"^method (\S+)$").group(1)
 
@@ -34,6 +35,9 @@ class HttpServer(traffic.Server):
     def check_answer(self):
         answer = self.ask("/")
         traffic.require(answer == "a" * 1000, f"{self.name}: a wrong answer of {len(answer)} bytes")
+
+    def beside_idle(self):
+        return traffic.idle_connections(self.port, self.idle)
 
     def mark(self):
         """A mark in the trace: which one it is, and the count of answers so far."""
@@ -46,7 +50,7 @@ class HttpServer(traffic.Server):
 
 
 def time_row(row, peer, pace, result):
-    with HttpServer(peer, row) as server:
+    with HttpServer(peer, row) as server, server.beside_idle():
         result.method = server.method_name
         server.check_answer()
         # Each run of wrk makes its connections anew, with TLS by a handshake each: that takes time.
@@ -57,12 +61,12 @@ def time_row(row, peer, pace, result):
         server.check_answer()
 
 
-def count_row(counter, row, peer, result):
-    """Between two marks while wrk runs and every connection is there."""
-    with HttpServer(peer, row, counter=counter) as server:
+def count_row(counter, row, peer, result, body=None):
+    """Between two marks while wrk runs and every connection is there. `body` as in traffic.wrk_command."""
+    with HttpServer(peer, row, counter=counter) as server, server.beside_idle():
         since = counter.mark()
         server.check_answer()
-        command = traffic.client(traffic.wrk_command(server.url + "/", row.connections, 120))
+        command = traffic.client(traffic.wrk_command(server.url + "/", row.connections, 120, body=body))
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
             try:
                 first, before = wait_for_answers(server, row.connections + COUNTED // 4)

@@ -25,6 +25,7 @@ class Row:
     work: str  # --row of the program, or "http", "https", "memory"
     connections: int = 1
     active: int = 1
+    idle: int = 0  # connections beside those, of HTTP
     size: int = 64
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
@@ -55,10 +56,12 @@ def plain(connections, **more):
                plot="Plain events, 10 active", **more)
 
 
-def http(name, connections):
+def http(name, connections, idle=0):
     left_out = {"libuv": NO_EVHTTP, "floor": NO_EVHTTP}
-    return Row(f"{name}-{connections}", f"{name.upper()} keep-alive, evhttp under wrk, {connections} "
-               "connections, 1,000 B", "request", name, connections, connections, left_out=left_out)
+    beside = f" beside {idle:,} idle ones" if idle else ""
+    return Row(f"{name}-{connections}" + (f"-idle-{idle}" if idle else ""),
+               f"{name.upper()} keep-alive, evhttp under wrk, {connections} connections{beside}, 1,000 B",
+               "request", name, connections, connections, idle, left_out=left_out, quick=not idle)
 
 
 ROWS = [
@@ -83,6 +86,7 @@ ROWS = [
     Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100,
         sockets=False),
     http("http", 100),
+    http("http", 100, idle=4000),
     http("https", 100),
     Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000,
         sockets=False),
