@@ -23,14 +23,14 @@ void backend_drain(backend *self)
     port_collect_until_null(self->on, reinterpret_cast<void **>(&self->abandoned_sends), abandoned_limit_us);
     if (!port_drain(self->on))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
-                    static_cast<unsigned>(self->on->in_flight_count));
+                    static_cast<unsigned>(self->on->in_flight.count));
 }
 
 void backend_close(backend *self)
 {
     sources_free(self);
     socket_forget_all(self);
-    if (self->on->in_flight == nullptr) { // else it was waited for long enough, and has been warned of
+    if (self->on->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
         port_close(self->on);
         mm_free(self);
