@@ -34,14 +34,14 @@ void backend_drain(backend *self)
     EVBASE_RELEASE_LOCK(self->base, th_base_lock);
     if (!port_drain(self->on))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
-                    static_cast<unsigned>(self->on->in_flight_count));
+                    static_cast<unsigned>(self->on->in_flight.count));
 }
 
 void backend_close(backend *self)
 {
     sources_free(self);
     sockets_free(self);
-    if (self->on->in_flight == nullptr) { // else it was waited for long enough, and has been warned of
+    if (self->on->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
         port_close(self->on);
         mm_free(self);

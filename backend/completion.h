@@ -21,13 +21,12 @@ struct completion;
 using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
 
 struct completion {
-    struct event_overlapped record; // first: a packet is told apart by its address and dispatched by its callback
+    struct event_overlapped record; // first: a packet is found by its address
     completion_ended ended;
     completion_ended disowned; // ended, with nobody waiting: frees the operation
     HANDLE file;               // what it was started on, to cancel it there
-    completion *next;          // the port's list of operations in flight
-    completion *previous;
-    bool is_poll; // `file` is AFD's, not a socket
+    completion *next;          // see port_in_flight.h
+    bool is_poll;              // `file` is AFD's, not a socket
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool orphan;    // its starter has let go

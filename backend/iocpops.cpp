@@ -135,7 +135,8 @@ int collect(backend *self, int64_t timeout_us)
         ULONG count = 0;
         ULONG wanted = port_packets_wanted(self->on, base->nactivequeues > 1 || timeout_us == 0);
         EVBASE_RELEASE_LOCK(base, th_base_lock);
-        int error = sys::port_dequeue(self->on->face.port, entries, wanted, timeout_us, &count);
+        int error =
+            sys::port_dequeue(self->on->face.port, entries, wanted, timeout_us, sys::wait_kind::alertable, &count);
         EVBASE_ACQUIRE_LOCK(base, th_base_lock);
         if (error != 0) {
             event_warnx("iocp: the completion port failed (error %d)", error);
@@ -155,7 +156,7 @@ int collect(backend *self, int64_t timeout_us)
 bool look_first(backend *self, int *result)
 {
     bool any_to_start = self->receiving.first != nullptr || self->polling.first != nullptr;
-    if ((!any_to_start && !self->pace.sender_is_ahead) || self->on->in_flight_count == 0 ||
+    if ((!any_to_start && !self->pace.sender_is_ahead) || self->on->in_flight.count == 0 ||
         !pace_may_look_first(&self->pace))
         return false;
     uint64_t before = self->packets;

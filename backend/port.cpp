@@ -5,31 +5,15 @@ namespace iocp {
 
 namespace {
 
-void link(port *on, completion *operation)
-{
-    operation->next = on->in_flight;
-    operation->previous = nullptr;
-    if (on->in_flight != nullptr)
-        on->in_flight->previous = operation;
-    on->in_flight = operation;
-    ++on->in_flight_count;
-}
+// More than will ever be beside the loop. Windows counts each thread that has dequeued once and runs on, and gives no
+// packets to others beyond the limit: the thread that a base was moved from, that frees it or lets go of something of it.
+constexpr DWORD max_threads = 1024;
 
-void unlink(port *on, completion *operation)
+// Their packets carry it, and none of those that are posted: what a posted record points to is known to be there.
+ULONG_PTR key_of_operations(port *on)
 {
-    if (operation->previous != nullptr)
-        operation->previous->next = operation->next;
-    else
-        on->in_flight = operation->next;
-    if (operation->next != nullptr)
-        operation->next->previous = operation->previous;
-    operation->next = operation->previous = nullptr;
-    EVUTIL_ASSERT(on->in_flight_count > 0);
-    --on->in_flight_count;
+    return reinterpret_cast<ULONG_PTR>(on);
 }
-
-// The key of every handle that we associate: the packet's own record says all there is to know.
-constexpr ULONG_PTR no_key = 0;
 
 int error_of(completion *ended)
 {
@@ -42,7 +26,7 @@ int error_of(completion *ended)
 void take_packet(port *on, completion *operation)
 {
     EVUTIL_ASSERT(operation->pending);
-    unlink(on, operation);
+    in_flight_remove(&on->in_flight, operation);
     operation->pending = false;
     int error = error_of(operation);
     DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
@@ -52,20 +36,14 @@ void take_packet(port *on, completion *operation)
         operation->ended(operation, error, bytes);
 }
 
-// Marks a record as one of ours; port_deliver, which knows the port, does the work.
-void completion_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
-{
-}
-
 } // namespace
 
 void completion_init(completion *operation, completion_ended ended, completion_ended disowned)
 {
-    event_overlapped_init_(&operation->record, completion_packet);
     operation->ended = ended;
     operation->disowned = disowned;
     operation->file = nullptr;
-    operation->next = operation->previous = nullptr;
+    operation->next = nullptr;
     operation->is_poll = operation->pending = operation->cancelled = operation->orphan = false;
 }
 
@@ -78,11 +56,11 @@ void completion_init_poll(completion *operation, completion_ended ended, complet
 OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file)
 {
     EVUTIL_ASSERT(!operation->pending && !operation->orphan);
-    event_overlapped_init_(&operation->record, completion_packet);
+    event_overlapped_init_(&operation->record, nullptr);
     operation->file = file;
     operation->cancelled = false;
     operation->pending = true;
-    link(on, operation);
+    in_flight_add(&on->in_flight, operation);
     return &operation->record.overlapped;
 }
 
@@ -90,7 +68,7 @@ sys::start_result completion_settle_start(port *on, completion *operation, sys::
 {
     EVUTIL_ASSERT(operation->pending);
     if (result.how != sys::started::pending) {
-        unlink(on, operation);
+        in_flight_remove(&on->in_flight, operation);
         operation->pending = false;
     }
     return result;
@@ -136,7 +114,8 @@ port *port_open()
         return nullptr;
     }
     opened->batch = 1;
-    error = sys::port_create(&opened->face.port);
+    in_flight_init(&opened->in_flight);
+    error = sys::port_create(&opened->face.port, max_threads);
     if (error != 0) {
         event_warnx("iocp: no completion port could be created (error %d)", error);
         mm_free(opened);
@@ -148,8 +127,8 @@ port *port_open()
 
 void port_close(port *closing)
 {
-    EVUTIL_ASSERT(closing->in_flight == nullptr && closing->in_flight_count == 0);
     EVUTIL_ASSERT(closing->workers == nullptr);
+    in_flight_destroy(&closing->in_flight);
     sys::close_handle(closing->face.port);
     mm_free(closing);
     sys::cleanup();
@@ -157,7 +136,7 @@ void port_close(port *closing)
 
 int port_associate(port *on, HANDLE file)
 {
-    return sys::port_associate(on->face.port, file, no_key);
+    return sys::port_associate(on->face.port, file, key_of_operations(on));
 }
 
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes)
@@ -175,7 +154,7 @@ ULONG port_packets_wanted(const port *on, bool all)
 {
     if (on->foreign_packets)
         return max_packets;
-    size_t owed = on->in_flight_count + on->posted;
+    size_t owed = on->in_flight.count + on->posted;
     if (owed == 0)
         return 1; // another thread may post a wake-up while we wait
     ULONG most = all ? max_packets : on->batch;
@@ -198,11 +177,14 @@ void port_packets_came(port *on, ULONG wanted, ULONG count)
 void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
 {
     for (ULONG i = 0; i < count; ++i) {
-        auto *record = reinterpret_cast<struct event_overlapped *>(entries[i].lpOverlapped);
-        if (record->cb == completion_packet) {
-            take_packet(on, reinterpret_cast<completion *>(record));
-            continue;
+        OVERLAPPED *overlapped = entries[i].lpOverlapped;
+        if (entries[i].lpCompletionKey == key_of_operations(on)) {
+            completion *operation = in_flight_find(&on->in_flight, overlapped);
+            if (operation != nullptr)
+                take_packet(on, operation);
+            continue; // somebody else's, whose memory is not ours to touch
         }
+        auto *record = reinterpret_cast<struct event_overlapped *>(overlapped);
         if (on->posted > 0)
             --on->posted;
         bool succeeded = sys::status_to_error(static_cast<nt_status>(record->overlapped.Internal)) == 0;
@@ -240,7 +222,7 @@ int collect_batch(port *on, int64_t timeout_us)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    if (sys::port_dequeue(on->face.port, entries, max_packets, timeout_us, &count) != 0)
+    if (sys::port_dequeue(on->face.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
         return -1;
     port_deliver(on, entries, count);
     return static_cast<int>(count);
@@ -251,7 +233,7 @@ bool collect(port *on, const completion *awaited, int64_t limit_us)
 {
     time_limit limit;
     limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; on->in_flight != nullptr && (awaited == nullptr || awaited->pending);
+    for (int64_t left = limit_us; on->in_flight.count != 0 && (awaited == nullptr || awaited->pending);
          left = limit_left_us(&limit))
         if (left <= 0 || collect_batch(on, left) < 0)
             return false;
@@ -286,8 +268,7 @@ bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
 
 bool port_drain(port *draining)
 {
-    for (completion *operation = draining->in_flight; operation != nullptr; operation = operation->next)
-        completion_cancel(operation);
+    in_flight_cancel_all(&draining->in_flight);
     return collect(draining, nullptr, drain_limit_us);
 }
 

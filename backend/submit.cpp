@@ -63,11 +63,11 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
     const source *last = list->last;
     while (list->first != nullptr && !waits && found < pace_finds(pace)) {
         source *next = take_first(list);
-        size_t in_flight = self->on->in_flight_count;
+        size_t in_flight = self->on->in_flight.count;
         if (source_start(next))
             ++found;
         else
-            waits = found > 0 && self->on->in_flight_count > in_flight;
+            waits = found > 0 && self->on->in_flight.count > in_flight;
         if (next == last)
             break;
     }

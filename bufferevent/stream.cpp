@@ -85,7 +85,7 @@ void stream_base_ends(source *face)
     stream *self = stream_of(face);
     if (self->seen_by != nullptr)
         *self->seen_by = nullptr;
-    if (face->owner->on->in_flight != nullptr)
+    if (face->owner->on->in_flight.count != 0)
         return; // what the kernel has not given back points to it
     stream_receive_let_go(self, nullptr, true);
     stream_queue_let_go(self);

@@ -60,12 +60,15 @@ int startup();
 void cleanup();
 
 // --- completion ports ---------------------------------------------------------------------------------------------
-int port_create(HANDLE *port);
+// No more than so many of the threads that have dequeued from it run at the same time, as far as the port can see to it.
+int port_create(HANDLE *port, DWORD max_threads);
 int port_associate(HANDLE port, HANDLE file, ULONG_PTR key);
 int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped);
+// The routines that were queued to the thread (QueueUserAPC, ReadFileEx, timers) run in an alertable wait, as in select.
+enum class wait_kind { plain, alertable };
 // Waits up to `timeout_us` microseconds (-1: for ever; rounded up, never early by rounding) for up to `max` packets.
-// *count is 0 when time ran out, and nothing else is then looked at.
-int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count);
+// *count is 0 when time ran out, or when such routines have run, and nothing else is then looked at.
+int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, wait_kind kind, ULONG *count);
 // An operation that finishes at once will queue no packet. Only for handles of the file system's kind: our AFD
 // handles and sockets of an installable-file-system provider.
 int skip_packet_on_success(HANDLE file);

@@ -31,23 +31,23 @@ DWORD wait_ms(int64_t timeout_us)
 
 // The call beneath GetQueuedCompletionStatusEx, whose time is in units of 100 ns instead of milliseconds. Its records
 // are OVERLAPPED_ENTRYs under another name.
-int dequeue_precisely(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count)
+int dequeue_precisely(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, BOOL alertable,
+                      ULONG *count)
 {
-    constexpr nt_status status_timeout = 0x00000102;
     LARGE_INTEGER relative;
     relative.QuadPart = -timeout_us * 10;
     ULONG removed = 0;
-    nt_status status = nt().remove_io_completion_ex(port, entries, max, &removed, &relative, FALSE);
+    nt_status status =
+        nt().remove_io_completion_ex(port, entries, max, &removed, &relative, static_cast<BOOLEAN>(alertable));
     *count = status == status_success ? removed : 0;
-    return status == status_success || status == status_timeout ? 0 : status_to_error(status);
+    return status_to_error(status); // not an error: time ran out, or the wait ended for a routine of the thread's
 }
 
 } // namespace
 
-int port_create(HANDLE *port)
+int port_create(HANDLE *port, DWORD max_threads)
 {
-    // A concurrency of one: the loop thread alone dequeues.
-    *port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+    *port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, max_threads);
     return *port != nullptr ? 0 : last_error();
 }
 
@@ -61,19 +61,20 @@ int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped)
     return PostQueuedCompletionStatus(port, bytes, key, overlapped) ? 0 : last_error();
 }
 
-int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count)
+int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, wait_kind kind, ULONG *count)
 {
+    BOOL alertable = kind == wait_kind::alertable;
     if (timeout_us > 0 && clock_is_precise() && nt().remove_io_completion_ex != nullptr)
-        return dequeue_precisely(port, entries, max, timeout_us, count);
+        return dequeue_precisely(port, entries, max, timeout_us, alertable, count);
     ULONG removed = 0;
-    if (GetQueuedCompletionStatusEx(port, entries, max, &removed, wait_ms(timeout_us), FALSE)) {
+    if (GetQueuedCompletionStatusEx(port, entries, max, &removed, wait_ms(timeout_us), alertable)) {
         *count = removed;
         return 0;
     }
-    // `removed` is not defined on a timeout.
+    // `removed` is not defined then.
     *count = 0;
     int error = last_error();
-    return error == WAIT_TIMEOUT ? 0 : error;
+    return error == WAIT_TIMEOUT || error == WAIT_IO_COMPLETION ? 0 : error;
 }
 
 int skip_packet_on_success(HANDLE file)

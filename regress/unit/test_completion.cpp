@@ -81,7 +81,7 @@ void take_some(port *on)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    assert_int_equal(sys::port_dequeue(on->face.port, entries, max_packets, 0, &count), 0);
+    assert_int_equal(sys::port_dequeue(on->face.port, entries, max_packets, 0, sys::wait_kind::plain, &count), 0);
     port_deliver(on, entries, count);
 }
 
@@ -130,7 +130,7 @@ void run(uint64_t seed)
         make(i);
     for (int i = 0; i < steps; ++i) {
         step(on, device, socket);
-        assert_int_equal(on->in_flight_count, fake::operations_in_flight());
+        assert_int_equal(on->in_flight.count, fake::operations_in_flight());
     }
     assert_true(port_drain(on));
     for (tally &one : tallies) {

@@ -23,7 +23,7 @@ void open_world()
 {
     w = world();
     w.base = make_base(on_iocp);
-    assert_int_equal(sys::port_create(&w.another_port), 0);
+    assert_int_equal(sys::port_create(&w.another_port, 1), 0);
 }
 
 void close_world()

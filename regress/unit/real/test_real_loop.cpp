@@ -50,6 +50,38 @@ bool run_with_thread(LPTHREAD_START_ROUTINE run, void *argument)
     return well;
 }
 
+void CALLBACK count_routine(ULONG_PTR counter)
+{
+    ++*reinterpret_cast<int *>(counter);
+}
+
+HANDLE loop_thread;
+int routines_run;
+
+DWORD WINAPI queue_routines(void *woken)
+{
+    for (int i = 1; i <= 3; ++i) {
+        QueueUserAPC(count_routine, loop_thread, reinterpret_cast<ULONG_PTR>(&routines_run));
+        for (int tries = 0; tries < deadline_seconds * 1000 && *static_cast<volatile int *>(&routines_run) < i; ++tries)
+            Sleep(1);
+    }
+    event_active(static_cast<struct event *>(woken), EV_TIMEOUT, 1);
+    return 0;
+}
+
+// As in select's wait.
+void routines_of_the_thread_run_in_the_wait(void **)
+{
+    struct event *woken = event_new(base, -1, 0, count_and_break, nullptr);
+    routines_run = 0;
+    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &loop_thread, 0, FALSE,
+                    DUPLICATE_SAME_ACCESS);
+    assert_true(run_with_thread(queue_routines, woken));
+    assert_int_equal(routines_run, 3);
+    CloseHandle(loop_thread);
+    event_free(woken);
+}
+
 void woken_by_another_thread(void **)
 {
     struct event *woken = event_new(base, -1, 0, count_and_break, nullptr);
@@ -132,6 +164,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(timers_are_never_early, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(routines_of_the_thread_run_in_the_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(woken_by_another_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_by_another_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(raised_signal, set_up, tear_down),

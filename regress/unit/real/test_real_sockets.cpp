@@ -258,7 +258,7 @@ void off_the_port(void **)
     auto handle = reinterpret_cast<HANDLE>(pair[0]);
     HANDLE ports[2];
     for (HANDLE &port : ports)
-        assert_int_equal(iocp::sys::port_create(&port), 0);
+        assert_int_equal(iocp::sys::port_create(&port, 1), 0);
     assert_int_equal(iocp::sys::port_associate(ports[0], handle, 0), 0);
     assert_int_not_equal(iocp::sys::port_associate(ports[1], handle, 0), 0);
     bool left = iocp::sys::leave_port(static_cast<SOCKET>(pair[0])) == 0;
@@ -272,7 +272,9 @@ void off_the_port(void **)
     send(static_cast<SOCKET>(pair[1]), hello, hello_length, 0);
     OVERLAPPED_ENTRY entry;
     ULONG count = 0;
-    assert_int_equal(iocp::sys::port_dequeue(ports[left ? 1 : 0], &entry, 1, deadline_seconds * 1000000, &count), 0);
+    assert_int_equal(iocp::sys::port_dequeue(ports[left ? 1 : 0], &entry, 1, deadline_seconds * 1000000,
+                                             iocp::sys::wait_kind::plain, &count),
+                     0);
     assert_int_equal(count, 1);
     assert_ptr_equal(entry.lpOverlapped, &overlapped);
     close_pair(pair);

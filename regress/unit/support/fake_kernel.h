@@ -27,6 +27,7 @@ struct association {
 struct file_object {
     bool is_port;
     association to;
+    DWORD max_threads; // of a port
 };
 
 enum class work { poll, receive, send, connect, accept };
@@ -131,6 +132,8 @@ struct kernel {
     std::map<HANDLE, thread_object> threads;
     std::deque<packet> packets;
     std::vector<scheduled> schedule;
+    std::vector<std::function<void()>> routines;
+    unsigned computing_threads;
     std::vector<int64_t> waits;
     std::vector<ULONG> batch_sizes;
     uintptr_t next_handle;

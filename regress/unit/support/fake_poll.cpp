@@ -180,7 +180,7 @@ int afd_open(HANDLE *afd)
     if (error != 0)
         return error;
     *afd = new_handle();
-    k().files[*afd] = {false, {}};
+    k().files[*afd] = {false, {}, 0};
     return 0;
 }
 

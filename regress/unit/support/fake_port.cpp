@@ -25,6 +25,16 @@ void run_due_actions()
     }
 }
 
+// What was queued to the thread. True: the wait ends for it, with no packet.
+bool run_routines()
+{
+    std::vector<std::function<void()>> routines = std::move(k().routines);
+    k().routines.clear();
+    for (const std::function<void()> &routine : routines)
+        routine();
+    return !routines.empty();
+}
+
 void take_packet(const packet &taken, OVERLAPPED_ENTRY *entry)
 {
     *entry = {taken.key, taken.overlapped, 0, taken.bytes};
@@ -42,6 +52,9 @@ void take_packet(const packet &taken, OVERLAPPED_ENTRY *entry)
 ULONG take_visible(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max)
 {
     ULONG taken = 0;
+    // As Windows has it: whoever has dequeued and computes holds a place.
+    if (k().computing_threads >= k().files.at(port).max_threads)
+        return 0;
     auto &packets = k().packets;
     for (auto it = packets.begin(); it != packets.end() && taken < max;) {
         if (it->port != port || !it->released || it->visible_at > k().now) {
@@ -69,6 +82,23 @@ int64_t next_event(HANDLE port)
 
 } // namespace
 
+void set_computing_threads(unsigned count)
+{
+    k().computing_threads = count;
+}
+
+void queue_routine(std::function<void()> routine)
+{
+    k().routines.push_back(std::move(routine));
+}
+
+void post_by_program(SOCKET socket, void *overlapped)
+{
+    const association &to = find_socket(socket)->to;
+    if (to.port != nullptr)
+        queue_packet({to.port, to.key, 0, static_cast<OVERLAPPED *>(overlapped), false, true, k().now});
+}
+
 bool is_port(HANDLE handle)
 {
     auto found = k().files.find(handle);
@@ -81,13 +111,13 @@ namespace sys {
 
 using namespace fake;
 
-int port_create(HANDLE *port)
+int port_create(HANDLE *port, DWORD max_threads)
 {
     int error = enter(call::port_create);
     if (error != 0)
         return error;
     *port = new_handle();
-    k().files[*port] = {true, {}};
+    k().files[*port] = {true, {}, max_threads};
     return 0;
 }
 
@@ -122,7 +152,7 @@ int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped)
     return 0;
 }
 
-int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, ULONG *count)
+int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, wait_kind kind, ULONG *count)
 {
     *count = 0;
     k().waits.push_back(timeout_us);
@@ -141,7 +171,7 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
     for (;;) {
         run_due_actions();
         *count = take_visible(port, entries, max);
-        if (*count != 0 || timeout_us == 0)
+        if (*count != 0 || (kind == wait_kind::alertable && run_routines()) || timeout_us == 0)
             return 0;
         int64_t next = std::min(next_event(port), deadline);
         if (next == INT64_MAX) {

@@ -118,12 +118,19 @@ void at(int64_t time_us, std::function<void()> action);
 // Waits end only on multiples of this, as with the clock interrupt of a real system.
 void set_clock_grain_us(int64_t grain);
 
+// So many other threads have dequeued from each port, and compute now.
+void set_computing_threads(unsigned count);
+// Runs in the next wait that is alertable, and ends it.
+void queue_routine(std::function<void()> routine);
+
 // --- packets -------------------------------------------------------------------------------------------------------
 // While packets are held, operations end but their packets are seen only when released.
 void hold_packets(bool hold);
 bool release_first();
 bool release_last();
 void release_all();
+// An overlapped call of the program's own, or of another process, on a socket has ended: in memory that may be anywhere.
+void post_by_program(SOCKET socket, void *overlapped);
 // Cancelled operations do not end any more, until let go.
 void hold_cancelled(bool hold);
 // What a cancel does next: as the seed says, or this.

@@ -123,11 +123,13 @@ void world_check(world *self)
     const port *on = backend_of(self->base)->on;
     if (fake::complaint() != nullptr && self->broken.empty())
         self->broken = fake::complaint();
-    if (on->in_flight_count != fake::operations_in_flight())
+    if (on->in_flight.count != fake::operations_in_flight())
         world_breaks(self, "the port's list is not what the kernel has");
-    for (const completion *listed = on->in_flight; listed != nullptr; listed = listed->next)
-        if (!listed->pending || (listed->orphan && !listed->cancelled))
+    for (const auto &entry : fake::k().operations) {
+        const completion *found = in_flight_find(&on->in_flight, entry.first);
+        if (found == nullptr || !found->pending || (found->orphan && !found->cancelled))
             world_breaks(self, "an operation in flight is not pending, or let go and not cancelled");
+    }
     bool excused = !self->open;
     for (int i = 0; i < slot_count; ++i)
         excused = excused || (self->added[i] && self->excused[i]);

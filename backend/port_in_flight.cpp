@@ -1,0 +1,96 @@
+#include "backend/port_in_flight.h"
+
+namespace iocp {
+
+namespace {
+
+completion **buckets_of(in_flight_table *self)
+{
+    return self->grown != nullptr ? self->grown : self->first_buckets;
+}
+
+// An operation begins with its OVERLAPPED, so that the addresses are the same. The multiplier, 2^64 divided by the golden
+// ratio, spreads what an allocator has aligned.
+size_t bucket_of(const in_flight_table *self, const void *address)
+{
+    uint64_t spread = (reinterpret_cast<uintptr_t>(address) >> 4) * 0x9E3779B97F4A7C15ull;
+    return static_cast<size_t>(spread >> 32) & (self->bucket_count - 1);
+}
+
+void put(in_flight_table *self, completion *operation)
+{
+    completion **first = &buckets_of(self)[bucket_of(self, operation)];
+    operation->next = *first;
+    *first = operation;
+}
+
+void grow(in_flight_table *self)
+{
+    size_t old_count = self->bucket_count;
+    auto **more = static_cast<completion **>(mm_calloc(old_count * 2, sizeof(completion *)));
+    if (more == nullptr)
+        return;
+    completion **old = buckets_of(self);
+    completion **freed = self->grown;
+    self->grown = more;
+    self->bucket_count = old_count * 2;
+    for (size_t i = 0; i < old_count; ++i)
+        while (completion *operation = old[i]) {
+            old[i] = operation->next;
+            put(self, operation);
+        }
+    mm_free(freed);
+}
+
+} // namespace
+
+void in_flight_init(in_flight_table *self)
+{
+    *self = {};
+    self->bucket_count = first_in_flight_buckets;
+}
+
+void in_flight_destroy(in_flight_table *self)
+{
+    EVUTIL_ASSERT(self->count == 0);
+    mm_free(self->grown);
+    self->grown = nullptr;
+}
+
+void in_flight_add(in_flight_table *self, completion *operation)
+{
+    if (self->count >= self->bucket_count)
+        grow(self);
+    put(self, operation);
+    ++self->count;
+}
+
+void in_flight_remove(in_flight_table *self, completion *operation)
+{
+    completion **link = &buckets_of(self)[bucket_of(self, operation)];
+    while (*link != operation)
+        link = &(*link)->next;
+    *link = operation->next;
+    operation->next = nullptr;
+    EVUTIL_ASSERT(self->count > 0);
+    --self->count;
+}
+
+completion *in_flight_find(const in_flight_table *self, const OVERLAPPED *overlapped)
+{
+    completion *const *buckets = self->grown != nullptr ? self->grown : self->first_buckets;
+    completion *found = buckets[bucket_of(self, overlapped)];
+    while (found != nullptr && &found->record.overlapped != overlapped)
+        found = found->next;
+    return found;
+}
+
+void in_flight_cancel_all(in_flight_table *self)
+{
+    completion **buckets = buckets_of(self);
+    for (size_t i = 0; i < self->bucket_count; ++i)
+        for (completion *operation = buckets[i]; operation != nullptr; operation = operation->next)
+            completion_cancel(operation);
+}
+
+} // namespace iocp
