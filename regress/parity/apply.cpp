@@ -1,4 +1,4 @@
-#include "world_state.h"
+#include "surgery.h"
 
 #include <event2/bufferevent_struct.h>
 
@@ -33,7 +33,10 @@ void set_descriptor(world *w, subject *on, int which)
     } else if (which == 3) {
         to = on->on;
     }
-    subject_move(on, to);
+    if (on->on != nullptr && on->on->stalled)
+        move_amid_a_send(w, on, to);
+    else
+        subject_move(on, to);
     evutil_socket_t expected = to != nullptr ? static_cast<evutil_socket_t>(to->near_end) : -1;
     if (bufferevent_getfd(on->bev) != expected)
         on->wrong += " bufferevent_getfd;";
@@ -193,6 +196,10 @@ bool stays_stalled(op_kind kind)
     case op_kind::frame:
     case op_kind::flush:
     case op_kind::priority:
+    case op_kind::free_subject:
+    case op_kind::output:
+    case op_kind::reuse_number:
+    case op_kind::set_descriptor:
     case op_kind::peer_send:
     case op_kind::peer_finish:
     case op_kind::peer_stall:
@@ -269,7 +276,16 @@ void apply_to_subject(world *w, subject *on, const operation &what)
                                                              static_cast<bufferevent_flush_mode>(what.b))));
         break;
     case op_kind::free_subject:
-        subject_free(on);
+        if (on->on != nullptr && on->on->stalled)
+            free_amid_a_send(w, on);
+        else
+            subject_free(on);
+        break;
+    case op_kind::output:
+        change_output(w, on, static_cast<output_change>(what.a), static_cast<size_t>(what.c));
+        break;
+    case op_kind::reuse_number:
+        reuse_number(w, on, static_cast<comeback>(what.a));
         break;
     case op_kind::shut_write:
         shut_write(on);
@@ -288,7 +304,7 @@ void apply_to_subject(world *w, subject *on, const operation &what)
 void apply(world *w, const operation &what)
 {
     subject *on = &w->subjects[what.subject];
-    if (!stays_stalled(what.kind))
+    if (!stays_stalled(what.kind) && what.kind < op_kind::ask)
         read_on(w, on);
     switch (what.kind) {
     case op_kind::sync:
@@ -305,6 +321,12 @@ void apply(world *w, const operation &what)
     case op_kind::listener_hook:
     case op_kind::listener_free:
         accepting_apply(&w->listening, what);
+        break;
+    case op_kind::ask:
+    case op_kind::ask_cancel:
+    case op_kind::ask_stall:
+    case op_kind::ask_close:
+        asking_apply(&w->client, w->base, what);
         break;
     default:
         if (on->bev != nullptr)

@@ -15,6 +15,7 @@ constexpr size_t header_size = 16; // keeps malloc's alignment
 
 long block_count;
 long byte_count;
+long first_failing, last_failing, asked_for;
 
 record *from(void *argument)
 {
@@ -64,9 +65,17 @@ void on_tick(evutil_socket_t, short, void *)
 {
 }
 
+bool allocation_fails()
+{
+    long number = InterlockedIncrement(&asked_for);
+    return number >= first_failing && number <= last_failing;
+}
+
 // Helper threads of libevent's IOCP allocate too.
 void *counted_malloc(size_t size)
 {
+    if (allocation_fails())
+        return nullptr;
     auto *block = static_cast<char *>(malloc(size + header_size));
     if (block == nullptr)
         return nullptr;
@@ -103,7 +112,8 @@ void *counted_realloc(void *pointer, size_t size)
 const guarantee *const tables[] = {
     reading_guarantees,     writing_guarantees,  connecting_guarantees, listening_guarantees,  freeing_guarantees,
     http_guarantees,        http_row_guarantees, fairness_guarantees,   thread_guarantees,     surgery_guarantees,
-    cancelling_guarantees,  closing_guarantees,  number_guarantees,   sharing_guarantees,
+    cancelling_guarantees,  closing_guarantees,  number_guarantees,     program_guarantees,    plain_guarantees,
+    memory_guarantees,      sharing_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
     tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,  tls_ending_guarantees, tls_412_guarantees,
 #endif
@@ -245,6 +255,15 @@ void empty_kernel(connection *on, std::string *got)
 long live_blocks()
 {
     return block_count;
+}
+
+long fail_allocations(long first, long count)
+{
+    long before = asked_for;
+    asked_for = 0;
+    first_failing = first;
+    last_failing = first + count - 1;
+    return before;
 }
 
 size_t live_bytes()

@@ -37,6 +37,9 @@ extern const guarantee cancelling_guarantees[];
 extern const guarantee closing_guarantees[];
 extern const guarantee number_guarantees[];
 extern const guarantee sharing_guarantees[];
+extern const guarantee program_guarantees[];
+extern const guarantee plain_guarantees[];
+extern const guarantee memory_guarantees[];
 // With OpenSSL only.
 extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];
@@ -108,6 +111,9 @@ void empty_kernel(connection *on, std::string *got);
 // What libevent has allocated and not freed, as counted from the program's beginning.
 long live_blocks();
 size_t live_bytes();
+// Of libevent's allocations from now on, `count` fail from the `first`th on; 0: none. Returns how many there were since
+// it was called last.
+long fail_allocations(long first, long count);
 
 std::string pattern(int id, size_t from, size_t length);
 // Reads from the peer until it has `length` bytes, the end or an error.

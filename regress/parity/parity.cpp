@@ -23,16 +23,20 @@ struct settings {
     bool threads = true;
 };
 
+// What select is compared with.
+base_kind compared = base_kind::iocp;
+
 void usage()
 {
     puts("usage: parity [--seed N] [--count N] [--shrink] [--failures N] [--print] [--only i,j,...]\n"
-         "              [--no-threads]\n"
+         "              [--no-threads] [--select-twice]\n"
          "  --seed N       the first script's seed (1)\n"
          "  --count N      how many scripts, each with the next seed (200)\n"
          "  --shrink       leave out operations of a failing script while it still fails\n"
          "  --failures N   stop after so many failing scripts (1)\n"
          "  --print        print scripts and traces\n"
          "  --only i,j     only these operations of the script, and each sync\n"
+         "  --select-twice compare select with itself: what differs then is chance, and the script's fault\n"
          "  --no-threads   without evthread_use_windows_threads");
 }
 
@@ -45,6 +49,8 @@ bool parse(int count, char **arguments, settings *into)
             into->shrink = true;
         else if (strcmp(name, "--print") == 0)
             into->print = true;
+        else if (strcmp(name, "--select-twice") == 0)
+            compared = base_kind::select;
         else if (strcmp(name, "--no-threads") == 0)
             into->threads = false;
         else if (value == nullptr)
@@ -73,7 +79,7 @@ void print_trace(const char *name, const trace &of)
 bool agrees(const script &of, trace *on_select, trace *on_iocp)
 {
     *on_select = run_script(of, base_kind::select);
-    *on_iocp = run_script(of, base_kind::iocp);
+    *on_iocp = run_script(of, compared);
     if (on_select->hung || on_iocp->hung || on_select->lines != on_iocp->lines)
         return false;
     for (const std::string &line : on_select->lines)

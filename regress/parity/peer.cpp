@@ -154,6 +154,27 @@ bool connection_make(connection *made, int id)
     return connection_accept(made);
 }
 
+bool connection_make_as(connection *made, int id, SOCKET number)
+{
+    constexpr int max_others = 64;
+    SOCKET others[max_others];
+    int count = 0;
+    made->id = id;
+    made->ipv6 = false;
+    made->near_end = socket(AF_INET, SOCK_STREAM, 0);
+    while (made->near_end != number && count < max_others) {
+        others[count++] = made->near_end;
+        made->near_end = socket(AF_INET, SOCK_STREAM, 0);
+    }
+    for (int i = 0; i < count; ++i)
+        closesocket(others[i]);
+    any_address to = open_address_of(false);
+    if (made->near_end != number || connect(made->near_end, to.get(), to.length) != 0)
+        return false;
+    no_waiting(made->near_end);
+    return connection_accept(made);
+}
+
 bool connection_accept(connection *made)
 {
     made->far_end = accept_one(of_family(made->ipv6)->listening);
@@ -216,6 +237,13 @@ bool peer_receive(connection *on, std::string *got)
         on->far_ended = on->far_reset = true;
     }
     return bytes > 0;
+}
+
+void peer_receive_to_the_end(connection *on, std::string *got)
+{
+    for (int i = 0; i < max_tries && !on->far_ended; ++i)
+        if (!peer_receive(on, got) && !on->far_ended)
+            wait_readable(on->far_end);
 }
 
 bool near_take_rest(connection *on)

@@ -55,6 +55,8 @@ const char *loopback_name(bool ipv6);
 SOCKET raw_socket();
 // Of the family that `made` says.
 bool connection_make(connection *made, int id);
+// The same, over IPv4, with that number as the near end's descriptor, which was closed. False: it has not come back.
+bool connection_make_as(connection *made, int id, SOCKET number);
 // Takes the connection that `made->near_end` has just asked for.
 bool connection_accept(connection *made);
 
@@ -65,6 +67,8 @@ void peer_stall(connection *on);
 void peer_reset(connection *on);
 // Appends what has come to `got`. False when nothing had.
 bool peer_receive(connection *on, std::string *got);
+// Until the end of the stream, or a limit: the loop stands still meanwhile.
+void peer_receive_to_the_end(connection *on, std::string *got);
 // What the kernel still has for the near end. Counts it as read; false if it is not what the peer sent.
 bool near_take_rest(connection *on);
 

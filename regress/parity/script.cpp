@@ -51,8 +51,9 @@ const weighted choices[] = {
     {op_kind::set_callbacks, 2},  {op_kind::set_descriptor, 3},  {op_kind::flush, 1},
     {op_kind::rate_limit, 1},     {op_kind::join_group, 1},      {op_kind::priority, 1},
     {op_kind::hook, 7},           {op_kind::free_subject, 1},    {op_kind::shut_write, 1},
-    {op_kind::connect, 4},        {op_kind::peer_send, 18},      {op_kind::peer_finish, 3},
-    {op_kind::peer_reset, 2},     {op_kind::peer_stall, 1},
+    {op_kind::connect, 4},        {op_kind::output, 6},          {op_kind::reuse_number, 2},
+    {op_kind::peer_send, 18},     {op_kind::peer_finish, 3},     {op_kind::peer_reset, 2},
+    {op_kind::peer_stall, 2},
 };
 
 const weighted listener_choices[] = {
@@ -60,6 +61,13 @@ const weighted listener_choices[] = {
     {op_kind::listener_enable, 4},
     {op_kind::listener_hook, 2},
     {op_kind::listener_free, 1},
+};
+
+const weighted asking_choices[] = {
+    {op_kind::ask, 6},
+    {op_kind::ask_cancel, 3},
+    {op_kind::ask_stall, 3},
+    {op_kind::ask_close, 2},
 };
 
 template <int N> op_kind choose(random_source *random, const weighted (&from)[N])
@@ -114,6 +122,18 @@ void outer_arguments(random_source *random, operation *made)
         break;
     case op_kind::listener_hook:
         made->a = 1 + random->below(2);
+        break;
+    case op_kind::ask:
+        made->a = random->one_in(3) ? 1000000 + random->below(1000000) : random->below(60000);
+        break;
+    case op_kind::ask_cancel:
+        made->a = random->below(3);
+        break;
+    case op_kind::ask_stall:
+        made->a = !random->one_in(3);
+        break;
+    case op_kind::ask_close:
+        made->a = random->below(2);
         break;
     default:
         break;
@@ -171,6 +191,13 @@ void arguments(random_source *random, operation *made)
         made->b = random->below(static_cast<int>(action::count));
         made->c = 1 + random->below(500);
         break;
+    case op_kind::output:
+        made->a = random->below(static_cast<int>(output_change::count));
+        made->c = random->one_in(2) ? 1000000 : size_of_data(random);
+        break;
+    case op_kind::reuse_number:
+        made->a = random->below(static_cast<int>(comeback::count));
+        break;
     case op_kind::connect:
         made->a = random->one_in(4);
         made->b = random->one_in(4);
@@ -179,6 +206,17 @@ void arguments(random_source *random, operation *made)
         outer_arguments(random, made);
         break;
     }
+}
+
+// What is worth trying while a send is in flight.
+operation amid_a_send(random_source *random, int subject)
+{
+    static const op_kind kinds[] = {op_kind::output,        op_kind::output,  op_kind::output,
+                                    op_kind::free_subject,  op_kind::disable, op_kind::reuse_number,
+                                    op_kind::set_descriptor};
+    operation made = {kinds[random->below(7)], subject, 0, 0, 0};
+    arguments(random, &made);
+    return made;
 }
 
 int some_options(random_source *random)
@@ -212,6 +250,8 @@ const char *const names[] = {
     "free",
     "shut_write",
     "connect",
+    "output",
+    "reuse_number",
     "peer_send",
     "peer_finish",
     "peer_reset",
@@ -220,6 +260,10 @@ const char *const names[] = {
     "listener_enable",
     "listener_hook",
     "listener_free",
+    "ask",
+    "ask_cancel",
+    "ask_stall",
+    "ask_close",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(op_kind::count), "one name each");
 
@@ -236,6 +280,7 @@ script make_script(uint64_t seed)
     made.seed = seed;
     made.subjects = random.one_in(4) ? 2 : 1;
     made.listens = random.one_in(8);
+    made.asks = random.one_in(8);
     made.locks = random.one_in(4);
     made.ipv6 = random.one_in(3) ? static_cast<unsigned>(random.next()) : 0;
     made.listens_ipv6 = random.one_in(3);
@@ -249,8 +294,12 @@ script make_script(uint64_t seed)
         operation next = {};
         next.subject = random.below(made.subjects);
         next.kind = made.listens && random.one_in(3) ? choose(&random, listener_choices) : choose(&random, choices);
+        if (made.asks && random.one_in(2))
+            next.kind = choose(&random, asking_choices);
         arguments(&random, &next);
         made.operations.push_back(next);
+        if (next.kind == op_kind::peer_stall && !random.one_in(3))
+            made.operations.push_back(amid_a_send(&random, next.subject));
         if (!random.one_in(3))
             made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
     }
@@ -281,6 +330,8 @@ std::string describe(const script &of)
         snprintf(line, sizeof(line), "  listener: flags 0x%x%s\n", of.listener_flags, of.listens_ipv6 ? ", IPv6" : "");
         text += line;
     }
+    if (of.asks)
+        text += "  an evhttp client\n";
     if (of.ipv6 != 0) {
         snprintf(line, sizeof(line), "  connections of IPv6: bits 0x%x\n", of.ipv6);
         text += line;

@@ -36,6 +36,8 @@ enum class op_kind {
     free_subject,     //
     shut_write,       // shutdown(SD_SEND) on the descriptor, once drained
     connect,          // a: 0: to an open port, 1: to a closed one, b: 1: by host name
+    output,           // a: an output_change, c: bytes
+    reuse_number,     // closed under the bufferevent, and the number comes back; a: a comeback
     peer_send,        // a: bytes, b: fragments
     peer_finish,      // shutdown(SD_SEND) by the peer
     peer_reset,       // close with linger 0, c: bytes sent just before
@@ -44,12 +46,22 @@ enum class op_kind {
     listener_enable,  // a: 1: enable, 0: disable
     listener_hook,    // a: 1: disable in the next callback, 2: free
     listener_free,
+    ask,        // a: bytes of a request's body
+    ask_cancel, // a: 0: the first that waits, 1: the same once the server has read what there is, 2: the last
+    ask_stall,  // a: 1: the server reads nothing from now on, 0: it goes on
+    ask_close,  // by the server, a: 1: by a reset
     count,
 };
 
 enum class moment { read, write, connected, ended, failed, timed_out, count };
 
 enum class action { free, stop_reading, stop_writing, start, write, no_callbacks, no_descriptor, drain, count };
+
+// Nothing happens to what the kernel has by then.
+enum class output_change { drain, take, rearrange, prepend, contiguous, reference, move_to_other, count };
+
+// What the program does after it has closed the descriptor under its bufferevent, which no longer reads or writes.
+enum class comeback { sets_none_then_the_new, sets_the_new, frees_and_makes_another, count };
 
 struct operation {
     op_kind kind;
@@ -68,6 +80,7 @@ struct script {
     bool listens;
     bool listens_ipv6;
     unsigned listener_flags;
+    bool asks;  // an evhttp client and its server
     bool locks; // the bases have locks
     std::vector<operation> operations;
 };

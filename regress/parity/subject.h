@@ -38,7 +38,8 @@ struct subject {
     int high;
     size_t written;
     size_t drained_when_freed;
-    size_t checked; // of `got`
+    size_t checked;       // of `got`
+    std::string expected; // what its peers are to receive, if all of it is sent
     std::string got;
     std::vector<hook> hooks;
     DWORD loop_thread;
@@ -57,6 +58,7 @@ struct subject {
     bool fuzzy_read;
     bool fuzzy_write;
     bool input_unknown; // for good
+    bool cut_amid_send; // how many bytes it sends in all differs from then on, and only what is missing is compared
     bool hide_reading;  // in this step
     bool hide_writing;
     bool read_was_fuzzy;
@@ -66,6 +68,8 @@ struct subject {
 };
 
 bool subject_start(subject *self, const script &from, int index, struct event_base *base);
+// A bufferevent on its connection, in place of one that is freed.
+bool subject_make(subject *self);
 void subject_set_callbacks(subject *self, int which);
 int subject_enable(subject *self, int events);
 void subject_write(subject *self, int bytes);
@@ -74,6 +78,8 @@ bool subject_owns_descriptor(const subject *self);
 // To another connection, or none.
 void subject_move(subject *self, connection *to);
 
+// The script has changed the output, of which nothing was sent meanwhile.
+void subject_output_changed(subject *self, size_t drained_before);
 // What its peers should have received.
 size_t subject_drained(const subject *self);
 void subject_receive(subject *self);

@@ -23,9 +23,9 @@ std::string lengths(const subject *self)
         log += text;
     }
     if (!self->fuzzy_write) {
+        size_t received = self->cut_amid_send ? self->got.size() - subject_drained(self) : self->got.size();
         snprintf(text, sizeof(text), " out=%d received=%d",
-                 static_cast<int>(evbuffer_get_length(bufferevent_get_output(self->bev))),
-                 static_cast<int>(self->got.size()));
+                 static_cast<int>(evbuffer_get_length(bufferevent_get_output(self->bev))), static_cast<int>(received));
         log += text;
     }
     if (self->hide_enabled)

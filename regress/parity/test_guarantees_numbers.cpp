@@ -2,37 +2,20 @@
 // programs that reconnect. Nothing of the earlier life touches the later one.
 #include "guarantees.h"
 
-#include <vector>
-
 namespace parity {
 
 namespace {
 
-constexpr int max_tries = 60;
 constexpr size_t filling = 1024 * 1024;
 
-// A connection whose near end has that number.
 bool connect_as(SOCKET number, connection *into)
 {
     static int id = 100;
-    std::vector<SOCKET> others;
-    SOCKET made = raw_socket();
-    for (int i = 0; i < max_tries && made != number; ++i) {
-        others.push_back(made);
-        made = raw_socket();
-    }
-    struct sockaddr_in address = open_address();
     *into = {};
-    into->id = ++id;
-    into->near_end = made;
-    bool connected = connect(made, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0 ||
-                     WSAGetLastError() == WSAEWOULDBLOCK;
-    bool right = made == number && connected && connection_accept(into);
-    for (SOCKET other : others)
-        closesocket(other);
-    if (!right)
+    bool made = connection_make_as(into, ++id, number);
+    if (!made)
         puts("the number has not come back");
-    return right;
+    return made;
 }
 
 enum class leaves { nothing, a_receive, a_send };

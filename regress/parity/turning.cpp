@@ -66,6 +66,9 @@ bool is_quiet(world *w, const char **why)
     *why = "connections to be accepted";
     if (!accepting_is_quiet(&w->listening))
         return false;
+    *why = "requests to be answered";
+    if (!asking_is_quiet(&w->client))
+        return false;
     *why = "callbacks to be run";
     return event_base_get_num_events(w->base, EVENT_BASE_COUNT_ACTIVE) == 0;
 }
@@ -76,6 +79,8 @@ void log_step(world *w)
         note(w, std::to_string(i) + ":" + subject_log(&w->subjects[i]));
     if (w->listening.address.length != 0)
         note(w, "listener:" + accepting_log(&w->listening));
+    if (w->client.client != nullptr)
+        note(w, "client:" + asking_log(&w->client));
 }
 
 // Runs the loop until nothing more can happen, and a turn longer: that brings nothing.

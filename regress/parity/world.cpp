@@ -63,6 +63,8 @@ bool begin(world *w, const script &of)
         if (!subject_start(one, of, i, w->base))
             return false;
     }
+    if (of.asks && !asking_start(&w->client, w->base))
+        return false;
     return !of.listens || accepting_start(&w->listening, of, w->base);
 }
 
@@ -116,9 +118,11 @@ void end(world *w)
         if (w->subjects[i].bev != nullptr)
             subject_free(&w->subjects[i]);
     }
+    w->client.stalled = false;
     accepting_end(&w->listening);
     if (!w->out.hung)
         sync(w);
+    asking_end(&w->client);
     end_connections(w);
     turn(w, false);
     if (w->group != nullptr)

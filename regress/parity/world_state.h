@@ -3,6 +3,7 @@
 #define LIBEVENT_IOCP_REGRESS_PARITY_WORLD_STATE_H
 
 #include "accepting.h"
+#include "asking.h"
 #include "subject.h"
 #include "world.h"
 
@@ -22,6 +23,7 @@ struct world {
     int connection_count;
     connection *first[max_subjects]; // the one it began with, or NULL
     accepting listening;
+    asking client;
     struct ev_token_bucket_cfg *rates[max_rates];
     int rate_count;
     struct bufferevent_rate_limit_group *group;

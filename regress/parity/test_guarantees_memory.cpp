@@ -1,0 +1,209 @@
+// Allocations that fail, one after the other, while connections are made and used: each user has what he waits for or is
+// told that he will not, nothing is lost without a word, nothing leaks, and the next connection works.
+#include "guarantees.h"
+
+#include <memory>
+#include <vector>
+
+namespace parity {
+
+namespace {
+
+constexpr size_t payload = 6000;
+constexpr long max_points = 400;
+// libevent does not look whether an event could be added where it connects and where a bufferevent has something to write:
+// once for each of three users, on any backend.
+constexpr long most_deaf_points = 6;
+
+enum class state { waiting, done, told };
+
+struct world {
+    struct event_base *base;
+    struct evconnlistener *listener;
+    std::vector<struct bufferevent *> servers;
+    int listener_errors;
+};
+
+struct user {
+    struct bufferevent *bev;
+    std::string got;
+    state at;
+};
+
+void echo(struct bufferevent *bev, void *)
+{
+    if (bufferevent_write_buffer(bev, bufferevent_get_input(bev)) != 0)
+        bufferevent_trigger_event(bev, BEV_EVENT_ERROR, 0);
+}
+
+void drop_server(struct bufferevent *bev, short, void *argument)
+{
+    auto *self = static_cast<world *>(argument);
+    for (struct bufferevent *&each : self->servers)
+        if (each == bev)
+            each = nullptr;
+    bufferevent_free(bev);
+}
+
+void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
+{
+    auto *self = static_cast<world *>(argument);
+    struct bufferevent *made = bufferevent_socket_new(self->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (made == nullptr) {
+        evutil_closesocket(fd);
+        return;
+    }
+    self->servers.push_back(made);
+    bufferevent_setcb(made, echo, nullptr, drop_server, self);
+    if (bufferevent_enable(made, EV_READ | EV_WRITE) != 0)
+        drop_server(made, BEV_EVENT_ERROR, self);
+}
+
+void on_listener_error(struct evconnlistener *, void *argument)
+{
+    ++static_cast<world *>(argument)->listener_errors;
+}
+
+void end_user(user *self, state at)
+{
+    self->at = at;
+    if (self->bev != nullptr)
+        bufferevent_free(self->bev);
+    self->bev = nullptr;
+}
+
+void on_echo(struct bufferevent *bev, void *argument)
+{
+    auto *self = static_cast<user *>(argument);
+    char data[4096];
+    for (size_t bytes; (bytes = bufferevent_read(bev, data, sizeof(data))) > 0;)
+        self->got.append(data, bytes);
+    if (self->got.size() >= payload)
+        end_user(self, state::done);
+}
+
+void on_user_event(struct bufferevent *bev, short what, void *argument)
+{
+    auto *self = static_cast<user *>(argument);
+    std::string data = pattern(1, 0, payload);
+    if (what != BEV_EVENT_CONNECTED || bufferevent_write(bev, data.data(), data.size()) != 0)
+        end_user(self, state::told);
+}
+
+void connect_user(world *of, user *self)
+{
+    struct sockaddr_in address;
+    int length = sizeof(address);
+    *self = {};
+    getsockname(static_cast<SOCKET>(evconnlistener_get_fd(of->listener)), reinterpret_cast<struct sockaddr *>(&address),
+                &length);
+    self->bev = bufferevent_socket_new(of->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (self->bev == nullptr) {
+        self->at = state::told;
+        return;
+    }
+    bufferevent_setcb(self->bev, on_echo, nullptr, on_user_event, self);
+    if (bufferevent_enable(self->bev, EV_READ | EV_WRITE) != 0 ||
+        bufferevent_socket_connect(self->bev, reinterpret_cast<struct sockaddr *>(&address), length) != 0)
+        end_user(self, state::told);
+}
+
+bool open_world(world *into)
+{
+    struct sockaddr_in address = open_address();
+    address.sin_port = 0;
+    into->base = new_base();
+    into->listener = evconnlistener_new_bind(into->base, on_accept, into, LEV_OPT_CLOSE_ON_FREE, 16,
+                                             reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    if (into->listener == nullptr)
+        return false;
+    evconnlistener_set_error_cb(into->listener, on_listener_error);
+    some_turns(into->base);
+    return true;
+}
+
+void close_world(world *of)
+{
+    for (struct bufferevent *each : of->servers)
+        if (each != nullptr)
+            bufferevent_free(each);
+    evconnlistener_free(of->listener);
+    event_base_loop(of->base, EVLOOP_NONBLOCK);
+    event_base_free(of->base);
+}
+
+// How many users wait for ever. Turns without a timer of our own, whose allocation could be the one that fails.
+size_t run_until_all_end(world *of, const std::vector<user> &users)
+{
+    constexpr ULONGLONG patience_ms = 1000;
+    ULONGLONG begun = GetTickCount64();
+    size_t waiting = 1;
+    while (waiting > 0 && GetTickCount64() - begun < patience_ms && event_base_loop(of->base, EVLOOP_NONBLOCK) >= 0) {
+        waiting = 0;
+        for (const user &each : users)
+            waiting += each.at == state::waiting;
+    }
+    return waiting;
+}
+
+struct outcome {
+    long asked; // for memory, while the users came and went
+    size_t waiting;
+};
+
+// From the `point`th allocation on, `count` fail.
+bool run_world(long point, long count, outcome *into)
+{
+    long blocks = live_blocks();
+    {
+        world of = {};
+        REQUIRE(open_world(&of));
+        std::vector<user> users(3), next(1);
+        fail_allocations(point, count);
+        for (user &each : users)
+            connect_user(&of, &each);
+        into->waiting = run_until_all_end(&of, users);
+        into->asked = fail_allocations(0, 0);
+        for (user &each : users) {
+            REQUIRE(each.got == pattern(1, 0, each.got.size()));
+            end_user(&each, each.at);
+        }
+        connect_user(&of, &next[0]);
+        REQUIRE(run_until_all_end(&of, next) == 0 && next[0].at == state::done);
+        close_world(&of);
+    }
+    REQUIRE(live_blocks() == blocks);
+    return true;
+}
+
+bool memory_fails(long count, long most_deaf)
+{
+    long point = 1, deaf = 0;
+    for (outcome each = {1, 0}; each.asked >= point - 1 && point < max_points; ++point) {
+        if (!run_world(point, count, &each)) {
+            printf("allocation %ld failed, and %ld in all\n", point, count);
+            return false;
+        }
+        if (each.waiting != 0)
+            printf("nobody was told that allocation %ld failed\n", point);
+        deaf += each.waiting != 0;
+    }
+    printf("%ld points, %ld of them not told\n", point - 1, deaf);
+    REQUIRE(point > 20 && point < max_points);
+    REQUIRE(deaf <= most_deaf);
+    return true;
+}
+
+bool memory_fails_once(struct event_base *)
+{
+    return memory_fails(1, most_deaf_points);
+}
+
+} // namespace
+
+const guarantee memory_guarantees[] = {
+    {"memory_fails_once", memory_fails_once},
+    {nullptr, nullptr},
+};
+
+} // namespace parity

@@ -1,0 +1,222 @@
+// Plain events whose program does its own I/O, and adds and deletes them all the time, as thrift, pgbouncer and tor do.
+#include "guarantees.h"
+
+#include <memory>
+
+namespace parity {
+
+namespace {
+
+constexpr int connections = 12;
+constexpr int rounds = 25;
+constexpr int message = 64;
+
+enum class pattern_of { read_then_write, read_stays, read_again, write_beside, both_in_one, once };
+
+struct talker {
+    struct event_base *base;
+    pattern_of how;
+    connection on;
+    struct event *reading, *writing;
+    char message_bytes[message];
+    int have;
+    int answered;
+    int wrong;
+};
+
+void watch(talker *self, short events);
+
+void answer(talker *self)
+{
+    if (send(self->on.near_end, self->message_bytes, message, 0) != message)
+        ++self->wrong;
+    self->have = 0;
+    ++self->answered;
+}
+
+void receive(talker *self)
+{
+    int bytes = recv(self->on.near_end, self->message_bytes + self->have, message - self->have, 0);
+    if (bytes > 0)
+        self->have += bytes;
+    else if (bytes == 0 || WSAGetLastError() != WSAEWOULDBLOCK)
+        ++self->wrong;
+}
+
+void after_message(talker *self)
+{
+    switch (self->how) {
+    case pattern_of::read_then_write:
+    case pattern_of::once:
+        watch(self, EV_WRITE);
+        break;
+    case pattern_of::read_stays:
+        answer(self);
+        break;
+    case pattern_of::read_again:
+        answer(self);
+        watch(self, EV_READ);
+        break;
+    case pattern_of::both_in_one:
+        watch(self, EV_READ | EV_WRITE);
+        break;
+    case pattern_of::write_beside:
+        event_add(self->writing, nullptr);
+        break;
+    }
+}
+
+void on_ready(evutil_socket_t, short what, void *argument)
+{
+    auto *self = static_cast<talker *>(argument);
+    if ((what & EV_READ) != 0 && self->have < message) {
+        receive(self);
+        if (self->have == message)
+            after_message(self);
+        else if (self->how == pattern_of::once)
+            watch(self, EV_READ);
+    } else if ((what & EV_WRITE) != 0) {
+        if (self->have != message)
+            ++self->wrong;
+        answer(self);
+        if (self->how == pattern_of::write_beside)
+            event_del(self->writing);
+        else
+            watch(self, EV_READ);
+    }
+}
+
+void watch(talker *self, short events)
+{
+    auto persists = static_cast<short>(self->how == pattern_of::once ? 0 : EV_PERSIST);
+    event_del(self->reading);
+    event_assign(self->reading, self->base, static_cast<evutil_socket_t>(self->on.near_end),
+                 static_cast<short>(events | persists), on_ready, self);
+    event_add(self->reading, nullptr);
+}
+
+bool begin_talking(struct event_base *base, pattern_of how, talker *self)
+{
+    *self = {};
+    self->base = base;
+    self->how = how;
+    REQUIRE(connection_make(&self->on, 30));
+    auto fd = static_cast<evutil_socket_t>(self->on.near_end);
+    self->reading = event_new(base, fd, EV_READ | EV_PERSIST, on_ready, self);
+    self->writing = event_new(base, fd, EV_WRITE | EV_PERSIST, on_ready, self);
+    return event_add(self->reading, nullptr) == 0;
+}
+
+// Every message of every connection is answered, once.
+bool talk(struct event_base *base, pattern_of how)
+{
+    auto many = std::make_unique<talker[]>(connections);
+    std::string got[connections];
+    for (int i = 0; i < connections; ++i)
+        REQUIRE(begin_talking(base, how, &many[i]));
+    for (int round = 1; round <= rounds; ++round) {
+        int active = round % 3 == 0 ? connections : 1 + round % 4; // some only, and all
+        for (int i = 0; i < active; ++i)
+            peer_send(&many[i].on, message, 1 + round % 2);
+        for (int i = 0; i < active; ++i) {
+            REQUIRE(peer_reads(base, &many[i].on, &got[i], many[i].on.sent));
+            REQUIRE(got[i].size() == many[i].on.sent);
+        }
+    }
+    some_turns(base);
+    for (int i = 0; i < connections; ++i) {
+        while (peer_receive(&many[i].on, &got[i]))
+            continue;
+        REQUIRE(got[i] == pattern(30, 0, many[i].on.sent));
+        REQUIRE(many[i].wrong == 0);
+        event_free(many[i].reading);
+        event_free(many[i].writing);
+        closesocket(many[i].on.near_end);
+        closesocket(many[i].on.far_end);
+    }
+    return true;
+}
+
+bool plain_read_then_write(struct event_base *base)
+{
+    return talk(base, pattern_of::read_then_write);
+}
+
+bool plain_read_stays(struct event_base *base)
+{
+    return talk(base, pattern_of::read_stays);
+}
+
+bool plain_read_again(struct event_base *base)
+{
+    return talk(base, pattern_of::read_again);
+}
+
+bool plain_write_beside_read(struct event_base *base)
+{
+    return talk(base, pattern_of::write_beside);
+}
+
+bool plain_both_in_one(struct event_base *base)
+{
+    return talk(base, pattern_of::both_in_one);
+}
+
+bool plain_once(struct event_base *base)
+{
+    return talk(base, pattern_of::once);
+}
+
+void count_call(evutil_socket_t, short, void *argument)
+{
+    ++*static_cast<int *>(argument);
+}
+
+// A writable event that stays is told each turn, as long as the socket is writable, and no longer.
+bool plain_write_is_told_while_it_can(struct event_base *base)
+{
+    constexpr int chunk = 16384;
+    connection on = {};
+    int told = 0, reads = 0;
+    REQUIRE(connection_make(&on, 31));
+    auto fd = static_cast<evutil_socket_t>(on.near_end);
+    struct event *writing = event_new(base, fd, EV_WRITE | EV_PERSIST, count_call, &told);
+    struct event *reading = event_new(base, fd, EV_READ | EV_PERSIST, count_call, &reads);
+    event_add(reading, nullptr);
+    event_add(writing, nullptr);
+    REQUIRE(run_until(base, [&] { return told >= 10; }));
+    static char data[chunk];
+    bool full = false;
+    for (int i = 0; i < 10000 && !full; ++i)
+        full = send(on.near_end, data, chunk, 0) < 0;
+    REQUIRE(full);
+    turn(base);
+    told = 0;
+    some_turns(base);
+    REQUIRE(told == 0 && reads == 0);
+    std::string got;
+    REQUIRE(run_until(base, [&] {
+        peer_receive(&on, &got);
+        return told > 0;
+    }));
+    event_free(writing);
+    event_free(reading);
+    closesocket(on.near_end);
+    closesocket(on.far_end);
+    return true;
+}
+
+} // namespace
+
+const guarantee plain_guarantees[] = {
+    {"plain_read_then_write", plain_read_then_write},
+    {"plain_read_stays", plain_read_stays},
+    {"plain_read_again", plain_read_again},
+    {"plain_write_beside_read", plain_write_beside_read},
+    {"plain_both_in_one", plain_both_in_one},
+    {"plain_once", plain_once},
+    {"plain_write_is_told_while_it_can", plain_write_is_told_while_it_can},
+    {nullptr, nullptr},
+};
+
+} // namespace parity
