@@ -209,9 +209,13 @@ source_place acceptor_waits_in(const source *face)
                                                                          : source_place::starting;
 }
 
-// Its listener frees it.
+// Its listeners free it. They use the socket no more, whether they are freed or not.
 void acceptor_base_ends(source *face)
 {
+    acceptor *self = from_source(face);
+    for (unsigned i = 0; i < self->listeners; ++i)
+        listening_end(self->on);
+    self->on = nullptr;
     face->owner = nullptr;
 }
 
@@ -231,7 +235,8 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
     auto listener = static_cast<SOCKET>(self->face.fd);
     if (sys::finish_accept(listener, accepting->socket) != 0)
         return false;
-    if ((flags & EVUTIL_SOCK_NONBLOCK) != 0 && sys::set_blocking(accepting->socket, false) != 0)
+    // Whether it has inherited that from the listener is not said by Microsoft.
+    if (sys::set_blocking(accepting->socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) != 0)
         return false;
     struct sockaddr *local, *remote;
     int local_length, remote_length;
@@ -275,7 +280,7 @@ SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *leng
 
 } // namespace
 
-acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_socket *on, bool inherit)
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *on, bool inherit)
 {
     acceptor *known = acceptor_find(owner, fd);
     if (known != nullptr) {

@@ -141,9 +141,12 @@ void evconnlistener_free(struct evconnlistener *listener)
 {
     listener_record *record = forget(listener);
     if (record != nullptr) {
+        // A base that was freed first has left the socket with all its listeners.
+        bool has_left = record->own != nullptr && record->own->on == nullptr;
         if (record->own != nullptr)
             acceptor_detach(record->own);
-        listening_end(record->on);
+        if (!has_left)
+            listening_end(record->on);
         mm_free(record);
     }
     iocp_stock_evconnlistener_free(listener);

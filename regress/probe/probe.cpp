@@ -58,7 +58,7 @@ void close(const pair &both)
 HANDLE port_of(SOCKET socket, bool skips)
 {
     HANDLE port = nullptr;
-    iocp::sys::port_create(&port);
+    iocp::sys::port_create(&port, 0);
     if (socket == INVALID_SOCKET)
         return port;
     iocp::sys::port_associate(port, reinterpret_cast<HANDLE>(socket), 0);
@@ -80,7 +80,7 @@ bool packet(HANDLE port, int64_t wait_us, OVERLAPPED **of, nt_status *status)
 {
     OVERLAPPED_ENTRY entry;
     ULONG count = 0;
-    if (iocp::sys::port_dequeue(port, &entry, 1, wait_us, &count) != 0 || count == 0)
+    if (iocp::sys::port_dequeue(port, &entry, 1, wait_us, iocp::sys::wait_kind::plain, &count) != 0 || count == 0)
         return false;
     *of = entry.lpOverlapped;
     *status = static_cast<nt_status>(entry.lpOverlapped->Internal);

@@ -17,7 +17,7 @@ struct poller {
 void open(poller *self)
 {
     *self = {};
-    iocp::sys::port_create(&self->port);
+    iocp::sys::port_create(&self->port, 0);
     if (iocp::sys::afd_open(&self->afd) != 0)
         return;
     iocp::sys::port_associate(self->port, self->afd, 0);
