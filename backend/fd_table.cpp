@@ -33,7 +33,7 @@ bool make_room(fd_table *self)
     for (size_t i = 0; i < self->capacity; ++i)
         if (self->slots[i].value != nullptr)
             *probe(slots, capacity, self->slots[i].fd) = self->slots[i];
-    mm_free(self->slots);
+    free_if_any(self->slots);
     self->slots = slots;
     self->capacity = capacity;
     return true;
@@ -73,7 +73,7 @@ void fd_table_remove(fd_table *self, evutil_socket_t fd)
     }
     self->slots[hole] = {0, nullptr};
     if (--self->used == 0) { // a program that checks for leaks at exit finds none
-        mm_free(self->slots);
+        free_if_any(self->slots);
         *self = {nullptr, 0, 0};
     }
 }

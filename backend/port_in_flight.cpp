@@ -39,7 +39,7 @@ void grow(in_flight_table *self)
             old[i] = operation->next;
             put(self, operation);
         }
-    mm_free(freed);
+    free_if_any(freed);
 }
 
 } // namespace
@@ -53,7 +53,7 @@ void in_flight_init(in_flight_table *self)
 void in_flight_destroy(in_flight_table *self)
 {
     EVUTIL_ASSERT(self->count == 0);
-    mm_free(self->grown);
+    free_if_any(self->grown);
     self->grown = nullptr;
 }
 

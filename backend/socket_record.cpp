@@ -12,7 +12,7 @@ socket_record *new_record(backend *owner, evutil_socket_t fd)
     auto *record = static_cast<socket_record *>(mm_calloc(1, sizeof(socket_record)));
     if (record == nullptr || !fd_table_add(&owner->sockets, fd, record)) {
         event_warn("%s: calloc", __func__);
-        mm_free(record);
+        free_if_any(record);
         return nullptr;
     }
     poll_socket_init(&record->poll, owner, fd);
@@ -24,7 +24,7 @@ socket_record *new_record(backend *owner, evutil_socket_t fd)
 
 void drop_early(socket_record *self)
 {
-    mm_free(self->early.bytes);
+    free_if_any(self->early.bytes);
     self->early = {nullptr, 0};
 }
 
@@ -61,7 +61,7 @@ void sockets_free(backend *owner)
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
         drop_early(record);
-        mm_free(record);
+        free_if_any(record);
     }
 }
 

@@ -66,7 +66,7 @@ bool prepare(preparation *self)
     self->record = static_cast<listener_record *>(mm_calloc(1, sizeof(listener_record)));
     self->spare = self->record != nullptr ? listening_new() : nullptr;
     if (self->spare == nullptr)
-        mm_free(self->record);
+        free_if_any(self->record);
     return self->spare != nullptr;
 }
 
@@ -74,8 +74,8 @@ struct evconnlistener *attach(struct evconnlistener *listener, const preparation
 {
     struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
     if (base == nullptr) {
-        mm_free(prepared.spare);
-        mm_free(prepared.record);
+        free_if_any(prepared.spare);
+        free_if_any(prepared.record);
         return listener;
     }
     evutil_socket_t fd = evconnlistener_get_fd(listener);

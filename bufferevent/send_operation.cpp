@@ -50,7 +50,7 @@ void give_up(send_operation *self)
     for (int i = 0; i < self->chain_count; ++i)
         evbuffer_chain_unpin_(self->chains[i], EVBUFFER_MEM_PINNED_W);
     self->chain_count = 0;
-    mm_free(self->copied);
+    free_if_any(self->copied);
     self->copied = nullptr;
 }
 

@@ -48,7 +48,7 @@ void receive_freed(completion *operation, int, DWORD)
 {
     receive_operation *receiving = from_completion(operation);
     linger_end(&receiving->left);
-    mm_free(receiving->buffer);
+    free_if_any(receiving->buffer);
     mm_free(receiving);
 }
 

@@ -37,6 +37,17 @@ extern "C" {
 
 #include <stddef.h>
 
+namespace iocp {
+
+// mm_free of what may be nothing: a program's own function (event_set_mem_functions) need not take NULL.
+inline void free_if_any(void *memory)
+{
+    if (memory != nullptr)
+        mm_free(memory);
+}
+
+} // namespace iocp
+
 // A packet's OVERLAPPED is cast to the record that holds it, by libevent and by us.
 static_assert(offsetof(struct event_overlapped, overlapped) == 0, "OVERLAPPED must come first");
 

@@ -35,7 +35,7 @@ int take_kept(tls_bio *self, char *into, int at_most)
     memcpy(into, self->kept.bytes + self->kept_from, length);
     self->kept_from += length;
     if (self->kept_from == self->kept.length) {
-        mm_free(self->kept.bytes);
+        free_if_any(self->kept.bytes);
         self->kept = {nullptr, 0};
     }
     return static_cast<int>(length);
@@ -162,8 +162,8 @@ int bio_destroy(BIO *bio)
         self->used->seen_by = nullptr;
         stream_step_aside(self->used);
     }
-    mm_free(self->kept.bytes);
-    mm_free(self);
+    free_if_any(self->kept.bytes);
+    free_if_any(self);
     BIO_set_data(bio, nullptr);
     give_method_back(); // OpenSSL does not look at it after this call
     return 1;
@@ -227,7 +227,7 @@ BIO *tls_bio_new(evutil_socket_t fd)
     if (bio == nullptr) {
         if (method != nullptr)
             give_method_back();
-        mm_free(self);
+        free_if_any(self);
         return nullptr;
     }
     self->fd = fd;
