@@ -209,10 +209,13 @@ source_place acceptor_waits_in(const source *face)
                                                                          : source_place::starting;
 }
 
-// Its listener frees it.
+// Its listeners free it, if they are freed at all.
 void acceptor_base_ends(source *face)
 {
+    acceptor *self = from_source(face);
     face->owner = nullptr;
+    for (unsigned i = 0; i < self->listeners; ++i)
+        listening_end(self->on);
 }
 
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
@@ -273,9 +276,23 @@ SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *leng
     return error == 0 ? taken : INVALID_SOCKET;
 }
 
+void let_go(acceptor *self)
+{
+    first_data_free(self);
+    backlog_close(self);
+    while (self->pending != nullptr) {
+        accept_operation *accepting = self->pending;
+        remove_pending(self, accepting);
+        completion_disown(&accepting->operation);
+    }
+    for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
+        destroy(accepting);
+    self->never_blocks = false; // if the loop is about to take from it: there is nothing
+}
+
 } // namespace
 
-acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_socket *on, bool inherit)
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *on, bool inherit)
 {
     acceptor *known = acceptor_find(owner, fd);
     if (known != nullptr) {
@@ -304,36 +321,25 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_so
     return self;
 }
 
-void acceptor_detach(acceptor *self)
+bool acceptor_detach(acceptor *self)
 {
     backend *owner = self->face.owner;
-    if (owner != nullptr)
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    if (--self->listeners > 0) {
-        if (owner != nullptr)
-            EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
-        return;
+    if (owner == nullptr) {
+        if (--self->listeners == 0) {
+            let_go(self);
+            mm_free(self);
+        }
+        return false;
     }
-    if (owner != nullptr) {
+    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    if (--self->listeners == 0) {
         interest_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
+        let_go(self);
+        source_free_later(&self->face);
     }
-    first_data_free(self);
-    backlog_close(self);
-    while (self->pending != nullptr) {
-        accept_operation *accepting = self->pending;
-        remove_pending(self, accepting);
-        completion_disown(&accepting->operation);
-    }
-    for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
-        destroy(accepting);
-    self->never_blocks = false; // if the loop is about to take from it: there is nothing
-    if (owner == nullptr) {
-        mm_free(self);
-        return;
-    }
-    source_free_later(&self->face);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    return true;
 }
 
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd)

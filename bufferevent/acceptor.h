@@ -31,7 +31,7 @@ struct first_data;
 
 struct acceptor {
     source face;                  // first: a source is cast to its acceptor
-    const listening_socket *on;   // whether others use it, too
+    listening_socket *on;         // whether others use it, too
     unsigned listeners;           // of this base, on this socket
     accept_operation *pending;    // in flight
     accept_operation *first_done; // connections to be taken, in the order they came
@@ -57,9 +57,10 @@ struct acceptor {
 
 // For one more listener. NULL when the socket cannot be on the base's port: it is then watched for readiness, like any
 // other.
-acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, const listening_socket *on, bool inherit);
-// The last one cancels the accepts in flight and closes connections that nobody took.
-void acceptor_detach(acceptor *self);
+acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *on, bool inherit);
+// The last one cancels the accepts in flight and closes connections that nobody took. False: its base has gone, and with it
+// the listener's use of the socket.
+bool acceptor_detach(acceptor *self);
 
 // The acceptor of a base's descriptor, or NULL. With the base's lock held.
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd);

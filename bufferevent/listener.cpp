@@ -141,9 +141,8 @@ void evconnlistener_free(struct evconnlistener *listener)
 {
     listener_record *record = forget(listener);
     if (record != nullptr) {
-        if (record->own != nullptr)
-            acceptor_detach(record->own);
-        listening_end(record->on);
+        if (record->own == nullptr || acceptor_detach(record->own))
+            listening_end(record->on);
         mm_free(record);
     }
     iocp_stock_evconnlistener_free(listener);
