@@ -170,6 +170,12 @@ bool socket_came_early(backend *owner, evutil_socket_t fd)
     return known != nullptr && known->came_early;
 }
 
+bool socket_has_early(backend *owner, evutil_socket_t fd)
+{
+    socket_record *known = socket_find(owner, fd);
+    return known != nullptr && known->early.bytes != nullptr;
+}
+
 early_data socket_take_early(backend *owner, evutil_socket_t fd)
 {
     early_data taken = {nullptr, 0};

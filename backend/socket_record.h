@@ -86,6 +86,7 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
 // back by who took them, which is refused when the descriptor has become another socket since.
 bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back);
 bool socket_came_early(backend *owner, evutil_socket_t fd);
+bool socket_has_early(backend *owner, evutil_socket_t fd);
 early_data socket_take_early(backend *owner, evutil_socket_t fd);
 
 } // namespace iocp

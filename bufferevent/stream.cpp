@@ -114,7 +114,9 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     auto socket = static_cast<SOCKET>(fd);
     // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
     bool just_accepted = socket_was_just_accepted(owner, fd);
-    if (owner->draining || (!to_connect && !just_accepted && !is_connected_stream(socket)))
+    // Nor when bytes are kept for it, be it that the connection has been reset since.
+    bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
+    if (owner->draining || (!is_known && !is_connected_stream(socket)))
         return nullptr;
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
     if (self == nullptr)
