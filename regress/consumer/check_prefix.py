@@ -167,7 +167,9 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
         "own-find-module": [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DOWN_FIND_MODULE=ON"],
     }
     if prefix.openssl:
+        # It is run: no DLL of the compiler's is on Wine's path.
         ways["tls-by-toolchain"] = [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DWITH_TLS=ON",
+                                    "-DCMAKE_EXE_LINKER_FLAGS=-static",
                                     "-DOPENSSL_USE_STATIC_LIBS=ON"]
     for way, switches in ways.items():
         build = folder / way
