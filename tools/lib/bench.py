@@ -45,6 +45,8 @@ def time_row(row, peer, pace, result):
     if row.work == "memory":
         if result.bytes is None:
             bench_run.measure_memory(row, peer, pace, result)
+    elif row.work == "waiting":
+        pass  # its callbacks are counted
     elif row.work in ("http", "https"):
         bench_http.time_row(row, peer, pace, result)
     else:
@@ -54,6 +56,8 @@ def time_row(row, peer, pace, result):
 def count_row(counter, row, peer, pace, result):
     if row.work in ("http", "https"):
         bench_http.count_row(counter, row, peer, result)
+    elif row.work == "waiting":
+        bench_run.measure_waiting(row, peer, pace, result)
     elif row.work != "memory":
         bench_run.count_row(counter, row, peer, pace, result)
 

@@ -98,6 +98,16 @@ def table(title, rows, peers, results, value, detail):
     return (f"<h2>{html.escape(title)}</h2><table><tr><th></th>{head}</tr>{''.join(body)}</table>")
 
 
+def waits(rows, peers, results):
+    head = "".join(f"<th>{html.escape(peer)}</th>" for peer in peers)
+    body = "".join(
+        f"<tr><td>{html.escape(f'{row.title}: a {event}')}</td>"
+        + "".join(f"<td>{bench_report.waited(results[row.name].get(peer), event)}</td>" for peer in peers) + "</tr>"
+        for row in rows for event in bench_report.EVENTS)
+    return ("<h2>Waiting: callbacks of busy connections, median / most</h2>"
+            f"<table><tr><th></th>{head}</tr>{body}</table>")
+
+
 def verdicts(rows, results):
     parts = ["<h2>Targets</h2><table>"]
     for row in rows:
@@ -127,7 +137,8 @@ def plots(rows, peers, results):
 
 
 def page(rows, peers, results):
-    worked = [row for row in rows if row.work != "memory"]
+    worked = [row for row in rows if row.work not in ("memory", "waiting")]
+    waiting = [row for row in rows if row.work == "waiting"]
     stored = [row for row in rows if row.work == "memory"]
     what = "".join(f"<li><b>{peer}</b>: {html.escape(PEERS[peer][2])}</li>" for peer in peers)
     left_out = "".join(f"<li>{html.escape(f'{row.title}: {peer} {why}')}</li>"
@@ -147,6 +158,7 @@ def page(rows, peers, results):
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
               bench_report.time, bench_report.spread),
         table("Memory, bytes", stored, peers, results, bench_report.memory, lambda _: "") if stored else "",
+        waits(waiting, peers, results) if waiting else "",
         verdicts(rows, results) if OURS in peers else "",
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
     ]

@@ -42,11 +42,33 @@ def memory(result):
     return result.bytes
 
 
+# Events of the waiting rows, as the benchmark names them.
+EVENTS = ("connection", "timer", "wakeup", "signal")
+
+
+def waited(result, event):
+    """Median and most callbacks of busy connections."""
+    found = result.waits.get(event) if result else None
+    return f"{found[0]:.0f} / {found[1]:.0f}" if found else "-"
+
+
+def print_waits(rows, peers, results):
+    print("\nWhat a quiet event waits for: callbacks of busy connections, median / most")
+    print(" " * 24 + "".join(f"{peer:>12}" for peer in peers))
+    for row in rows:
+        for event in EVENTS:
+            print(f"{row.name + ', ' + event:24}"
+                  + "".join(f"{waited(results[row.name].get(peer), event):>12}" for peer in peers))
+
+
 def time_or_bytes(result):
     return result.bytes if result.bytes is not None else result.time()
 
 
 def line(row, results, value):
+    if row.work == "waiting":
+        return f"{row.name} (callbacks, a connection): " + ", ".join(
+            f"{peer} {waited(result, EVENTS[0])}" for peer, result in results[row.name].items())
     unit = " (bytes)" if row.work == "memory" else ""
     return f"{row.name}{unit}: " + ", ".join(
         f"{peer} {short(value(result))}" for peer, result in results[row.name].items())
@@ -87,6 +109,16 @@ def at_most(results, row, peer, value, limit, text):
     return (found <= limit, f"{text}: {found:.2f}") if found is not None else None
 
 
+def waiting_verdicts(row, results):
+    ours, select = (results[row.name].get(peer) for peer in (OURS, "select"))
+    if not ours or not select:
+        return []
+    return [(ours.waits[event][1] <= select.waits[event][1],
+             f"a {event} waits for at most as many callbacks as on select: "
+             f"{ours.waits[event][1]:.0f} to {select.waits[event][1]:.0f}")
+            for event in EVENTS if event in ours.waits and event in select.waits]
+
+
 def row_verdicts(row, results):
     """What the row was to reach: (met, text) each."""
     peers = results[row.name]
@@ -97,6 +129,8 @@ def row_verdicts(row, results):
         if size is not None:
             found.append((size <= IDLE_BYTES, f"at most {IDLE_BYTES} bytes: {size:.0f}"))
         return found
+    if row.work == "waiting":
+        return waiting_verdicts(row, results)
     if (figure(results, row, OURS, calls) or 0) > NO_CALLS:
         limit = CALLS_OF_FLOOR_IN.get(row.name, CALLS_OF_FLOOR)
         found.append(at_most(results, row, FLOOR, calls, limit, f"NT calls at most {limit} of the floor's"))
@@ -108,14 +142,14 @@ def row_verdicts(row, results):
 
 def floor_loses(row, results):
     """Peers that beat the floor itself, in time or calls."""
-    if FLOOR not in results[row.name] or row.work == "memory":
+    if FLOOR not in results[row.name] or row.work in ("memory", "waiting"):
         return []
     lost = []
     for what, value in (("NT calls", calls), ("time", time)):
         floor = figure(results, row, FLOOR, value)
         for peer in results[row.name]:
             other = figure(results, row, peer, value)
-            if peer not in (OURS, FLOOR) and other and floor and other < floor:
+            if peer not in (OURS, FLOOR) and other and floor and other * AS_MANY < floor:
                 lost.append(f"{peer} needs less {what} than the floor ({other / floor:.2f})")
     return lost
 
@@ -158,7 +192,10 @@ def print_report(rows, peers, results):
     def spread_cell(row, peer):
         return spread(results[row.name][peer]) if peer in results[row.name] else "-"
 
-    worked = [row for row in rows if row.work != "memory"]
+    worked = [row for row in rows if row.work not in ("memory", "waiting")]
+    waiting = [row for row in rows if row.work == "waiting"]
+    stored = [row for row in rows if row.work == "memory" and any(
+        result.bytes is not None for result in results[row.name].values())]
     others = [peer for peer in peers if peer != OURS]
     table("NT calls a unit", worked, peers, cell(calls))
     table("Packets taken from completion ports, a unit", worked, peers, cell(packets))
@@ -166,7 +203,9 @@ def print_report(rows, peers, results):
     if any(result.times for row in worked for result in results[row.name].values()):
         table("Time, us a unit (median)", worked, peers, cell(time))
         table("Spread of the times", worked, peers, spread_cell)
-    table("Memory, bytes", [row for row in rows if row.work == "memory"], peers, cell(memory))
+    table("Memory, bytes", stored, peers, cell(memory))
+    if waiting:
+        print_waits(waiting, peers, results)
     for name, value in (("NT calls", calls), ("Requests", requests), ("Time", time)):
         if any(figure(results, row, OURS, value) for row in worked):
             table(f"{name}: ours to theirs, below 1 is better", worked, others,

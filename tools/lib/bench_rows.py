@@ -14,6 +14,7 @@ OURS, FLOOR = "iocp", "floor"
 
 
 NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
+NO_LOOP = "serves in the order in which it finds packets, and has no timers"
 NO_EVHTTP = "has no HTTP server"
 
 
@@ -22,7 +23,7 @@ class Row:
     name: str
     title: str
     unit: str
-    work: str  # --row of the program, or "http", "https", "memory"
+    work: str  # --row of the program, or "http", "https", "memory", "waiting"
     connections: int = 1
     active: int = 1
     idle: int = 0  # connections beside those, of HTTP
@@ -64,6 +65,12 @@ def http(name, connections, idle=0):
                "request", name, connections, connections, idle, left_out=left_out, quick=not idle)
 
 
+def waiting(busy, **more):
+    who = "1 connection is" if busy == 1 else f"{busy} connections are"
+    return Row(f"waiting-{busy}", f"what a quiet event waits for while {who} always busy", "event",
+               "waiting", busy, sockets=False, left_out={"floor": NO_LOOP}, **more)
+
+
 ROWS = [
     pingpong(1, 1),
     pingpong(100, 100, count_units=1000),
@@ -88,6 +95,9 @@ ROWS = [
     http("http", 100),
     http("http", 100, idle=4000),
     http("https", 100),
+    waiting(1, count_units=80),
+    waiting(10, count_units=80),
+    waiting(100, count_units=24),
     Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000,
         sockets=False),
 ]

@@ -42,6 +42,7 @@ class Result:
         self.names = {}  # both by name
         self.method = None
         self.bytes = None  # memory row
+        self.waits = {}  # waiting row: median and most callbacks, median and most microseconds, by event
         self.failure = None  # why there are no figures, or not all
 
     def time(self):
@@ -58,7 +59,8 @@ class Result:
     def as_json(self):
         return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
                 "requests": self.requests, "names": self.names, "time_us": self.time(),
-                "times_us": self.times, "bytes": self.bytes, "failure": self.failure}
+                "times_us": self.times, "bytes": self.bytes, "waits": self.waits,
+                "failure": self.failure}
 
 
 def program(peer):
@@ -68,7 +70,7 @@ def program(peer):
 
 
 def run_program(peer, row, arguments, environment=None):
-    """Its phases as (units, seconds), the method it names, and its standard error."""
+    """Its phases as (units, seconds), the method it names, its standard output and its standard error."""
     traffic.allow_descriptors(4 * row.connections + 512)
     command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer),
                *PEERS[peer][1], *row.arguments(), *arguments]
@@ -85,7 +87,7 @@ def run_program(peer, row, arguments, environment=None):
                     f"{(output + done.stderr).strip()[-300:]}")
     phases = [(int(units), float(seconds))
               for units, seconds in re.findall(r"^phase (\d+) ([\d.]+)$", output, re.MULTILINE)]
-    return phases, re.search(r"^method (\S+)", output, re.MULTILINE).group(1), done.stderr
+    return phases, re.search(r"^method (\S+)", output, re.MULTILINE).group(1), output, done.stderr
 
 
 def time_row(row, peer, pace, result):
@@ -93,9 +95,18 @@ def time_row(row, peer, pace, result):
     if row.time_units:
         units = max(row.time_units // pace.divisor, row.active)
         arguments = ["--units", ",".join([str(units)] * pace.repeat)]
-    phases, result.method, _ = run_program(peer, row, arguments)
+    phases, result.method, *_ = run_program(peer, row, arguments)
     traffic.require(len(phases) == pace.repeat, f"{row.name} on {peer}: {len(phases)} phases")
     result.times += [1e6 * seconds / units for units, seconds in phases]
+
+
+def measure_waiting(row, peer, pace, result):
+    """Callbacks do not depend on the machine's speed; times do."""
+    units = max(row.count_units // pace.divisor, 4)
+    _, result.method, output, _ = run_program(peer, row, ["--units", units])
+    result.waits = {name: tuple(map(float, figures.split()))
+                    for name, figures in re.findall(r"^waited (\w+) ([\d. ]+)$", output, re.MULTILINE)}
+    traffic.require(result.waits, f"{row.name} on {peer}: nothing has waited")
 
 
 class Idler(traffic.Server):
@@ -124,7 +135,7 @@ def count_row(counter, row, peer, pace, result):
     units = max(row.count_units // pace.divisor, row.active)
     counter.settle()
     since = counter.mark()
-    _, result.method, relay = run_program(peer, row, ["--units", f"{units},{units},{2 * units}"],
+    _, result.method, _, relay = run_program(peer, row, ["--units", f"{units},{units},{2 * units}"],
                                           counter.environment)
     counts = calls.count_between_marks(relay, counter.text(since, counter.mark()))
     traffic.require(len(counts) == 3, f"{row.name} on {peer}: {len(counts)} counted phases")

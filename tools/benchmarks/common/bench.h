@@ -29,6 +29,8 @@ class work {
 public:
     // Does so many units, and returns when the last is complete.
     virtual void run(long units) = 0;
+    // Prints what else the row has seen, once all phases are over.
+    virtual void report() {}
 };
 
 struct row {
@@ -41,6 +43,7 @@ extern const row rows[];
 const char *method(const scenario &);
 
 [[noreturn]] void fail(const char *what, int error);
+double seconds_now();
 
 // Connection `index` of `active` ones does this many of a phase's units.
 inline long share_of(long units, int active, int index)

@@ -88,19 +88,11 @@ void mark(int number)
         fail("the event of a mark exists", 0);
 }
 
-double now()
-{
-    LARGE_INTEGER count, frequency;
-    QueryPerformanceCounter(&count);
-    QueryPerformanceFrequency(&frequency);
-    return static_cast<double>(count.QuadPart) / static_cast<double>(frequency.QuadPart);
-}
-
 double timed_run(work *done, long units)
 {
-    double start = now();
+    double start = seconds_now();
     done->run(units);
-    return now() - start;
+    return seconds_now() - start;
 }
 
 // The first turns are not like the others: sizes adapt, memory is claimed.
@@ -108,8 +100,8 @@ void warm_up(work *done, const scenario &what)
 {
     constexpr int runs = 32;
     constexpr double limit = 1; // seconds
-    double start = now();
-    for (int i = 0; i < runs && now() - start < limit; ++i)
+    double start = seconds_now();
+    for (int i = 0; i < runs && seconds_now() - start < limit; ++i)
         done->run(what.active);
 }
 
@@ -166,11 +158,20 @@ int main_of(int argc, char **argv)
         printf("phase %ld %.9f\n", wanted.phases[i], timed_run(done, wanted.phases[i]));
     }
     mark(wanted.phase_count);
+    done->report();
     printf("complete\n");
     return 0;
 }
 
 } // namespace
+
+double seconds_now()
+{
+    LARGE_INTEGER count, frequency;
+    QueryPerformanceCounter(&count);
+    QueryPerformanceFrequency(&frequency);
+    return static_cast<double>(count.QuadPart) / static_cast<double>(frequency.QuadPart);
+}
 
 void fail(const char *what, int error)
 {

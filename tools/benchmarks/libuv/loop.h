@@ -27,6 +27,7 @@ work *set_up_plain(const scenario &);
 work *set_up_timers(const scenario &);
 work *set_up_wakeup(const scenario &);
 work *set_up_startup(const scenario &);
+work *set_up_waiting(const scenario &);
 
 } // namespace bench
 

@@ -1,0 +1,144 @@
+#include "tools/benchmarks/common/waiting.h"
+
+#include <stdio.h>
+
+#include <algorithm>
+
+namespace bench {
+
+namespace {
+
+constexpr double callback_seconds = 50e-6;
+constexpr int timer_ms = 1;
+const char *const names[quiet_event_count] = {"connection", "timer", "wakeup", "signal"};
+
+void send_some(SOCKET socket)
+{
+    char bytes[64] = {};
+    if (send(socket, bytes, sizeof(bytes), 0) != sizeof(bytes))
+        fail("send", WSAGetLastError());
+}
+
+} // namespace
+
+waiting::waiting(const scenario &what, waiting_loop *peer)
+    : loop(peer), wake_now(CreateEventW(nullptr, FALSE, FALSE, nullptr))
+{
+    loop->owner = this;
+    socket_pair pair;
+    for (int i = 0; i < what.connections; ++i) {
+        connect_pair(&pair);
+        feeders.push_back(pair.client);
+        loop->watch_busy(pair.server, i);
+    }
+    connect_pair(&pair);
+    quiet = pair.client;
+    loop->watch_quiet(pair.server);
+    if (wake_now == nullptr || CreateThread(nullptr, 0, waking_thread, this, 0, nullptr) == nullptr)
+        fail("no thread", static_cast<int>(GetLastError()));
+    for (int i = 0; i < what.connections; ++i)
+        feed(i);
+}
+
+DWORD WINAPI waiting::waking_thread(void *context)
+{
+    auto *self = static_cast<waiting *>(context);
+    while (WaitForSingleObject(self->wake_now, INFINITE) == WAIT_OBJECT_0) {
+        self->begin();
+        self->loop->wake();
+    }
+    return 1;
+}
+
+// From here on the event waits.
+void waiting::begin()
+{
+    since_time = seconds_now();
+    since = callbacks.load();
+}
+
+void waiting::feed(int index)
+{
+    send_some(feeders[static_cast<size_t>(index)]);
+}
+
+void waiting::make_event()
+{
+    pending = next;
+    next = static_cast<quiet_event>((next + 1) % quiet_event_count);
+    since = -1;
+    switch (pending) {
+    case quiet_connection:
+        begin();
+        send_some(quiet);
+        break;
+    case quiet_timer:
+        due = seconds_now() + timer_ms * 1e-3;
+        loop->start_timer(timer_ms);
+        break;
+    case quiet_wakeup:
+        SetEvent(wake_now);
+        break;
+    default:
+        begin();
+        if (!loop->raise_signal())
+            make_event();
+    }
+}
+
+void waiting::busy_read(int index)
+{
+    double start = seconds_now();
+    ++callbacks;
+    if (pending == quiet_timer && since < 0 && start >= due)
+        begin();
+    if (pending == quiet_event_count && --pause <= 0)
+        make_event();
+    while (seconds_now() - start < callback_seconds)
+        continue;
+    feed(index);
+}
+
+void waiting::served(quiet_event what)
+{
+    if (what != pending)
+        fail("an event came that was not made", what);
+    bool noticed = since >= 0;
+    all[what].push_back({noticed ? callbacks - since : 0, noticed ? seconds_now() - since_time : 0});
+    pending = quiet_event_count;
+    // Another number each time, so that the event is made at another place among the busy ones.
+    pause = 7 + left * 37 % 31;
+    if (--left == 0)
+        loop->stop_loop();
+}
+
+void waiting::run(long units)
+{
+    left = units;
+    loop->run_loop();
+    if (left != 0)
+        fail("the loop has ended early", 0);
+}
+
+void waiting::print(const char *name, std::vector<waited> *found) const
+{
+    if (found->empty())
+        return;
+    auto at = [found](double part) {
+        return (*found)[static_cast<size_t>(part * static_cast<double>(found->size() - 1))];
+    };
+    std::sort(found->begin(), found->end(), [](const waited &a, const waited &b) { return a.callbacks < b.callbacks; });
+    long callbacks_half = at(.5).callbacks, callbacks_most = at(1).callbacks;
+    std::sort(found->begin(), found->end(), [](const waited &a, const waited &b) { return a.seconds < b.seconds; });
+    printf("waited %s %ld %ld %.1f %.1f\n", name, callbacks_half, callbacks_most, 1e6 * at(.5).seconds,
+           1e6 * at(1).seconds);
+}
+
+// The median and the most, in callbacks and in microseconds.
+void waiting::report()
+{
+    for (int i = 0; i < quiet_event_count; ++i)
+        print(names[i], &all[i]);
+}
+
+} // namespace bench
