@@ -120,6 +120,12 @@ stream *stream_in_use(const struct bufferevent *bev)
     return own != nullptr && own->face.in_use ? own : nullptr;
 }
 
+// A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
+bool reads_past_stream(const struct bufferevent *bev, const stream *own)
+{
+    return bev->be_ops != &iocp_bufferevent_ops && own->seen_by == nullptr;
+}
+
 int would_block()
 {
     WSASetLastError(WSAEWOULDBLOCK);
@@ -200,8 +206,11 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
     if (inet && stream_for(bev) == nullptr)
         attach(bev, fd, true);
     stream *own = stream_for(bev);
-    if (own != nullptr && inet && stream_connect(own, address, length) == 0)
+    if (own != nullptr && inet && stream_connect(own, address, length) == 0) {
+        if (reads_past_stream(bev, own))
+            stream_step_aside(own);
         return bev->be_ops->enable(bev, EV_WRITE);
+    }
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
         result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
     else {

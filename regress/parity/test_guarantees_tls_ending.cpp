@@ -123,14 +123,15 @@ bool dirty_end(struct event_base *base, tls_mode mode, bool allowed, record *tol
     return true;
 }
 
-// OpenSSL 3 calls it an error of the protocol, which libevent 2.1.12 does not take for a dirty shutdown on a socket.
+// OpenSSL 3 calls it an error of the protocol, which not every libevent takes for a dirty shutdown on a socket.
 // On a filter it is the bufferevent below that sees the end.
 bool tls_dirty_shutdown(struct event_base *base)
 {
     for (bool allowed : {false, true}) {
         record told = {};
         REQUIRE(dirty_end(base, tls_mode::socket, allowed, &told));
-        REQUIRE(told.ended == 0 && told.errors == 1);
+        bool ends = allowed && LIBEVENT_HAS_DIRTY_ENDS;
+        REQUIRE(told.ended == (ends ? 1 : 0) && told.errors == (ends ? 0 : 1));
         REQUIRE(ERR_GET_REASON(static_cast<unsigned long>(told.error)) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
         REQUIRE(dirty_end(base, tls_mode::filter, allowed, &told));
         REQUIRE(told.ended == (allowed ? 1 : 0) && told.errors == (allowed ? 0 : 1));
