@@ -152,6 +152,16 @@ int collect(backend *self, int64_t timeout_us)
     return 0;
 }
 
+// Looks at the port, or waits there. 0, or -1.
+int look(backend *self, int64_t timeout_us)
+{
+    uint64_t packets = self->packets;
+    int64_t before = sys::now_ns();
+    int result = collect(self, timeout_us);
+    pace_looked(&self->pace, timeout_us == 0 && self->packets == packets, before, sys::now_ns());
+    return result;
+}
+
 // Has anything come that should be dealt with before receives are started, or before somebody sends again?
 bool look_first(backend *self, int *result)
 {
@@ -160,43 +170,69 @@ bool look_first(backend *self, int *result)
         !pace_may_look_first(&self->pace))
         return false;
     uint64_t before = self->packets;
-    *result = collect(self, 0);
+    *result = look(self, 0);
     bool came = self->packets != before;
     pace_looked_first(&self->pace, came);
     return came || *result != 0;
 }
 
-// One turn of the loop.
+// What a turn goes by.
+struct turn_plan {
+    bool at_once;    // all that is ready is wanted now: priorities rank it, or the loop would not wait
+    bool goes_on;    // the loop has callbacks to run, whatever the port brings
+    bool only_looks; // the program asks what is ready now (EVLOOP_NONBLOCK)
+};
+
+turn_plan plan_turn(const backend *self, const struct timeval *tv)
+{
+    bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
+    turn_plan plan;
+    plan.goes_on = must_not_wait && N_ACTIVE_CALLBACKS(self->base) != 0;
+    plan.only_looks = must_not_wait && !plan.goes_on;
+    plan.at_once = self->base->nactivequeues > 1 || must_not_wait;
+    return plan;
+}
+
+// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of without a
+// call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then otherwise.
+bool look_is_due(backend *self)
+{
+    bool is_known = self->on->posted != 0 || signals_waiting();
+    return pace_look_is_due(&self->pace, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
+}
+
+bool anything_to_see(const backend *self)
+{
+    return port_owes(self->on) || signals_waiting();
+}
+
+// One turn of the loop: hands on what is ready without a call, and sends; starts receives and polls, if nothing is to be
+// sent first; looks at the port, or waits there if all that has brought nothing.
 int take_turn(backend *self, struct timeval *tv)
 {
     ++self->turn;
     sources_free(self);
     self->retry_soon = false;
     signals_claim(self);
-    // Priorities rank what is ready together, and who only looks wants to see it all.
-    bool at_once = self->base->nactivequeues > 1 || (tv != nullptr && !evutil_timerisset(tv));
-    bool any_ready = submit_ready(self);
-    bool look_is_due = any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self));
+    turn_plan plan = plan_turn(self, tv);
+    bool any_ready = submit_ready(self) || plan.goes_on;
+    bool is_due = any_ready && look_is_due(self);
     int result = 0;
     bool receives_first = !any_ready || self->pace.sender_is_ahead;
-    if (receives_first && !at_once && look_first(self, &result))
+    if (receives_first && !plan.at_once && look_first(self, &result))
         return result;
     // What waits while others are ready all the time is not held back for ever.
-    bool held_back = pace_starts_held_back(&self->pace) && look_is_due;
-    if (receives_first || at_once || held_back) {
+    bool held_back = pace_starts_held_back(&self->pace) && is_due;
+    if (receives_first || plan.at_once || held_back) {
         receives which = any_ready ? receives::before_sends : receives::at_pace;
         which = held_back ? receives::held_back : which;
-        bool found = submit_receives(self, at_once ? receives::at_once : which);
-        look_is_due =
-            look_is_due || (found && !any_ready && pace_look_is_due(&self->pace, at_once, backend_now_us(self)));
+        bool found = submit_receives(self, plan.at_once ? receives::at_once : which);
+        is_due = is_due || (found && !any_ready && look_is_due(self));
         any_ready = any_ready || found;
     }
-    if (any_ready && !look_is_due)
+    if (any_ready && !plan.only_looks && (!is_due || !anything_to_see(self)))
         return 0;
-    uint64_t before = self->packets;
-    result = collect(self, wait_us(self, tv, any_ready));
-    pace_looked(&self->pace, self->packets != before, backend_now_us(self));
-    return result;
+    return look(self, wait_us(self, tv, any_ready));
 }
 
 int iocp_dispatch(struct event_base *base, struct timeval *tv)

@@ -1,6 +1,7 @@
 #include "backend/poll_socket.h"
 #include "backend/backend.h"
 #include "backend/poll_together.h"
+#include "backend/socket_registry.h"
 
 namespace iocp {
 
@@ -52,13 +53,33 @@ short give_up(poll_socket *self)
     return source_events;
 }
 
+// Whether the descriptor is a socket: asked anew when any may have been closed since. (One that was closed past libevent is
+// found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
+int check(poll_socket *self)
+{
+    auto socket = static_cast<SOCKET>(self->face.fd);
+    unsigned closes = registry_closes();
+    if (self->checked && self->closes == closes && self->base_socket == socket)
+        return 0;
+    int type = 0;
+    int error = sys::socket_type(socket, &type);
+    if (error != 0)
+        return error;
+    if (type == SOCK_DGRAM)
+        sys::ignore_datagram_resets(socket);
+    self->base_socket = socket;
+    self->closes = closes;
+    self->checked = true;
+    self->misses = 0;
+    return 0;
+}
+
 // Closed without event_del. The number may be another socket's by now, which then has the interest, as on select.
 short ready_after_close(poll_socket *self)
 {
-    int type;
-    if (sys::socket_type(static_cast<SOCKET>(self->face.fd), &type) != 0)
+    self->checked = false;
+    if (check(self) != 0)
         return give_up(self);
-    self->base_socket = static_cast<SOCKET>(self->face.fd);
     source_queue(&self->face);
     return 0;
 }
@@ -153,11 +174,17 @@ short submit_failed(poll_socket *self, int error)
     return give_up(self);
 }
 
+// Is in flight, and ends by whatever is in the mask.
+bool poll_covers(const afd_poll *poll, ULONG mask)
+{
+    return poll != nullptr && poll->operation.pending && (mask & ~poll->asked) == 0;
+}
+
 short submit_side(poll_socket *self, poll_side side)
 {
     ULONG mask = mask_for(side, self->face.wanted);
     afd_poll *poll = self->polls[side];
-    if (mask == 0 || (poll != nullptr && poll->operation.pending && (mask & ~poll->asked) == 0))
+    if (mask == 0 || poll_covers(poll, mask))
         return 0;
     if (poll != nullptr && poll->operation.pending) {
         drop_poll(self, side); // interest has grown beyond what this poll asks for
@@ -180,17 +207,10 @@ short submit_side(poll_socket *self, poll_side side)
 int poll_widened(source *face, bool first)
 {
     poll_socket *self = from_source(face);
+    if (self->dead)
+        self->checked = false;
     self->dead = false;
-    if (!first)
-        return 0;
-    int type = 0;
-    int error = sys::socket_type(static_cast<SOCKET>(face->fd), &type);
-    if (error != 0)
-        return error;
-    if (type == SOCK_DGRAM)
-        sys::ignore_datagram_resets(static_cast<SOCKET>(face->fd));
-    self->base_socket = static_cast<SOCKET>(face->fd);
-    return 0;
+    return first ? check(self) : 0;
 }
 
 // A poll nobody waits for any more is let go at once: the program may close the socket next, and its descriptor may
@@ -235,13 +255,20 @@ const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submi
 
 } // namespace
 
+short poll_socket_unasked(const poll_socket *self)
+{
+    short wanted = self->face.wanted;
+    bool reads = !poll_covers(self->polls[side_read], mask_for(side_read, wanted));
+    bool writes = !poll_covers(self->polls[side_write], mask_for(side_write, wanted));
+    return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
+}
+
 void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
 {
     source_init(&self->face, &poll_ops, owner, fd);
     self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
-    self->dead = false;
-    self->misses = max_misses;
+    self->dead = self->checked = false;
 }
 
 void poll_socket_destroy(poll_socket *self)

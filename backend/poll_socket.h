@@ -35,9 +35,14 @@ struct poll_socket {
     source face; // first: a source is cast to its socket
     afd_poll *polls[side_count];
     SOCKET base_socket; // what AFD is asked about; the socket itself until AFD refuses it
+    unsigned closes;    // in the process, when it was last found to be a socket
+    bool checked;       // it was
     bool dead;
     unsigned char misses; // see poll_together.h
 };
+
+// Of EV_READ and EV_WRITE, what is wanted and no poll in flight waits for.
+short poll_socket_unasked(const poll_socket *self);
 
 void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd);
 // Lets go of polls in flight. The socket may be freed then.

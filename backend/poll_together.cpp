@@ -7,8 +7,7 @@ namespace {
 
 struct group {
     source *members[sys::max_looked_at];
-    SOCKET sockets[sys::max_looked_at];
-    bool ready[sys::max_looked_at];
+    sys::look looks[sys::max_looked_at];
     unsigned count;
 };
 
@@ -17,22 +16,31 @@ poll_socket *from_source(source *face)
     return reinterpret_cast<poll_socket *>(face);
 }
 
-bool may_join(source *face)
+// What a look would have to tell; nothing if the socket is in none.
+short to_look_for(source *face)
 {
     const poll_socket *member = from_source(face);
-    const afd_poll *poll = member->polls[side_read];
-    // Writability, and a close that leaves data to be read, are for AFD to tell. And all must be of one provider, says
-    // Microsoft of select: layered ones are not.
-    return face->wanted == EV_READ && !member->dead && member->misses < max_misses &&
-           member->base_socket == static_cast<SOCKET>(face->fd) && (poll == nullptr || !poll->operation.pending);
+    // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of select:
+    // layered ones are not.
+    bool joins = (face->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
+                 member->base_socket == static_cast<SOCKET>(face->fd);
+    return joins ? poll_socket_unasked(member) : static_cast<short>(0);
 }
 
+bool may_join(source *face)
+{
+    return to_look_for(face) != 0;
+}
+
+// One call instead of how many?
 bool enough_to_look_at(const backend *self)
 {
-    unsigned found = 0;
-    for (source *next = self->polling.first; next != nullptr && found < 2; next = next->next_queued)
-        found += may_join(next) ? 1 : 0;
-    return found == 2;
+    unsigned polls = 0;
+    for (source *next = self->polling.first; next != nullptr && polls < 2; next = next->next_queued) {
+        short looked_for = to_look_for(next);
+        polls += ((looked_for & EV_READ) != 0 ? 1u : 0u) + ((looked_for & EV_WRITE) != 0 ? 1u : 0u);
+    }
+    return polls >= 2;
 }
 
 // The next of them, from `*next` on, which is moved on behind them.
@@ -40,10 +48,12 @@ void gather(group *made, source **next)
 {
     made->count = 0;
     for (; *next != nullptr && made->count < sys::max_looked_at; *next = (*next)->next_queued) {
-        if (!may_join(*next))
+        short looked_for = to_look_for(*next);
+        if (looked_for == 0)
             continue;
         made->members[made->count] = *next;
-        made->sockets[made->count] = static_cast<SOCKET>((*next)->fd);
+        made->looks[made->count] = {static_cast<SOCKET>((*next)->fd), (looked_for & EV_READ) != 0,
+                                    (looked_for & EV_WRITE) != 0};
         ++made->count;
     }
 }
@@ -53,9 +63,10 @@ unsigned hand_on(const group *looked_at)
     unsigned found = 0;
     for (unsigned i = 0; i < looked_at->count; ++i) {
         source *member = looked_at->members[i];
-        if (looked_at->ready[i]) {
+        const sys::look &seen = looked_at->looks[i];
+        if (seen.reads || seen.writes) {
             from_source(member)->misses = 0;
-            source_ready(member, EV_READ);
+            source_ready(member, static_cast<short>((seen.reads ? EV_READ : 0) | (seen.writes ? EV_WRITE : 0)));
             ++found;
         } else {
             ++from_source(member)->misses;
@@ -102,7 +113,7 @@ bool look_together(backend *self)
         gather(&looked_at, &next);
         if (looked_at.count == 0)
             break;
-        if (sys::readable_now(looked_at.sockets, looked_at.count, looked_at.ready) == 0) {
+        if (sys::look_now(looked_at.looks, looked_at.count) == 0) {
             found += hand_on(&looked_at);
         } else {
             found += poll_each(&looked_at);

@@ -185,7 +185,7 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
             continue; // somebody else's, whose memory is not ours to touch
         }
         auto *record = reinterpret_cast<struct event_overlapped *>(overlapped);
-        if (on->posted > 0)
+        if (on->posted > 0 && entries[i].lpCompletionKey != port_uncounted_key)
             --on->posted;
         bool succeeded = sys::status_to_error(static_cast<nt_status>(record->overlapped.Internal)) == 0;
         record->cb(record, entries[i].lpCompletionKey, static_cast<ev_ssize_t>(entries[i].dwNumberOfBytesTransferred),

@@ -41,6 +41,14 @@ int port_associate(port *on, HANDLE file);
 // Queues a packet for `record`, whose callback runs as for any other packet. Any thread, lock held. 0 or -1.
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes);
 
+// The key of what is posted without the lock, by the signal handler: not counted.
+constexpr ULONG_PTR port_uncounted_key = ~ULONG_PTR{0};
+// False: nothing can be there but what is posted without the lock.
+inline bool port_owes(const port *on)
+{
+    return on->in_flight.count != 0 || on->posted != 0 || on->foreign_packets;
+}
+
 // How many packets it makes sense to ask for: no more than are owed, and about as many as lately came at a time. (To
 // look for one more packet than there is costs a call under Wine.) More are asked for after some full batches, fewer
 // after one that was not.

@@ -22,7 +22,8 @@ void post_wake()
 {
     if (state.receiver == nullptr || state.posted.exchange(true))
         return;
-    if (sys::port_post(state.receiver->on->face.port, 0, 0, &state.receiver->signal_wake.overlapped) != 0)
+    if (sys::port_post(state.receiver->on->face.port, port_uncounted_key, 0, &state.receiver->signal_wake.overlapped) !=
+        0)
         state.posted = false; // the next signal tries again, and is counted with this one
 }
 
@@ -100,6 +101,11 @@ void signals_init(backend *owner)
 {
     event_overlapped_init_(&owner->signal_wake, signal_wake_packet);
     owner->base->evsigsel = &signal_ops;
+}
+
+bool signals_waiting()
+{
+    return state.posted;
 }
 
 void signals_claim(backend *owner)

@@ -11,6 +11,8 @@ namespace iocp {
 void signals_init(backend *owner);
 // Once a turn: takes the signals if nobody has them and the base waits for some.
 void signals_claim(backend *owner);
+// A signal has come whose packet has not been taken.
+bool signals_waiting();
 // Restores the handlers that the base had replaced.
 void signals_dealloc(backend *owner);
 

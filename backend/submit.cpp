@@ -94,7 +94,7 @@ bool submit_receives(backend *self, receives which)
     pace_started(&self->pace);
     bool all = which != receives::at_pace;
     bool found = all ? start_all(&self->receiving) : start_at_pace(self, &self->receiving, &self->pace.receives);
-    if (which != receives::at_once && look_together(self))
+    if (look_together(self))
         return true;
     bool polled = all ? start_all(&self->polling) : start_at_pace(self, &self->polling, &self->pace.polls);
     return polled || found;

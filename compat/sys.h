@@ -86,11 +86,16 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
 int socket_type(SOCKET socket, int *type);
 // False while a connect is under way, too.
 bool is_connected(SOCKET socket);
-// Which of them can be read without waiting (data, an end, a connection to accept): 0, or an error that one of them
-// causes, or that they are not all of one provider.
-constexpr unsigned max_looked_at = 64;
-static_assert(max_looked_at <= FD_SETSIZE, "they fit in an fd_set");
-int readable_now(const SOCKET *sockets, unsigned count, bool *readable);
+// One socket of a look at many: what is asked about it, and then which of that is so. It reads if a receive or an accept
+// would not have to wait (data, an end, a connection). A connect that has failed is seen where `writes` is asked.
+struct look {
+    SOCKET socket;
+    bool reads;
+    bool writes;
+};
+constexpr unsigned max_looked_at = 256; // what is given lies on the stack
+// 0, or an error that one of them causes, or that they are not all of one provider.
+int look_now(look *looks, unsigned count);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
 // Keeps ICMP's "port unreachable" and "time exceeded" from failing the next receive of a datagram socket.
@@ -158,6 +163,8 @@ bool thread_wait(HANDLE thread, long wait_ms);
 void let_others_run();
 
 // --- time -----------------------------------------------------------------------------------------------------------
+// The performance counter's time, from some moment on.
+int64_t now_ns();
 // Asks Windows for its finest clock interrupt while a base wants precise timers; calls are counted.
 void precise_clock(bool on);
 

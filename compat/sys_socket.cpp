@@ -136,19 +136,6 @@ bool is_connected(SOCKET socket)
     return getpeername(socket, reinterpret_cast<struct sockaddr *>(&peer), &length) == 0;
 }
 
-int readable_now(const SOCKET *sockets, unsigned count, bool *readable)
-{
-    fd_set ready;
-    ready.fd_count = count;
-    memcpy(ready.fd_array, sockets, count * sizeof(SOCKET));
-    struct timeval at_once = {0, 0};
-    if (select(0, &ready, nullptr, nullptr, &at_once) == SOCKET_ERROR)
-        return last_winsock_code();
-    for (unsigned i = 0; i < count; ++i)
-        readable[i] = FD_ISSET(sockets[i], &ready) != 0;
-    return 0;
-}
-
 int base_socket(SOCKET socket, SOCKET *base)
 {
     // SIO_BASE_HANDLE must not be intercepted, says Microsoft, but some layered providers do; they tend to let the

@@ -143,7 +143,7 @@ void freed_in_every_state(void **)
                 struct event *early = event_new(w.base, -1, 0, on_between, nullptr);
                 event_priority_set(early, 0);
                 event_active(early, EV_TIMEOUT, 1);
-                turn_to_port(w.base);
+                turn(w.base);
                 event_free(early);
             } else {
                 between();

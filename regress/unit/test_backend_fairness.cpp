@@ -62,6 +62,59 @@ void always_ready_does_not_starve_the_port(void **)
     free_counted(reader);
 }
 
+// Where looks are dear, they take no more than their share of the time, and a packet waits no longer than that makes it.
+void looks_take_their_share_of_the_time(void **)
+{
+    constexpr int64_t look_us = 10, callback_us = 7;
+    fake::set_look_cost_us(look_us);
+    counted *writer = watch(stream(sys::afd_send), EV_WRITE | EV_PERSIST);
+    counted *reader = watch(stream(0), EV_READ | EV_PERSIST);
+    turn_to_port(base);
+    turn_to_port(base);
+    int64_t started = fake::now_us();
+    uint64_t looks = fake::calls(fake::call::port_dequeue);
+    constexpr int turns_made = 1000;
+    for (int turns = 0; turns < turns_made; ++turns) {
+        fake::advance_us(callback_us);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    looks = fake::calls(fake::call::port_dequeue) - looks;
+    int64_t of_the_time = (fake::now_us() - started) / (look_share * look_us);
+    int64_t before_receives = turns_made / (looks_left_out + 1);
+    assert_in_range(looks, 10, of_the_time + before_receives + 2); // and those at its ends
+    fake::set_level(fake::first_socket + 4, sys::afd_receive);
+    int64_t came = fake::now_us();
+    while (reader->count == 0) {
+        fake::advance_us(callback_us);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    assert_in_range(fake::now_us() - came, 0, (look_share + 1) * look_us + 2 * callback_us);
+    free_counted(writer);
+    free_counted(reader);
+}
+
+// A callback that takes its time is followed by a look, however dear that is: a quiet neighbour waits for one callback.
+void nobody_waits_for_slow_callbacks(void **)
+{
+    constexpr int64_t look_us = 10, callback_us = 1000;
+    fake::set_look_cost_us(look_us);
+    counted *writer = watch(stream(sys::afd_send), EV_WRITE | EV_PERSIST);
+    counted *reader = watch(stream(0), EV_READ | EV_PERSIST);
+    turn_to_port(base);
+    for (int round = 0; round < 20; ++round) {
+        fake::set_level(fake::first_socket + 4, sys::afd_receive);
+        int before = reader->count, of_writer = writer->count;
+        while (reader->count == before) {
+            fake::advance_us(callback_us);
+            event_base_loop(base, EVLOOP_ONCE);
+        }
+        assert_in_range(writer->count - of_writer, 0, 2);
+        fake::set_level(fake::first_socket + 4, 0);
+    }
+    free_counted(writer);
+    free_counted(reader);
+}
+
 int packets_seen;
 
 void count_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
@@ -200,6 +253,8 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(always_ready_does_not_starve_the_port, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(looks_take_their_share_of_the_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_slow_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flood_leaves_room_for_timers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(priorities_hold_among_what_is_ready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_for_no_more_than_is_owed, set_up, tear_down),

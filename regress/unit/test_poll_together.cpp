@@ -65,13 +65,13 @@ void one_call_tells_of_many(void **)
     constexpr int turns = 100;
     watch_active(active_count);
     uint64_t polls = fake::calls(fake::call::afd_poll);
-    uint64_t looks = fake::calls(fake::call::readable_now);
+    uint64_t looks = fake::calls(fake::call::look_now);
     std::vector<int> before;
     for (counted *reader : readers)
         before.push_back(reader->count);
     run_turns(turns);
     assert_int_equal(fake::calls(fake::call::afd_poll) - polls, 0);
-    assert_int_equal(fake::calls(fake::call::readable_now) - looks, turns);
+    assert_int_equal(fake::calls(fake::call::look_now) - looks, turns);
     for (size_t i = 0; i < readers.size(); ++i)
         assert_int_equal(readers[i]->count - before[i], turns);
 }
@@ -81,10 +81,10 @@ void more_than_one_call_can_take(void **)
     constexpr int turns = 20;
     constexpr int many = 2 * static_cast<int>(sys::max_looked_at) + 1;
     watch_active(many);
-    uint64_t looks = fake::calls(fake::call::readable_now);
+    uint64_t looks = fake::calls(fake::call::look_now);
     int before = readers.back()->count;
     run_turns(turns);
-    assert_int_equal(fake::calls(fake::call::readable_now) - looks, 3 * turns);
+    assert_int_equal(fake::calls(fake::call::look_now) - looks, 3 * turns);
     assert_int_equal(readers.back()->count - before, turns);
 }
 
@@ -140,7 +140,7 @@ void looks_in_vain_become_rare(void **)
 {
     constexpr int rounds = 200;
     watch_active(active_count);
-    uint64_t looks = fake::calls(fake::call::readable_now);
+    uint64_t looks = fake::calls(fake::call::look_now);
     for (int round = 0; round < rounds; ++round) {
         for (SOCKET socket : sockets)
             fake::set_level(socket, 0);
@@ -150,7 +150,7 @@ void looks_in_vain_become_rare(void **)
         });
         run_turns(1);
     }
-    uint64_t made = fake::calls(fake::call::readable_now) - looks;
+    uint64_t made = fake::calls(fake::call::look_now) - looks;
     assert_in_range(made, 1, rounds / 4);
 }
 
@@ -210,6 +210,52 @@ void other_interest_is_polled(void **)
     assert_int_equal(both->what, EV_READ | EV_WRITE);
 }
 
+// Reads and writes by turns, as programs do that answer on plain events: one call a turn, whatever is added and deleted.
+void interest_that_changes_costs_nothing_more(void **)
+{
+    constexpr int turns = 100;
+    for (int i = 0; i < active_count; ++i)
+        watch(sys::afd_receive | sys::afd_send);
+    run_turns(1);
+    uint64_t looks = fake::calls(fake::call::look_now);
+    uint64_t others = fake::calls(fake::call::afd_poll) + fake::calls(fake::call::cancel) +
+                      fake::calls(fake::call::socket_type) + fake::calls(fake::call::port_dequeue);
+    for (int i = 0; i < turns; ++i) {
+        short what = static_cast<short>((i % 2 != 0 ? EV_READ : EV_WRITE) | EV_PERSIST);
+        for (counted *reader : readers) {
+            event_del(reader->registered);
+            event_assign(reader->registered, base, event_get_fd(reader->registered), what,
+                         event_get_callback(reader->registered), reader);
+            event_add(reader->registered, nullptr);
+        }
+        run_turns(1);
+        for (const counted *reader : readers)
+            assert_int_equal(reader->what, what & ~EV_PERSIST);
+    }
+    assert_int_equal(fake::calls(fake::call::look_now) - looks, turns);
+    assert_int_equal(fake::calls(fake::call::afd_poll) + fake::calls(fake::call::cancel) +
+                         fake::calls(fake::call::socket_type) + fake::calls(fake::call::port_dequeue) - others,
+                     0);
+}
+
+// A number that comes back after evutil_closesocket is asked anew what it is.
+void a_new_life_is_asked_what_it_is(void **)
+{
+    watch(sys::afd_receive);
+    event_del(readers[0]->registered);
+    evutil_closesocket(static_cast<evutil_socket_t>(sockets[0]));
+    assert_int_equal(event_add(readers[0]->registered, nullptr), -1);
+    assert_int_equal(evutil_socket_geterror(static_cast<evutil_socket_t>(sockets[0])), WSAENOTSOCK);
+    SOCKET again = fake::open_socket(fake::kind::datagram, sys::afd_receive);
+    assert_int_equal(again, sockets[0]);
+    assert_int_equal(event_add(readers[0]->registered, nullptr), 0);
+    bool ignored = false;
+    fake::resets_ignored(again, &ignored);
+    assert_true(ignored);
+    run_turns(2);
+    assert_true(readers[0]->count > 0);
+}
+
 } // namespace
 
 int main()
@@ -225,6 +271,8 @@ int main()
         cmocka_unit_test_setup_teardown(closed_in_another_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_shot_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_interest_is_polled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(interest_that_changes_costs_nothing_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_life_is_asked_what_it_is, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("poll_together", tests, nullptr, nullptr);
 }

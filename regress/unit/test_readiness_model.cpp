@@ -2,6 +2,7 @@
 // their callback, a descriptor closed and its number used again at once, readiness that comes and goes, turns of the
 // loop) on a kernel that is late, out of order and short of memory, against a model. A failure names the seed; with it
 // as argument, only that run is made.
+#include "backend/socket_registry.h"
 #include "support/check.h"
 
 #include "support/fake_sys.h"
@@ -56,6 +57,7 @@ struct model {
     uint64_t seed;
     int operation;
     bool settling;
+    bool in_callback;
     bool failed;
 };
 
@@ -141,12 +143,32 @@ void close_owner(int slot)
     delete closing;
 }
 
-void refused(SOCKET fd)
+void turn();
+
+void on_gone(evutil_socket_t, short, void *told)
 {
-    struct event *registered =
-        event_new(m.base, static_cast<evutil_socket_t>(fd), EV_READ | EV_PERSIST, on_event, nullptr);
-    if (event_add(registered, nullptr) != -1)
-        fails("event_add takes a descriptor that is closed");
+    ++*static_cast<int *>(told);
+}
+
+// One that was closed past libevent may be found out by the kernel alone: then it is told.
+void refused(SOCKET fd, bool announced)
+{
+    int told = 0;
+    auto descriptor = static_cast<evutil_socket_t>(fd);
+    struct event *registered = event_new(m.base, descriptor, EV_READ | EV_PERSIST, on_gone, &told);
+    if (event_add(registered, nullptr) == 0) {
+        if (announced)
+            fails("event_add takes a descriptor that is closed");
+        bool turns = !m.settling && !m.in_callback;
+        m.settling = m.settling || turns;
+        for (int i = 0; turns && i < max_settling_turns && told == 0; ++i) {
+            fake::advance_us(1000);
+            turn();
+        }
+        m.settling = m.settling && !turns;
+        if (turns && told == 0)
+            fails("a descriptor that is closed is taken, and nobody told");
+    }
     event_free(registered);
 }
 
@@ -156,11 +178,14 @@ void close_some()
     if (m.owners[slot] == nullptr)
         return;
     SOCKET fd = m.owners[slot]->fd;
+    bool announced = pick(2) != 0; // by evutil_closesocket
+    if (announced)
+        registry_close(static_cast<evutil_socket_t>(fd));
     close_owner(slot);
     if (pick(4) != 0)
         m.owners[slot] = open_owner(); // at once, mostly under the same number
     else if (!fake::is_open(fd))
-        refused(fd);
+        refused(fd, announced);
 }
 
 void random_operation()
@@ -230,8 +255,10 @@ void on_event(evutil_socket_t fd, short, void *argument)
         if (!m.settling && pick(2) != 0)
             add(one);
     }
+    m.in_callback = true;
     if (!m.settling && pick(8) == 0)
         random_operation();
+    m.in_callback = false;
 }
 
 void turn()

@@ -126,7 +126,7 @@ void beside_greedy(bool writes)
     fake::peer_sends(patient.socket, "at last");
     unsigned turns = 0;
     for (; patient.read.empty(); ++turns) {
-        assert_true(turns <= max_turns_without_look + min_turns_without_look + 1);
+        assert_true(turns <= max_turns_without_look + max_turns_held_back + 1);
         if (writes)
             bufferevent_write(patient.bev, "x", 1);
         event_base_loop(base, EVLOOP_ONCE);
@@ -260,7 +260,7 @@ void beside_plain_events(void (*open)(connection *busy, struct event_base *base,
     for (int round = 0; round < 10; ++round) {
         int before = plain[1]->count;
         for (unsigned turns = 0; plain[1]->count == before; ++turns) {
-            assert_true(turns <= max_turns_without_look + min_turns_without_look + 1);
+            assert_true(turns <= max_turns_without_look + max_turns_held_back + 1);
             event_base_loop(base, EVLOOP_ONCE);
         }
     }

@@ -219,10 +219,14 @@ void families_in_one_look(void **)
     unsigned count = sockets[2] != INVALID_SOCKET ? 3 : 2; // a machine may have no IPv6
     if (count == 2)
         print_message("no IPv6 here: two families of sockets only\n");
-    bool readable[3] = {true, true, true};
-    assert_int_equal(iocp::sys::readable_now(sockets, count, readable), 0);
+    iocp::sys::look looks[3];
     for (unsigned i = 0; i < count; ++i)
-        assert_false(readable[i]);
+        looks[i] = {sockets[i], true, i != 1};
+    assert_int_equal(iocp::sys::look_now(looks, count), 0);
+    for (unsigned i = 0; i < count; ++i) {
+        assert_false(looks[i].reads);
+        assert_int_equal(looks[i].writes, i != 1);
+    }
     send(static_cast<SOCKET>(pair[1]), hello, hello_length, 0);
     for (unsigned i = 1; i < count; ++i)
         send(sockets[i], hello, hello_length, 0);
@@ -231,9 +235,13 @@ void families_in_one_look(void **)
         assert_true(run_loop());
         event_free(arrived);
     }
-    assert_int_equal(iocp::sys::readable_now(sockets, count, readable), 0);
     for (unsigned i = 0; i < count; ++i)
-        assert_true(readable[i]);
+        looks[i] = {sockets[i], i != 1, i == 1};
+    assert_int_equal(iocp::sys::look_now(looks, count), 0);
+    for (unsigned i = 0; i < count; ++i) {
+        assert_int_equal(looks[i].reads, i != 1);
+        assert_int_equal(looks[i].writes, i == 1);
+    }
     for (unsigned i = 1; i < count; ++i)
         closesocket(sockets[i]);
     close_pair(pair);

@@ -1,5 +1,7 @@
 #include "support/bases.h"
 
+#include "backend/backend.h"
+
 namespace iocp {
 
 namespace {
@@ -56,8 +58,11 @@ int turn(struct event_base *base)
 void turn_to_port(struct event_base *base)
 {
     uint64_t looks = fake::calls(fake::call::port_dequeue);
-    for (int tries = 0; tries < 20 && looks == fake::calls(fake::call::port_dequeue); ++tries)
+    bool owed = true;
+    for (int tries = 0; tries < 20 && owed && looks == fake::calls(fake::call::port_dequeue); ++tries) {
         turn(base);
+        owed = port_owes(backend_of(base)->on);
+    }
 }
 
 void catch_log()

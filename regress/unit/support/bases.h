@@ -25,7 +25,7 @@ struct event_base *make_base(const base_options &options);
 bool is_on_port(const struct event_base *base);
 // One turn of the loop, which does not wait.
 int turn(struct event_base *base);
-// Turns until the port has been looked at.
+// Turns until the port has been looked at, or nothing can come to it.
 void turn_to_port(struct event_base *base);
 
 // Catches libevent's log from now on; warnings and errors are kept.

@@ -141,6 +141,7 @@ struct kernel {
     int precise_users;
     int64_t now;
     int64_t grain;
+    int64_t look_cost;
     bool hold_packets;
     bool hold_cancelled;
     bool running_thread;

@@ -225,18 +225,24 @@ int socket_type(SOCKET socket, int *type)
     return 0;
 }
 
-int readable_now(const SOCKET *sockets, unsigned count, bool *readable)
+int look_now(look *looks, unsigned count)
 {
-    int error = enter(call::readable_now);
+    int error = enter(call::look_now);
     if (error != 0)
         return error;
     if (count == 0 || count > max_looked_at)
-        complain("readable_now: so many sockets do not fit");
+        complain("look_now: so many sockets do not fit");
     for (unsigned i = 0; i < count; ++i) {
-        const socket_object *found = find_socket(sockets[i]);
+        const socket_object *found = find_socket(looks[i].socket);
         if (found == nullptr)
             return WSAENOTSOCK;
-        readable[i] = (current_level(*found) & (afd_receive | afd_disconnect | afd_abort | afd_accept)) != 0;
+        ULONG level = current_level(*found);
+        if (!looks[i].reads && !looks[i].writes)
+            complain("look_now: nothing is asked");
+        bool fails = looks[i].writes && (level & afd_connect_failed) != 0;
+        bool reads = (level & (afd_receive | afd_disconnect | afd_abort | afd_accept)) != 0;
+        looks[i].reads = looks[i].reads && (reads || fails);
+        looks[i].writes = looks[i].writes && ((level & (afd_send | afd_abort)) != 0 || fails);
     }
     return 0;
 }

@@ -164,6 +164,8 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
         complain("port_dequeue: the port is closed, or no packet is wanted");
         return ERROR_INVALID_HANDLE;
     }
+    if (timeout_us == 0)
+        advance_us(k().look_cost);
     SetLastError(WAIT_TIMEOUT); // as a wait may leave it: no error of before is still there afterwards
     int64_t deadline = INT64_MAX;
     if (timeout_us >= 0 && timeout_us < INT64_MAX - k().now - k().grain)

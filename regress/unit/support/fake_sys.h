@@ -31,7 +31,7 @@ enum class call {
     afd_open,
     afd_poll,
     socket_type,
-    readable_now,
+    look_now,
     base_socket,
     leave_port,
     receive,
@@ -113,6 +113,8 @@ const std::vector<ULONG> &batch_sizes(); // how many packets each wait asked for
 // --- time ----------------------------------------------------------------------------------------------------------
 int64_t now_us();
 void advance_us(int64_t by);
+// What a look at the port takes that does not wait.
+void set_look_cost_us(int64_t cost);
 // What other threads and the network do: runs when a wait reaches that time.
 void at(int64_t time_us, std::function<void()> action);
 // Waits end only on multiples of this, as with the clock interrupt of a real system.

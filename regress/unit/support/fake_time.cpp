@@ -30,7 +30,18 @@ void set_clock_grain_us(int64_t grain)
     k().grain = grain;
 }
 
+void set_look_cost_us(int64_t cost)
+{
+    k().look_cost = cost;
+}
+
 } // namespace fake
+
+int64_t sys::now_ns()
+{
+    return fake::now_us() * 1000;
+}
+
 } // namespace iocp
 
 using iocp::fake::now_us;

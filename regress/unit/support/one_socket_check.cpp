@@ -183,7 +183,8 @@ std::string world_signature(const world *self)
     }
     if (poll != nullptr) {
         text += poll->face.place == source_place::nowhere ? '-' : poll->face.place == source_place::changed ? 'c' : 's';
-        text += poll->dead ? 'd' : '-';
+        text += poll->dead ? 'd' : poll->checked ? 'k' : '-';
+        text += std::to_string(poll->misses);
         text += poll->base_socket == static_cast<SOCKET>(poll->face.fd) ? 's' : 'b';
     }
     for (const fake::packet &packet : fake::k().packets)
