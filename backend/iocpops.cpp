@@ -206,6 +206,18 @@ bool anything_to_see(const backend *self)
     return port_owes(self->on) || signals_waiting();
 }
 
+// Timers that have come due since the loop asked for its next one will run after this turn. What was ready before them
+// comes first, as on select, so that all of it is asked for now.
+bool timers_are_due(backend *self)
+{
+    const struct event *first = min_heap_top_(&self->base->timeheap);
+    struct timeval now;
+    if (first == nullptr)
+        return false;
+    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
+    return evutil_timercmp(&first->ev_timeout, &now, <=);
+}
+
 // One turn of the loop: hands on what is ready without a call, and sends; starts receives and polls, if nothing is to be
 // sent first; looks at the port, or waits there if all that has brought nothing.
 int take_turn(backend *self, struct timeval *tv)
@@ -219,14 +231,17 @@ int take_turn(backend *self, struct timeval *tv)
     bool is_due = any_ready && look_is_due(self);
     int result = 0;
     bool receives_first = !any_ready || self->pace.sender_is_ahead;
-    if (receives_first && !plan.at_once && look_first(self, &result))
+    bool came = receives_first && !plan.at_once && look_first(self, &result);
+    bool at_once = plan.at_once || timers_are_due(self);
+    if (result != 0 || (came && !at_once))
         return result;
+    any_ready = any_ready || came;
     // What waits while others are ready all the time is not held back for ever.
     bool held_back = pace_starts_held_back(&self->pace) && is_due;
-    if (receives_first || plan.at_once || held_back) {
+    if (receives_first || at_once || held_back) {
         receives which = any_ready ? receives::before_sends : receives::at_pace;
         which = held_back ? receives::held_back : which;
-        bool found = submit_receives(self, plan.at_once ? receives::at_once : which);
+        bool found = submit_receives(self, at_once ? receives::at_once : which);
         is_due = is_due || (found && !any_ready && look_is_due(self));
         any_ready = any_ready || found;
     }

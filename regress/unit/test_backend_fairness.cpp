@@ -115,6 +115,34 @@ void nobody_waits_for_slow_callbacks(void **)
     free_counted(reader);
 }
 
+counted *expected_first;
+int timers_run;
+
+void on_timer(evutil_socket_t, short, void *)
+{
+    ++timers_run;
+    assert_true(expected_first->count > 0);
+}
+
+// The thread is held up in a look that brings a packet, until a timer is due. What was ready before that comes first.
+void what_is_ready_comes_before_a_timer(void **)
+{
+    constexpr int64_t look_us = 20 * 1000;
+    const struct timeval wait = {0, 10 * 1000};
+    counted *reader = watch(stream(0), EV_READ | EV_PERSIST);
+    turn_to_port(base);
+    fake::set_look_cost_us(look_us);
+    fake::set_level(fake::first_socket, sys::afd_receive);
+    expected_first = watch(stream(sys::afd_send), EV_WRITE);
+    timers_run = 0;
+    event_base_once(base, -1, EV_TIMEOUT, on_timer, nullptr, &wait);
+    for (int turns = 0; turns < 3 && timers_run == 0; ++turns)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(timers_run, 1);
+    free_counted(reader);
+    free_counted(expected_first);
+}
+
 int packets_seen;
 
 void count_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
@@ -255,6 +283,7 @@ int main()
         cmocka_unit_test_setup_teardown(always_ready_does_not_starve_the_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looks_take_their_share_of_the_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_waits_for_slow_callbacks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_ready_comes_before_a_timer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flood_leaves_room_for_timers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(priorities_hold_among_what_is_ready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_for_no_more_than_is_owed, set_up, tear_down),
