@@ -175,6 +175,8 @@ int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
     stream *own = stream_in_use(bev);
     bool is_ours = own != nullptr && own->connect != connect_state::none;
     int outcome = is_ours ? stream_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
+    if (BEV_UPCAST(bev)->connection_refused) // by connect() itself, of which the socket does not tell again
+        WSASetLastError(WSAECONNREFUSED);
     if (own == nullptr || outcome == 0 || owns_descriptor(bev))
         return outcome;
     int error = WSAGetLastError();
@@ -207,12 +209,13 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         attach(bev, fd, true);
     stream *own = stream_for(bev);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0) {
+        int enabled = bev->be_ops->enable(bev, EV_WRITE);
         if (reads_past_stream(bev, own))
             stream_step_aside(own);
-        return bev->be_ops->enable(bev, EV_WRITE);
+        return enabled;
     }
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
-        result = EVUTIL_ERR_CONNECT_REFUSED(EVUTIL_SOCKET_ERROR()) ? 2 : -1;
+        result = -1;
     else {
         if (own != nullptr)
             stream_detach(own, false);

@@ -159,17 +159,6 @@ void stream_detach(stream *self, bool closing)
     EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
-void stream_step_aside(stream *self)
-{
-    struct event_base *base = self->face.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    if (self->connect == connect_state::pending)
-        self->steps_aside = true;
-    else
-        stream_release(self, false);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
-}
-
 stream *stream_find(backend *owner, evutil_socket_t fd)
 {
     source *found = socket_own_source(owner, fd);

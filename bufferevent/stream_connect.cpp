@@ -27,7 +27,7 @@ void connect_freed(completion *operation, int, DWORD)
 }
 
 // Whoever reads and writes from here on is told by a poll; of a failure now, since a poll may not know of it.
-void step_aside(stream *self)
+void leave_to_poll(stream *self)
 {
     backend *owner = self->face.owner;
     short wanted = self->face.wanted;
@@ -45,7 +45,7 @@ void connect_ended(completion *operation, int error, DWORD)
     mm_free(operation);
     connect_settled(self, error);
     if (self->steps_aside)
-        step_aside(self);
+        leave_to_poll(self);
     else
         source_ready(&self->face, EV_WRITE);
 }
@@ -71,9 +71,9 @@ int start(stream *self, const struct sockaddr *address, int length)
         return 0;
     }
     mm_free(connecting);
-    if (result.how == sys::started::failed)
+    if (result.how == sys::started::failed && !EVUTIL_ERR_CONNECT_REFUSED(result.error))
         return result.error;
-    connect_settled(self, 0);
+    connect_settled(self, result.error); // a peer's answer, be it so early, is told of in the loop
     return 0;
 }
 
@@ -102,6 +102,17 @@ int stream_connect_outcome(stream *self)
         return 1;
     WSASetLastError(self->connect_error);
     return -1;
+}
+
+void stream_step_aside(stream *self)
+{
+    struct event_base *base = self->face.owner->base;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    if (self->connect == connect_state::pending)
+        self->steps_aside = true;
+    else
+        leave_to_poll(self);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
 void stream_connect_let_go(stream *self, socket_record *record)

@@ -127,8 +127,12 @@ void refused(fake::call which, int error, bool at_once)
         assert_false(one.asked);
     } else {
         assert_true(one.asked);
+        WSASetLastError(WSAEINVAL); // by somebody else, before the loop runs
         told(&one);
         assert_int_equal(one.connected, 0);
+        assert_int_equal(one.failed, 1);
+        for (int i = 0; i < 3; ++i)
+            turn_to_port(base);
         assert_int_equal(one.failed, 1);
     }
     assert_int_equal(one.error, error);
@@ -149,6 +153,9 @@ void last_step_fails(void **)
 void refused_at_once(void **)
 {
     refused(fake::call::connect, WSAECONNREFUSED, false);
+    fake::boot(running_seed = 1);
+    fake::fail_calls(fake::call::connect, WSAEOPNOTSUPP); // and so is connect(), where there is no ConnectEx
+    refused(fake::call::plain_connect, WSAECONNREFUSED, false);
 }
 
 void fails_at_once(void **)
