@@ -77,17 +77,18 @@ void what_was_handed_over_has_left_the_output(void **)
     assert_true(fake::is_open(one.socket));
     fake::set_send_room(one.socket, SIZE_MAX);
     assert_true(settles(one.socket));
-    assert_int_equal(fake::last_closed().sent.size(), 1000);
+    assert_int_equal(fake::last_closed().delivered.size(), 1000);
     assert_false(fake::last_closed().was_reset);
 }
 
-// The receive that it had in flight was cancelled; its packet comes late.
+// The receive that it had in flight was cancelled; its packet comes late. Its peer still gets what it has not read yet.
 void a_socket_is_closed_after_the_packet_of_its_receive(void **)
 {
     SOCKET socket = fake::open_socket(fake::kind::stream);
     fake::connect_now(socket);
     struct bufferevent *bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
     bufferevent_enable(bev, EV_READ);
+    bufferevent_write(bev, "unread", 6);
     turn_to_port(base);
     assert_int_equal(fake::operations_in_flight(), 1);
     fake::hold_packets(true);
@@ -99,6 +100,7 @@ void a_socket_is_closed_after_the_packet_of_its_receive(void **)
     fake::release_all();
     assert_true(settles(socket));
     assert_false(fake::last_closed().was_reset);
+    assert_string_equal(fake::last_closed().delivered.c_str(), "unread");
 }
 
 void a_peer_that_does_not_read_is_reset_after_the_limit(void **)

@@ -94,6 +94,7 @@ struct socket_object {
     std::string coming; // sent by the peer, and not here yet
     bool finish_coming;
     std::string sent;
+    size_t read_by_peer; // of it
     size_t send_room;
     nt_status connect_failed; // of a plain connect
     std::deque<client> backlog;
@@ -122,7 +123,6 @@ struct kernel {
     uint64_t random_state;
     chances odds;
     rules held_to;
-    unsigned resets_by_close;
     std::string first_complaint;
     failure failures[static_cast<size_t>(call::count)];
     uint64_t calls[static_cast<size_t>(call::count)];
@@ -166,6 +166,9 @@ ULONG current_level(const socket_object &socket);
 socket_object *find_socket(SOCKET socket);
 
 uint64_t new_serial();
+
+// A receive, send or connect of it is in flight, or its packet has not been taken: to close it then resets the connection.
+bool is_closed_over_operation(SOCKET socket);
 
 bool is_port(HANDLE handle);
 void queue_packet(const packet &queued);

@@ -125,6 +125,7 @@ void close_by_program(SOCKET socket)
         complain("a socket is closed twice");
         return;
     }
+    bool resets = closing->resets_when_closed || is_closed_over_operation(socket);
     std::vector<OVERLAPPED *> waiting = closing->waiting;
     for (OVERLAPPED *overlapped : waiting) {
         operation *ending = &k().operations.at(overlapped);
@@ -139,11 +140,27 @@ void close_by_program(SOCKET socket)
             end_operation(&entry.second, status_local_disconnect, 0, 0);
             break;
         }
-    k().last_closed = {closing->sent, closing->resets_when_closed};
+    k().last_closed = {closing->sent, resets, closing->sent};
+    if (resets)
+        k().last_closed.delivered.resize(closing->read_by_peer);
     SOCKET base = closing->base;
     k().sockets.erase(socket);
     if (base != socket)
         k().sockets.erase(base);
+}
+
+bool is_closed_over_operation(SOCKET socket)
+{
+    const socket_object *closing = find_socket(socket);
+    for (const auto &entry : k().operations) {
+        work what = entry.second.what;
+        bool transfers = what == work::receive || what == work::send;
+        bool is_its_own =
+            entry.second.socket == socket && entry.second.serial > closing->serial; // not of an earlier socket
+        if (is_its_own && ((transfers && closing->connected) || what == work::connect))
+            return true;
+    }
+    return false;
 }
 
 void progress(SOCKET socket)

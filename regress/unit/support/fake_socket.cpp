@@ -30,12 +30,14 @@ sys::start_result go_on(operation *started, SOCKET socket, bool skips)
         return {sys::started::pending, 0, 0};
     if (status == status_success)
         return finish_start(started, status, bytes, 0, skips);
-    bool transfers = started->what == work::receive || started->what == work::send;
-    if (!transfers || !happens(k().odds.fails_in_call)) {
+    if (!happens(k().odds.fails_in_call)) {
         end_operation(started, status, bytes, 0);
         return {sys::started::pending, 0, 0};
     }
-    int error = sys::status_to_error(status);
+    int error = status == fate_deleted ? WSAECONNRESET : sys::status_to_error(status); // as Winsock has it in a call
+    if (started->what == work::connect)
+        find_socket(socket)->level &=
+            ~ULONG{sys::afd_connect_failed}; // nothing is under way, which a poll could tell of
     end_in_call(started, status, bytes, 0);
     return {sys::started::failed, error, 0};
 }
@@ -210,18 +212,10 @@ int set_blocking(SOCKET socket, bool blocks)
 
 int close_socket(SOCKET socket)
 {
-    const socket_object *closing = find_socket(socket);
-    if (closing == nullptr)
+    if (find_socket(socket) == nullptr)
         return WSAENOTSOCK;
-    for (const auto &entry : k().operations) {
-        bool transfers = entry.second.what == work::receive || entry.second.what == work::send;
-        if (!transfers || entry.second.socket != socket || !closing->connected)
-            continue;
-        ++k().resets_by_close;
-        if (k().held_to.close_over_operation)
-            complain("a socket is closed over an operation: its peer loses what it has not read");
-        break;
-    }
+    if (k().held_to.close_over_operation && is_closed_over_operation(socket))
+        complain("a socket is closed over an operation: its peer loses what it has not read");
     close_by_program(socket);
     return 0;
 }

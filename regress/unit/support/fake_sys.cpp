@@ -145,11 +145,6 @@ HANDLE new_handle()
     return reinterpret_cast<HANDLE>(k().next_handle);
 }
 
-unsigned resets_by_close()
-{
-    return k().resets_by_close;
-}
-
 size_t handles_open()
 {
     return k().files.size();

@@ -64,7 +64,7 @@ struct chances {
     unsigned shortage;             // starting an operation fails with WSAENOBUFS
     unsigned thread_ends;          // a poll that starts ends at once, cancelled by nobody we know
     unsigned short_transfer;       // fewer bytes than there were
-    unsigned fails_in_call;        // a transfer that fails at once does so without a packet
+    unsigned fails_in_call;        // an operation on a socket that fails at once does so without a packet
     unsigned odd_status;           // an operation on a socket fails with any status
     int64_t max_delay_us;
 };
@@ -81,7 +81,7 @@ struct rules {
     bool fin_at_once;  // the peer's end is told of while its last bytes have not been read, in half of all cases
     bool refused_late; // a refused connect takes two seconds, in half of all cases
 };
-constexpr rules kept_rules = {true, false, true, true};
+constexpr rules kept_rules = {true, true, true, true};
 
 // Forgets everything and starts anew. Also puts the guarded allocator in libevent's place.
 void boot(uint64_t seed, const chances &odds = no_chances);
@@ -155,10 +155,12 @@ void set_never_blocks(SOCKET socket, bool never_blocks); // a stream does not, u
 bool is_inherited(SOCKET socket);                        // by child processes
 size_t sockets_open();
 void close_by_program(SOCKET socket);
-// Of the last socket that was closed, by anybody: what it had sent, and whether its peer was told by a reset.
+// Of the last socket that was closed, by anybody: what it had sent, whether its peer was told by a reset, and what that
+// peer gets of it: after a reset no more than it had read.
 struct closed_socket {
     std::string sent;
     bool was_reset;
+    std::string delivered;
 };
 const closed_socket &last_closed();
 bool sending_has_ended(SOCKET socket);
@@ -175,12 +177,11 @@ void peer_sends(SOCKET socket, const std::string &bytes);
 void peer_finishes(SOCKET socket);
 void peer_resets(SOCKET socket);
 const std::string &sent(SOCKET socket);
+void peer_reads(SOCKET socket);                  // all that was sent to it so far
 void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none
 // The next operation on a socket that ends has this for its status, whatever else it would be.
 void set_next_status(nt_status status);
 nt_status random_failure();
-// How many sockets were closed over an operation: what their peers had not read then is lost to them.
-unsigned resets_by_close();
 constexpr int64_t refusal_us = 2 * 1000 * 1000;
 // Of connects that start from now on, and of those that wait; STATUS_PENDING keeps them waiting.
 void set_connect_result(nt_status status);

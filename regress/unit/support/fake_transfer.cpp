@@ -222,6 +222,11 @@ const std::string &sent(SOCKET socket)
     return find_socket(socket)->sent;
 }
 
+void peer_reads(SOCKET socket)
+{
+    find_socket(socket)->read_by_peer = find_socket(socket)->sent.size();
+}
+
 void set_send_room(SOCKET socket, size_t bytes)
 {
     find_socket(socket)->send_room = bytes;
@@ -286,6 +291,8 @@ void end_sending(SOCKET socket)
     socket_object *ended = find_socket(socket);
     if (ended == nullptr)
         return;
+    if (ended->connected && !ended->whole)
+        complain("a connection is shut down that was not finished");
     ended->sending_ended = true;
     for (const auto &entry : k().operations)
         if (entry.second.socket == socket && entry.second.what == work::send && !entry.second.ended)

@@ -140,6 +140,17 @@ int WSAAPI plain_control(SOCKET socket, long command, u_long *argument)
     return 0;
 }
 
+// Windows knows of a connection by ConnectEx or AcceptEx only after its last step.
+int WSAAPI plain_shutdown(SOCKET socket, int how)
+{
+    if (find_socket(socket) == nullptr)
+        return real(plain_shutdown, "shutdown")(socket, how);
+    if (!is_whole(socket))
+        return fail(WSAENOTCONN);
+    how == SD_SEND ? sys::end_sending(socket) : sys::end_connection(socket);
+    return 0;
+}
+
 } // namespace
 
 void start_winsock()
@@ -157,4 +168,5 @@ extern const decltype(&iocp::fake::plain_send) __imp_WSASend = iocp::fake::plain
 extern const decltype(&iocp::fake::plain_name) __imp_getpeername = iocp::fake::plain_name;
 extern const decltype(&iocp::fake::plain_option) __imp_getsockopt = iocp::fake::plain_option;
 extern const decltype(&iocp::fake::plain_control) __imp_ioctlsocket = iocp::fake::plain_control;
+extern const decltype(&iocp::fake::plain_shutdown) __imp_shutdown = iocp::fake::plain_shutdown;
 }
