@@ -2,8 +2,6 @@
 #include "backend/backend.h"
 #include "backend/port_workers.h"
 
-#include <atomic>
-
 using namespace iocp;
 
 extern "C" {
@@ -14,20 +12,28 @@ void event_overlapped_init_(struct event_overlapped *record, iocp_callback callb
     record->cb = callback;
 }
 
+// We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing to the
+// record, and expect a plain connect then.
 const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 {
-    // We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing
-    // to the record, and expect a plain connect then.
     static struct win32_extension_fns found;
-    static std::atomic<bool> known; // two threads may both find out
-    if (!known) {
-        LPFN_ACCEPTEX accept_ex;
-        LPFN_CONNECTEX connect_ex;
-        LPFN_GETACCEPTEXSOCKADDRS addresses;
-        sys::find_extensions(&accept_ex, &connect_ex, &addresses);
+    static SRWLOCK lock = SRWLOCK_INIT;
+    static bool known;
+    AcquireSRWLockShared(&lock);
+    bool knows = known;
+    ReleaseSRWLockShared(&lock);
+    if (knows)
+        return &found;
+    // Several threads may ask the kernel, which no lock is held for; one writes.
+    LPFN_ACCEPTEX accept_ex;
+    LPFN_CONNECTEX connect_ex;
+    LPFN_GETACCEPTEXSOCKADDRS addresses;
+    sys::find_extensions(&accept_ex, &connect_ex, &addresses);
+    AcquireSRWLockExclusive(&lock);
+    if (!known)
         found = {accept_ex, connect_ex, addresses};
-        known = true;
-    }
+    known = true;
+    ReleaseSRWLockExclusive(&lock);
     return &found;
 }
 
