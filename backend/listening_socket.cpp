@@ -22,14 +22,6 @@ listening_socket *find(evutil_socket_t fd)
     return found;
 }
 
-// Accepts in flight end at once, even while their base's thread is busy. One that is being started just now is ended by
-// whoever starts it, who looks at `shared` afterwards.
-void share(listening_socket *self)
-{
-    if (!self->shared.exchange(true))
-        sys::cancel(reinterpret_cast<HANDLE>(self->fd), nullptr);
-}
-
 } // namespace
 
 listening_socket *listening_new()
@@ -42,8 +34,8 @@ listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
 {
     AcquireSRWLockExclusive(&all.lock);
     listening_socket *self = find(fd);
+    bool ends_accepts = self != nullptr && !self->shared.exchange(true);
     if (self != nullptr) {
-        share(self);
         mm_free(spare);
     } else {
         self = spare;
@@ -53,6 +45,10 @@ listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
     }
     ++self->listeners;
     ReleaseSRWLockExclusive(&all.lock);
+    // Accepts in flight end at once, even while their base's thread is busy. One that is being started just now is ended
+    // by whoever starts it, who looks at `shared` afterwards.
+    if (ends_accepts)
+        sys::cancel(reinterpret_cast<HANDLE>(fd), nullptr);
     return self;
 }
 
