@@ -16,6 +16,14 @@ int64_t backend_now_us(backend *self)
     return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
 }
 
+bool environment_asks(const struct event_base *base, const char *name)
+{
+    if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)
+        return false;
+    const char *value = evutil_getenv_(name);
+    return value != nullptr && value[0] != '\0' && !(value[0] == '0' && value[1] == '\0');
+}
+
 namespace {
 
 bool bytes_are_lingering(const void *owner)

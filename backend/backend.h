@@ -61,6 +61,9 @@ extern port port_refused;
 // The backend of a base that runs on a port, or NULL.
 backend *backend_of(struct event_base *base);
 
+// The variable is set, to something else than 0, and the base looks at the environment.
+bool environment_asks(const struct event_base *base, const char *name);
+
 // The base's monotonic clock, lock held.
 int64_t backend_now_us(backend *self);
 

@@ -33,10 +33,7 @@ bool asked_for(const struct event_base *base)
 {
     if ((base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0 || iocp_every_base != 0)
         return true;
-    if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)
-        return false;
-    const char *value = evutil_getenv_("EVENT_IOCP");
-    return value != nullptr && value[0] != '\0' && !(value[0] == '0' && value[1] == '\0');
+    return environment_asks(base, "EVENT_IOCP");
 }
 
 void hold_precise_clock(backend *self, bool hold)

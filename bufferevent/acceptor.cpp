@@ -164,15 +164,19 @@ void acceptor_narrowed(source *face)
         source_unqueue(face);
 }
 
+void go_plain(acceptor *self)
+{
+    self->plain = true;
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+        completion_cancel(&each->operation);
+}
+
 // Others use the socket as well. Asked again after accepts were started: the other thread, which cancels all that are in
 // flight, may have come in between.
 void make_way(acceptor *self)
 {
-    if (!self->on->shared)
-        return;
-    self->plain = true;
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
-        completion_cancel(&each->operation);
+    if (self->on->shared)
+        go_plain(self);
 }
 
 short acceptor_submit(source *face)
@@ -345,6 +349,12 @@ acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
 {
     source *found = owner != nullptr ? socket_own_source(owner, fd) : nullptr;
     return found != nullptr && found->ops == &acceptor_ops ? from_source(found) : nullptr;
+}
+
+void acceptor_avoid_accept_ex(acceptor *self)
+{
+    go_plain(self);
+    source_ready(&self->face, 0); // the next submit leaves it to a poll
 }
 
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)

@@ -47,7 +47,8 @@ listener_record *forget(const struct evconnlistener *listener)
 acceptor *new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
 {
     backend *owner = backend_of(base);
-    if (owner == nullptr || event_get_win32_extension_fns_()->AcceptEx == nullptr)
+    if (owner == nullptr || environment_asks(base, "EVENT_IOCP_NO_ACCEPTEX") ||
+        event_get_win32_extension_fns_()->AcceptEx == nullptr)
         return nullptr;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     acceptor *own = acceptor_attach(owner, fd, on, (flags & LEV_OPT_CLOSE_ON_EXEC) == 0);

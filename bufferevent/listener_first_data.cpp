@@ -43,3 +43,16 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
     EVBASE_RELEASE_LOCK(base, th_base_lock);
     return error == 0 ? 0 : fail(error);
 }
+
+int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener)
+{
+    struct event_base *base = evconnlistener_get_base(listener);
+    if (base == nullptr || backend_of(base) == nullptr)
+        return fail(WSAEOPNOTSUPP);
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    acceptor *own = listener_acceptor(listener);
+    if (own != nullptr && own->face.owner != nullptr)
+        acceptor_avoid_accept_ex(own);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return 0;
+}

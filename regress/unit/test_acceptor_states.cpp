@@ -2,6 +2,7 @@
 // step refused, and a storm of peers that reset at once.
 #include "support/check.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "support/bases.h"
@@ -22,6 +23,7 @@ struct world {
     std::vector<uint16_t> accepted;
     bool free_when_told;
     bool disable_when_told;
+    bool leaves_blocking;
     int errors;
 };
 
@@ -31,6 +33,7 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 {
     assert_ptr_equal(listener, w.listener);
     assert_true(sys::is_connected(static_cast<SOCKET>(fd)));
+    assert_int_equal(fake::never_blocks(static_cast<SOCKET>(fd)), !w.leaves_blocking);
     w.accepted.push_back(ntohs(reinterpret_cast<struct sockaddr_in *>(address)->sin_port));
     evutil_closesocket(fd);
     if (w.free_when_told)
@@ -47,6 +50,7 @@ void on_error(struct evconnlistener *, void *)
 void open_world(unsigned flags)
 {
     w = world();
+    w.leaves_blocking = (flags & LEV_OPT_LEAVE_SOCKETS_BLOCKING) != 0;
     w.base = make_base(on_iocp);
     event_base_priority_init(w.base, 2);
     w.socket = fake::open_socket(fake::kind::listener);
@@ -255,6 +259,86 @@ void storm_of_resets(void **)
     close_world();
 }
 
+// What AcceptEx makes may have the listener's mode after its last step, or not.
+void accepted_sockets_have_the_mode_asked_for(void **)
+{
+    for (unsigned flags : {0u, unsigned{LEV_OPT_LEAVE_SOCKETS_BLOCKING}}) {
+        fake::boot(1);
+        open_world(flags);
+        for (uint16_t port = 1; port <= 20; ++port) {
+            turns(2); // one by one, as long as accepts are in flight
+            clients(port, 1);
+        }
+        turns(2);
+        assert_int_equal(w.accepted.size(), 20);
+        assert_int_equal(fake::calls(fake::call::accept_now), 0);
+        close_world();
+    }
+}
+
+void check_goes_without_accept_ex()
+{
+    turns(3);
+    assert_int_equal(fake::accepts_waiting(w.socket), 0);
+    uint64_t before = fake::calls(fake::call::accept);
+    clients(10, 5);
+    turns(10);
+    assert_int_equal(fake::calls(fake::call::accept), before);
+    for (uint16_t port = 10; port < 15; ++port)
+        assert_int_equal(std::count(w.accepted.begin(), w.accepted.end(), port), 1);
+    assert_int_equal(w.errors, 0);
+}
+
+// Whatever its accepts in flight are at: who was connected is told of once, but for those that had said nothing.
+void a_listener_does_without_accept_ex(void **)
+{
+    for (state which : {state::waits, state::silent, state::packet_waits, state::disabled, state::looked_at}) {
+        fake::boot(1);
+        open_world(LEV_OPT_CLOSE_ON_FREE);
+        reach(which);
+        assert_int_equal(evconnlistener_iocp_avoid_acceptex(w.listener), 0);
+        fake::release_all();
+        fake::hold_packets(false);
+        turns(3);
+        assert_int_equal(fake::accepts_waiting(w.socket), 0);
+        if (which == state::disabled)
+            evconnlistener_enable(w.listener);
+        check_goes_without_accept_ex();
+        assert_int_equal(evconnlistener_iocp_avoid_acceptex(w.listener), 0); // again
+        bool all_are_told = which != state::waits && which != state::silent;
+        for (uint16_t port = 1; port <= 2; ++port)
+            assert_int_equal(std::count(w.accepted.begin(), w.accepted.end(), port), all_are_told);
+        close_world();
+    }
+}
+
+void all_listeners_do_without_accept_ex(void **)
+{
+    for (const char *value : {"EVENT_IOCP_NO_ACCEPTEX=1", "EVENT_IOCP_NO_ACCEPTEX=0", "EVENT_IOCP_NO_ACCEPTEX="}) {
+        fake::boot(1);
+        _putenv(value);
+        open_world(LEV_OPT_CLOSE_ON_FREE);
+        turns(2);
+        if (value[strlen(value) - 1] == '1')
+            check_goes_without_accept_ex();
+        else
+            assert_true(fake::accepts_waiting(w.socket) > 0);
+        close_world();
+    }
+}
+
+void a_base_on_select_has_none_to_avoid(void **)
+{
+    struct event_base *plain = make_base(as_always);
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *listener =
+        evconnlistener_new(plain, on_accept, nullptr, 0, 0, static_cast<evutil_socket_t>(socket));
+    assert_int_equal(evconnlistener_iocp_avoid_acceptex(listener), -1);
+    assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
+    evconnlistener_free(listener);
+    event_base_free(plain);
+}
+
 } // namespace
 
 int main()
@@ -266,6 +350,10 @@ int main()
         cmocka_unit_test_setup(dead_at_the_last_step, set_up_kernel),
         cmocka_unit_test_setup(resets_at_once, set_up_kernel),
         cmocka_unit_test_setup(storm_of_resets, set_up_kernel),
+        cmocka_unit_test_setup(accepted_sockets_have_the_mode_asked_for, set_up_kernel),
+        cmocka_unit_test_setup(a_listener_does_without_accept_ex, set_up_kernel),
+        cmocka_unit_test_setup(all_listeners_do_without_accept_ex, set_up_kernel),
+        cmocka_unit_test_setup(a_base_on_select_has_none_to_avoid, set_up_kernel),
     };
     return cmocka_run_group_tests_name("acceptor states", tests, nullptr, nullptr);
 }

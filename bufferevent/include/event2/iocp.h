@@ -83,6 +83,22 @@ struct timeval;
 EVENT2_EXPORT_SYMBOL
 int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience);
 
+/* Does without AcceptEx for this listener: its connections are waited for and taken by accept(), as on select. For machines
+ * where an antivirus or VPN provider breaks AcceptEx. EVENT_IOCP_NO_ACCEPTEX=1 in the environment does it for every listener,
+ * and may be tried without building anything.
+ *
+ * There is no way back. Accepts in flight are called back: connections that they have brought are told of as usual, and
+ * peers that have connected and sent nothing while first data (above) are waited for are closed. First data do not come any
+ * more. Of several listeners of one base on one socket, it is done for all.
+ *
+ * May be called at any time in any thread, provided that locking is on if there are several, and that nobody frees the
+ * listener meanwhile.
+ *
+ * Returns 0, also if its connections are accepted plainly already, or -1 with the socket error set:
+ *   WSAEOPNOTSUPP  the listener's base is not on a port */
+EVENT2_EXPORT_SYMBOL
+int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener);
+
 /* What is on its way when a socket is closed.
  *
  * On select, the kernel keeps what it has taken of a program's bytes, and delivers it after the socket was closed. On a port,

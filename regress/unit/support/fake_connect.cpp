@@ -279,6 +279,8 @@ int finish_accept(SOCKET listener, SOCKET socket)
     if (!found->connected || found->reset)
         return WSAENOTCONN;
     found->whole = true;
+    if (happens(500)) // Microsoft does not say whether it does
+        found->never_blocks = never_blocks(listener);
     return 0;
 }
 
