@@ -28,6 +28,13 @@ void drop_early(socket_record *self)
     self->early = {nullptr, 0};
 }
 
+// Bytes that were lost are told by a reset, when the socket is closed.
+bool is_unused(const socket_record *self)
+{
+    return self->own == nullptr && self->left.operations == nullptr && !self->left.resets &&
+           self->early.bytes == nullptr;
+}
+
 } // namespace
 
 socket_record *socket_find(backend *owner, evutil_socket_t fd)
@@ -83,6 +90,12 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
     return record->bound && record->reaches_port;
 }
 
+void socket_leave_port(socket_record *self)
+{
+    if (self->bound && is_unused(self) && sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
+        socket_begin_life(self);
+}
+
 bool socket_is_stale(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
@@ -134,8 +147,7 @@ void socket_unregister(socket_record *self)
 
 void socket_unregister_unused(socket_record *self)
 {
-    // Bytes that were lost are told by a reset, when the socket is closed.
-    if (self->own == nullptr && self->left.operations == nullptr && !self->left.resets && self->early.bytes == nullptr)
+    if (is_unused(self))
         socket_unregister(self);
 }
 

@@ -148,6 +148,8 @@ void stream_release(stream *self, bool closing)
     stream_receive_let_go(self, record, closing);
     stream_queue_let_go(self);
     stream_connect_let_go(self, record);
+    if (!closing)
+        socket_leave_port(record);
     source_free_later(&self->face);
 }
 

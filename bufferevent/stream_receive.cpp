@@ -286,8 +286,9 @@ void stream_receive_let_go(stream *self, socket_record *record, bool closing)
 {
     receive_operation *receiving = self->receiving;
     backend *owner = self->face.owner;
-    // A buffer in flight may have taken bytes already, or take them before the cancel does.
-    if (!closing && self->receive == receive_state::pending && receiving->buffer != nullptr)
+    // A buffer in flight may have taken bytes already, or take them before the cancel does; and who has the socket next
+    // finds nothing in flight on it.
+    if (!closing && self->receive == receive_state::pending)
         port_await(owner->on, &receiving->operation);
     if (self->receive == receive_state::held && !closing)
         give_back(self, receiving);

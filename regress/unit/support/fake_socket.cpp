@@ -146,7 +146,7 @@ int leave_port(SOCKET socket)
     if (error != 0 || found == nullptr)
         return error != 0 ? error : WSAENOTSOCK;
     for (const auto &entry : k().operations)
-        if (entry.second.file == reinterpret_cast<HANDLE>(socket))
+        if (entry.second.file == reinterpret_cast<HANDLE>(socket) && entry.second.serial > found->serial)
             complain("a socket is taken off its port while an operation is in flight");
     found->to.port = nullptr;
     return 0;
