@@ -101,6 +101,8 @@ void transfers(void **)
             fake::advance_us(1000);
             turn(base);
         }
+        if (by.ends > 0)
+            fails("told of an end that has not come: a failure is no success of no bytes");
         fake::peer_finishes(socket);
         turn_until([&] { return by.errors + by.ends > 0; }, "an operation that failed is never told of");
         if (by.ends > 1)

@@ -174,14 +174,30 @@ bool is_listening(SOCKET socket)
     return found != nullptr && found->which == kind::listener;
 }
 
+namespace {
+
+BOOL WINAPI no_accept_ex(SOCKET, SOCKET, PVOID, DWORD, DWORD, DWORD, LPDWORD, LPOVERLAPPED)
+{
+    return FALSE;
+}
+
+BOOL WINAPI no_connect_ex(SOCKET, const struct sockaddr *, int, PVOID, DWORD, LPDWORD, LPOVERLAPPED)
+{
+    return FALSE;
+}
+
+void WINAPI no_addresses(PVOID, DWORD, DWORD, DWORD, LPSOCKADDR *, LPINT, LPSOCKADDR *, LPINT)
+{
+}
+
+} // namespace
+
 // Asked only whether they are there.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
 {
-    *accept_ex = [](SOCKET, SOCKET, PVOID, DWORD, DWORD, DWORD, LPDWORD, LPOVERLAPPED) -> BOOL { return FALSE; };
-    *connect_ex = [](SOCKET, const struct sockaddr *, int, PVOID, DWORD, LPDWORD, LPOVERLAPPED) -> BOOL {
-        return FALSE;
-    };
-    *addresses = [](PVOID, DWORD, DWORD, DWORD, LPSOCKADDR *, LPINT, LPSOCKADDR *, LPINT) {};
+    *accept_ex = no_accept_ex;
+    *connect_ex = no_connect_ex;
+    *addresses = no_addresses;
 }
 
 int kind_of(SOCKET, socket_kind *kind)
