@@ -92,7 +92,8 @@ void waiting::busy_read(int index)
     ++callbacks;
     if (pending == quiet_timer && since < 0 && start >= due)
         begin();
-    if (pending == quiet_event_count && --pause <= 0)
+    // (A loop that is told to stop may go through all the others first.)
+    if (left > 0 && pending == quiet_event_count && --pause <= 0)
         make_event();
     while (seconds_now() - start < callback_seconds)
         continue;
