@@ -2,6 +2,8 @@
 #include "compat/sys.h"
 #include "compat/sys_error.h"
 
+#include <atomic>
+
 namespace iocp {
 namespace sys {
 
@@ -67,15 +69,18 @@ int look_now(look *looks, unsigned count)
 
 int64_t now_ns()
 {
-    static const int64_t frequency = [] {
-        LARGE_INTEGER each_second;
-        QueryPerformanceFrequency(&each_second);
-        return each_second.QuadPart;
-    }();
+    // Kept for the next time. A static with an initializer would ask for the C++ runtime, which C programs lack.
+    static std::atomic<int64_t> frequency;
     constexpr int64_t second = 1000 * 1000 * 1000;
     LARGE_INTEGER count;
+    int64_t each_second = frequency.load(std::memory_order_relaxed);
+    if (each_second == 0) {
+        QueryPerformanceFrequency(&count);
+        each_second = count.QuadPart;
+        frequency.store(each_second, std::memory_order_relaxed);
+    }
     QueryPerformanceCounter(&count);
-    return count.QuadPart / frequency * second + count.QuadPart % frequency * second / frequency;
+    return count.QuadPart / each_second * second + count.QuadPart % each_second * second / each_second;
 }
 
 } // namespace sys
