@@ -92,8 +92,13 @@ void source_ready(source *self, short ready)
     if (self->wanted == 0 || self->owner->draining)
         return;
     source_queue(self);
-    if ((ready & self->wanted) != 0)
-        evmap_io_active_(self->owner->base, self->fd, static_cast<short>(ready & self->wanted));
+    struct event_base *base = self->owner->base;
+    auto told = static_cast<short>(ready & self->wanted);
+    // As on select, where who reads is told first: what it writes then can be sent in the same pass.
+    if ((told & ~EV_WRITE) != 0)
+        evmap_io_active_(base, self->fd, static_cast<short>(told & ~EV_WRITE));
+    if ((told & EV_WRITE) != 0)
+        evmap_io_active_(base, self->fd, EV_WRITE);
 }
 
 bool source_start(source *self)

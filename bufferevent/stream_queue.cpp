@@ -87,6 +87,8 @@ int stream_put(stream *self, const char *bytes, int length)
     if (self->queued == nullptr || evbuffer_add(self->queued, bytes, static_cast<size_t>(length)) != 0)
         return fail(WSAENOBUFS);
     source_queue(&self->face); // if nobody flushes, the next turn does
+    if (!self->face.owner->base->running_loop)
+        flush(self); // there may be none
     return length;
 }
 

@@ -12,6 +12,8 @@
 
 #include "compat/versions.h"
 
+#include "event2/util.h"
+
 #undef EVENT__HAVE_EVENT_PORTS
 #undef EVENT__HAVE_SELECT
 #define EVENT__HAVE_EVENT_PORTS 1
@@ -20,5 +22,10 @@
 #define selectops iocp_stock_select_ops
 #define win32ops IOCP_WIN32_BACKEND
 #define wepollops iocp_last_resort_ops
+
+/* The callback of event_base_loopexit is ours (backend/loop_end.cpp). Only where libevent defines it does an argument list
+ * follow its name, and so that definition is put aside and everybody else uses ours. */
+void event_loopexit_cb(evutil_socket_t, short, void *);
+#define event_loopexit_cb(fd, what, base) iocp_stock_event_loopexit_cb(fd, what, base)
 
 #endif

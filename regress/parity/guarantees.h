@@ -1,7 +1,7 @@
 // Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
 // them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s19) or the report in libevent's
 // tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select; others name the kind
-// of thing that a program does (output_, cancel_, close_, number_ ...), and that it has the outcome it has on select.
+// of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the outcome it has on select.
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
@@ -40,6 +40,7 @@ extern const guarantee sharing_guarantees[];
 extern const guarantee program_guarantees[];
 extern const guarantee plain_guarantees[];
 extern const guarantee memory_guarantees[];
+extern const guarantee exiting_guarantees[];
 // With OpenSSL only.
 extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];

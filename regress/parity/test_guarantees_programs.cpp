@@ -1,4 +1,4 @@
-// Programs that know Windows: sockets that block, and overlapped calls of their own.
+// Programs that know Windows: sockets that block, overlapped calls of their own, APCs.
 #include "guarantees.h"
 
 #include <stdlib.h>
@@ -115,12 +115,52 @@ bool foreign_overlapped_beside_a_bufferevent(struct event_base *base)
     return true;
 }
 
+struct apc_state {
+    HANDLE loop_thread;
+    int ran;
+};
+
+void CALLBACK on_apc(ULONG_PTR argument)
+{
+    ++reinterpret_cast<apc_state *>(argument)->ran;
+}
+
+DWORD WINAPI queue_one(void *argument)
+{
+    auto *self = static_cast<apc_state *>(argument);
+    QueueUserAPC(on_apc, self->loop_thread, reinterpret_cast<ULONG_PTR>(self));
+    return 0;
+}
+
+// The loop waits alertably, as select does, and goes on waiting after it.
+bool apc_runs_while_the_loop_waits(struct event_base *base)
+{
+    apc_state state = {};
+    REQUIRE(DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &state.loop_thread, 0, FALSE,
+                            DUPLICATE_SAME_ACCESS));
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_enable(one.bev, EV_READ);
+    for (int round = 1; round <= 5; ++round) {
+        HANDLE thread = CreateThread(nullptr, 0, queue_one, &state, 0, nullptr);
+        REQUIRE(run_until(base, [&] { return state.ran == round; }));
+        WaitForSingleObject(thread, INFINITE);
+        CloseHandle(thread);
+        peer_send(&one.on, 10, 1);
+        REQUIRE(run_until(base, [&] { return one.data.size() == static_cast<size_t>(round) * 10; }));
+    }
+    close_pair(&one);
+    CloseHandle(state.loop_thread);
+    return true;
+}
+
 } // namespace
 
 const guarantee program_guarantees[] = {
     {"blocking_socket_never_stops_the_loop", blocking_socket_never_stops_the_loop},
     {"foreign_overlapped_after_free", foreign_overlapped_after_free},
     {"foreign_overlapped_beside_a_bufferevent", foreign_overlapped_beside_a_bufferevent},
+    {"apc_runs_while_the_loop_waits", apc_runs_while_the_loop_waits},
     {nullptr, nullptr},
 };
 

@@ -316,9 +316,56 @@ bool tls_free_leaves_the_program_its_socket(struct event_base *base)
     return true;
 }
 
+struct tls_leaver {
+    struct event_base *base;
+    bool breaks;
+};
+
+void leave_once_written(struct bufferevent *bev, void *argument)
+{
+    auto *self = static_cast<tls_leaver *>(argument);
+    if (evbuffer_get_length(bufferevent_get_output(bev)) != 0)
+        return;
+    if (self->breaks)
+        event_base_loopbreak(self->base);
+    else
+        event_base_loopexit(self->base, nullptr);
+}
+
+bool peer_has_without_the_loop(tls_end *peer, const std::string &expected)
+{
+    struct event_base *other = new_base();
+    std::string got;
+    REQUIRE(tls_peer_reads(other, peer, &got, expected.size()));
+    REQUIRE(got == expected);
+    event_base_free(other);
+    return true;
+}
+
+// What has left the output is with the kernel when the loop is left, and so is what the program makes OpenSSL write
+// while no loop runs.
+bool tls_drained_needs_no_further_turn(struct event_base *base)
+{
+    for (bool breaks : {false, true}) {
+        tls_pair two;
+        REQUIRE(tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+        some_turns(base);
+        tls_leaver of = {base, breaks};
+        bufferevent_setcb(two.one.bev, nullptr, leave_once_written, nullptr, &of);
+        bufferevent_write(two.one.bev, "farewell", 8);
+        event_base_dispatch(base);
+        REQUIRE(peer_has_without_the_loop(&two.peer, "farewell"));
+        REQUIRE(SSL_write(bufferevent_openssl_get_ssl(two.one.bev), "one more", 8) == 8);
+        REQUIRE(peer_has_without_the_loop(&two.peer, "one more"));
+        tls_close(&two);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee tls_ending_guarantees[] = {
+    {"tls_drained_needs_no_further_turn", tls_drained_needs_no_further_turn},
     {"tls_drained_means_delivered", tls_drained_means_delivered},
     {"tls_shutdown_and_free_reach_the_peer", tls_shutdown_and_free_reach_the_peer},
     {"tls_peer_half_closes", tls_peer_half_closes},

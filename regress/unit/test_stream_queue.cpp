@@ -65,9 +65,18 @@ int tear_down(void **)
     return 0;
 }
 
-int put(const std::string &bytes)
+int put_between_runs(const std::string &bytes)
 {
     return stream_put(self, bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// As in a callback.
+int put(const std::string &bytes)
+{
+    base->running_loop = 1;
+    int result = put_between_runs(bytes);
+    base->running_loop = 0;
+    return result;
 }
 
 bool settles(bool (*condition)())
@@ -96,6 +105,12 @@ void what_nobody_flushes_goes_with_the_next_turn(void **)
     put("late");
     turn(base);
     assert_string_equal(fake::sent(socket_fd).c_str(), "late");
+}
+
+void sent_at_once_while_no_loop_runs(void **)
+{
+    assert_int_equal(put_between_runs("last"), 4);
+    assert_string_equal(fake::sent(socket_fd).c_str(), "last");
 }
 
 void would_block_when_full(void **)
@@ -314,6 +329,7 @@ int main()
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(one_send_for_what_is_put_in_one_turn),
         QUEUE_TEST(what_nobody_flushes_goes_with_the_next_turn),
+        QUEUE_TEST(sent_at_once_while_no_loop_runs),
         QUEUE_TEST(would_block_when_full),
         QUEUE_TEST(an_error_is_told_to_the_next_put),
         QUEUE_TEST(much_is_sent_before_more_is_taken),

@@ -1,0 +1,183 @@
+// Small programs write and leave the loop: what select has sent by then has been sent.
+#include "guarantees.h"
+
+namespace parity {
+
+namespace {
+
+enum class leaving { writes_first, leaves_first, by_break };
+
+struct leaver {
+    struct event_base *base;
+    struct bufferevent *to;
+    size_t bytes;
+    leaving how;
+    int written; // write callbacks
+};
+
+void write_and_leave(leaver *self)
+{
+    std::string farewell = pattern(3, 0, self->bytes);
+    if (self->how == leaving::leaves_first)
+        event_base_loopexit(self->base, nullptr);
+    bufferevent_write(self->to, farewell.data(), farewell.size());
+    if (self->how == leaving::writes_first)
+        event_base_loopexit(self->base, nullptr);
+    if (self->how == leaving::by_break)
+        event_base_loopbreak(self->base);
+}
+
+void on_request(struct bufferevent *bev, void *argument)
+{
+    evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
+    write_and_leave(static_cast<leaver *>(argument));
+}
+
+void on_written(struct bufferevent *, void *argument)
+{
+    ++static_cast<leaver *>(argument)->written;
+}
+
+void on_connected(struct bufferevent *, short what, void *argument)
+{
+    if ((what & BEV_EVENT_CONNECTED) != 0)
+        write_and_leave(static_cast<leaver *>(argument));
+}
+
+bool peer_has(connection *on, size_t size)
+{
+    struct event_base *other = new_base();
+    std::string got;
+    REQUIRE(peer_reads(other, on, &got, size));
+    REQUIRE(got == pattern(3, 0, size));
+    event_base_free(other);
+    return true;
+}
+
+// A server for one request: it writes its reply, asks the loop to end after this pass, and frees everything.
+bool exit_after_write_has_sent_it(struct event_base *)
+{
+    for (leaving how : {leaving::writes_first, leaving::leaves_first}) {
+        for (size_t size : {1, 7, 4096, 16384}) { // what libevent writes at once
+            struct event_base *base = new_base();
+            record one;
+            REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+            leaver of = {base, one.bev, size, how, 0};
+            bufferevent_setcb(one.bev, on_request, on_written, nullptr, &of);
+            bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+            peer_send(&one.on, 3, 1);
+            REQUIRE(event_base_dispatch(base) == 0);
+            REQUIRE(of.written > 0);
+            bufferevent_free(one.bev);
+            one.bev = nullptr;
+            event_base_free(base);
+            REQUIRE(peer_has(&one.on, size));
+            close_pair(&one);
+        }
+    }
+    return true;
+}
+
+// The same with a loop that goes on elsewhere: nothing is freed, and no turn comes.
+bool exit_after_write_needs_no_free(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    leaver of = {base, one.bev, 300, leaving::writes_first, 0};
+    bufferevent_setcb(one.bev, on_request, nullptr, nullptr, &of);
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    peer_send(&one.on, 3, 1);
+    event_base_dispatch(base);
+    REQUIRE(evbuffer_get_length(bufferevent_get_output(one.bev)) == 0);
+    REQUIRE(peer_has(&one.on, 300));
+    close_pair(&one);
+    return true;
+}
+
+// A proxy: what comes on one connection goes out on another.
+bool exit_after_write_to_another(struct event_base *base)
+{
+    record from, to;
+    REQUIRE(open_pair(base, &from, BEV_OPT_CLOSE_ON_FREE) && open_pair(base, &to, BEV_OPT_CLOSE_ON_FREE));
+    leaver of = {base, to.bev, 500, leaving::writes_first, 0};
+    bufferevent_setcb(from.bev, on_request, nullptr, nullptr, &of);
+    bufferevent_enable(from.bev, EV_READ | EV_WRITE);
+    bufferevent_enable(to.bev, EV_READ | EV_WRITE);
+    peer_send(&from.on, 3, 1);
+    event_base_dispatch(base);
+    REQUIRE(peer_has(&to.on, 500));
+    close_pair(&from);
+    close_pair(&to);
+    return true;
+}
+
+// The loop has told of both directions in turn, and the second request finds the reply to the first still to be sent.
+bool exit_after_writes_in_turn(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    peer_send(&one.on, 3, 1);
+    leaver of = {base, one.bev, 200, leaving::writes_first, 0};
+    std::string before = pattern(3, 0, 100), all;
+    bufferevent_setcb(one.bev, on_request, nullptr, nullptr, &of);
+    bufferevent_write(one.bev, before.data(), before.size());
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    event_base_dispatch(base);
+    struct event_base *other = new_base();
+    REQUIRE(peer_reads(other, &one.on, &all, 300));
+    REQUIRE(all == before + pattern(3, 0, 200));
+    event_base_free(other);
+    close_pair(&one);
+    return true;
+}
+
+// However the loop is left: libevent goes on to write when it has told of the connection.
+bool exit_after_write_when_connected(struct event_base *)
+{
+    for (leaving how : {leaving::writes_first, leaving::leaves_first, leaving::by_break}) {
+        struct event_base *base = new_base();
+        record one;
+        REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        leaver of = {base, one.bev, 700, how, 0};
+        bufferevent_setcb(one.bev, nullptr, nullptr, on_connected, &of);
+        bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+        struct sockaddr_in to = open_address();
+        REQUIRE(bufferevent_socket_connect(one.bev, reinterpret_cast<struct sockaddr *>(&to), sizeof(to)) == 0);
+        REQUIRE(connection_accept(&one.on));
+        event_base_dispatch(base);
+        REQUIRE(peer_has(&one.on, 700));
+        close_pair(&one);
+        event_base_free(base);
+    }
+    return true;
+}
+
+// Nothing goes out after event_base_loopbreak: what a callback has just written can be taken back.
+bool exit_by_break_leaves_it_in_the_output(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    leaver of = {base, one.bev, 300, leaving::by_break, 0};
+    bufferevent_setcb(one.bev, on_request, nullptr, nullptr, &of);
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    peer_send(&one.on, 3, 1);
+    event_base_dispatch(base);
+    REQUIRE(event_base_got_break(base));
+    REQUIRE(evbuffer_get_length(bufferevent_get_output(one.bev)) == 300);
+    close_pair(&one);
+    return true;
+}
+
+} // namespace
+
+const guarantee exiting_guarantees[] = {
+    {"exit_after_write_has_sent_it", exit_after_write_has_sent_it},
+    {"exit_after_write_needs_no_free", exit_after_write_needs_no_free},
+    {"exit_after_write_to_another", exit_after_write_to_another},
+    {"exit_after_writes_in_turn", exit_after_writes_in_turn},
+    {"exit_after_write_when_connected", exit_after_write_when_connected},
+    {"exit_by_break_leaves_it_in_the_output", exit_by_break_leaves_it_in_the_output},
+    {nullptr, nullptr},
+};
+
+} // namespace parity
