@@ -1,6 +1,7 @@
 // libevent's listener on a port: where its functions meet the acceptor (see compat/listener_slot.h).
 #include "bufferevent/listener.h"
 #include "backend/listening_socket.h"
+#include "backend/socket_record.h"
 #include "bufferevent/acceptor.h"
 
 #include "compat/listener_slot.h"
@@ -71,6 +72,25 @@ bool prepare(preparation *self)
     return self->spare != nullptr;
 }
 
+// libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and when
+// its own has failed it has a second try.
+bool reserve(struct event_base *base, evutil_socket_t fd)
+{
+    backend *owner = base != nullptr ? backend_of(base) : nullptr;
+    if (owner == nullptr || fd < 0)
+        return true;
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    bool reserved = socket_obtain(owner, fd) != nullptr;
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    return reserved;
+}
+
+bool enabled_as_asked(struct evconnlistener *listener, evconnlistener_cb callback, unsigned flags)
+{
+    return listener == nullptr || callback == nullptr || (flags & LEV_OPT_DISABLED) != 0 ||
+           evconnlistener_enable(listener) == 0;
+}
+
 struct evconnlistener *attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
 {
     struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
@@ -123,9 +143,12 @@ struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistene
                                           unsigned flags, int backlog, evutil_socket_t fd)
 {
     preparation prepared;
-    if (!prepare(&prepared))
+    if (!reserve(base, fd) || !prepare(&prepared))
         return nullptr;
-    return attach(iocp_stock_evconnlistener_new(base, callback, argument, flags, backlog, fd), prepared, flags);
+    struct evconnlistener *made = iocp_stock_evconnlistener_new(base, callback, argument, flags, backlog, fd);
+    if (!enabled_as_asked(made, callback, flags))
+        event_warnx("iocp: a listener could not be enabled");
+    return attach(made, prepared, flags);
 }
 
 struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnlistener_cb callback, void *argument,
@@ -134,8 +157,17 @@ struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnli
     preparation prepared;
     if (!prepare(&prepared))
         return nullptr;
-    return attach(iocp_stock_evconnlistener_new_bind(base, callback, argument, flags, backlog, address, length),
-                  prepared, flags);
+    struct evconnlistener *made =
+        iocp_stock_evconnlistener_new_bind(base, callback, argument, flags, backlog, address, length);
+    bool enabled = enabled_as_asked(made, callback, flags);
+    made = attach(made, prepared, flags);
+    if (enabled)
+        return made;
+    evutil_socket_t fd = evconnlistener_get_fd(made);
+    evconnlistener_free(made);
+    if ((flags & LEV_OPT_CLOSE_ON_FREE) == 0)
+        evutil_closesocket(fd);
+    return nullptr;
 }
 
 void evconnlistener_free(struct evconnlistener *listener)

@@ -97,6 +97,13 @@ int connect_not_started(struct bufferevent *bev)
     return -1;
 }
 
+// libevent does not look whether it could add the events when it was given a descriptor.
+bool waits_in_vain(const struct bufferevent *bev)
+{
+    return (bev->enabled & EV_READ) != 0 && BEV_UPCAST(bev)->read_suspended == 0 &&
+           event_pending(&bev->ev_read, EV_READ, nullptr) == 0;
+}
+
 int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
     if (op == BEV_CTRL_SET_FD)
@@ -147,6 +154,12 @@ const struct bufferevent_ops iocp_bufferevent_ops = {
 struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options)
 {
     struct bufferevent *bev = iocp_stock_bufferevent_socket_new(base, fd, options);
+    if (bev != nullptr && base != nullptr && LIST_EMPTY(&bev->output->callbacks)) {
+        // libevent does not look whether it could add the one that begins to write.
+        BEV_UPCAST(bev)->options = static_cast<enum bufferevent_options>(options & ~BEV_OPT_CLOSE_ON_FREE);
+        bufferevent_free(bev);
+        return nullptr;
+    }
     if (bev != nullptr && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
         attach(bev, fd, false);
@@ -205,6 +218,8 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
     int result = 0;
+    if (waits_in_vain(bev) && bev->be_ops->enable(bev, EV_READ) != 0)
+        return connect_not_started(bev);
     if (inet && stream_for(bev) == nullptr)
         attach(bev, fd, true);
     stream *own = stream_for(bev);

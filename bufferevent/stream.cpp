@@ -96,20 +96,16 @@ void stream_base_ends(source *face)
 const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
                                stream_submit,  stream_base_ends, stream_waits_in};
 
-// What came with the connection is read first. A connection whose first bytes are lost must not go on as if they had
-// not been sent.
+// What came with the connection is read first. If it cannot be held, stream_early_is_lost finds it.
 void take_early(stream *self)
 {
-    early_data early = socket_take_early(self->face.owner, self->face.fd);
-    if (early.bytes == nullptr || stream_receive_hold(self, early))
-        return;
-    mm_free(early.bytes);
-    sys::end_connection(static_cast<SOCKET>(self->face.fd));
+    backend *owner = self->face.owner;
+    early_data early = socket_take_early(owner, self->face.fd);
+    if (early.bytes != nullptr && !stream_receive_hold(self, early))
+        socket_keep_early(owner, self->face.fd, early, false);
 }
 
-} // namespace
-
-stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
+stream *attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
     // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
@@ -131,6 +127,21 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     if (to_connect)
         interest_take_over(owner, &self->face);
     take_early(self);
+    return self;
+}
+
+} // namespace
+
+void stream_early_is_lost(backend *owner, evutil_socket_t fd)
+{
+    if (socket_has_early(owner, fd))
+        sys::end_connection(static_cast<SOCKET>(fd));
+}
+
+stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
+{
+    stream *self = attach(owner, fd, holder, to_connect);
+    stream_early_is_lost(owner, fd);
     return self;
 }
 

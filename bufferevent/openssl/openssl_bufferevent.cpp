@@ -62,7 +62,10 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     if (own == nullptr)
         return;
     if (!is_tls_bio(own_bio(ssl)) && !put_own_bio(ssl, fd)) {
-        stream_detach(own, false);
+        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+        stream_release(own, false);
+        stream_early_is_lost(owner, fd);
+        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
         return;
     }
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);

@@ -15,7 +15,7 @@ constexpr size_t header_size = 16; // keeps malloc's alignment
 
 long block_count;
 long byte_count;
-long first_failing, last_failing, asked_for;
+long first_failing, last_failing, asked_for, spared;
 
 record *from(void *argument)
 {
@@ -67,6 +67,10 @@ void on_tick(evutil_socket_t, short, void *)
 
 bool allocation_fails()
 {
+    if (spared > 0) {
+        --spared;
+        return false;
+    }
     long number = InterlockedIncrement(&asked_for);
     return number >= first_failing && number <= last_failing;
 }
@@ -264,6 +268,11 @@ long fail_allocations(long first, long count)
     first_failing = first;
     last_failing = first + count - 1;
     return before;
+}
+
+void spare_allocations(long count)
+{
+    spared = count;
 }
 
 size_t live_bytes()

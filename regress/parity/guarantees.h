@@ -115,6 +115,11 @@ size_t live_bytes();
 // Of libevent's allocations from now on, `count` fail from the `first`th on; 0: none. Returns how many there were since
 // it was called last.
 long fail_allocations(long first, long count);
+// The next `count` allocations are neither counted nor fail.
+void spare_allocations(long count);
+
+// Where the library has event2/iocp.h, accepts wait for first data from now on. False: it could not be asked for.
+bool ask_for_first_data(struct evconnlistener *listener);
 
 std::string pattern(int id, size_t from, size_t length);
 // Reads from the peer until it has `length` bytes, the end or an error.
