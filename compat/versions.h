@@ -6,6 +6,9 @@
 #if !defined(LIBEVENT_HAS_WEPOLL) || !defined(LIBEVENT_HAS_SHARED_TLS)
 #error "tools/cmake/versions.cmake defines these"
 #endif
+#if !defined(HAVE_CONFIG_H) || (defined(_MSC_VER) && !defined(_CRT_SECURE_NO_WARNINGS))
+#error "what libevent defines for its own sources has to reach ours (libevent_flags in tools/cmake/libraries.cmake)"
+#endif
 
 /* What stands in event.c's table of backends under the name of win32's. The last one in the table has to be our second
  * entry: behind it stands wepoll where there is one, whose name our entry gets then. */
@@ -18,6 +21,16 @@
 /* The operations of a TLS bufferevent: those of OpenSSL alone, or shared with other libraries. */
 #if LIBEVENT_HAS_SHARED_TLS
 #define bufferevent_ops_openssl bufferevent_ops_ssl
+#endif
+
+/* For the programs in regress/real: what a tree lacks is named all the same, and what it calls otherwise. */
+#if !LIBEVENT_HAS_DNS_OVER_TCP
+#define evdns_add_server_port_with_listener(base, listener, flags, callback, argument)                                 \
+    ((struct evdns_server_port *)NULL)
+#endif
+#if LIBEVENT_HAS_WEBSOCKETS && !LIBEVENT_HAS_WEBSOCKET_KINDS
+#define evws_send_binary evws_send
+#define evws_send_text(session, text) evws_send(session, text, strlen(text))
 #endif
 
 #endif

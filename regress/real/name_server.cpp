@@ -1,9 +1,12 @@
 // A name server by evdns that dnsmasq asks in regress/real/names.
 //
 // usage: name_server
-// Prints "names <port>". Answers for host-<i>.names.test as dnsmasq does from its hosts file, and that there is no such
-// name for all others; ends with quit.names.test and "result: <answers> answers, <blocks> blocks left".
+// Prints "names <port>": asked over UDP there and, with a libevent that has it, over TCP. Answers for host-<i>.names.test
+// as dnsmasq does from its hosts file, and that there is no such name for all others; ends with quit.names.test and
+// "result: <answers> answers, <blocks> blocks left".
 #include "accounting.h"
+
+#include "compat/versions.h"
 
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -14,6 +17,7 @@
 #include <event2/dns.h>
 #include <event2/dns_struct.h>
 #include <event2/event.h>
+#include <event2/listener.h>
 
 namespace {
 
@@ -64,6 +68,17 @@ SOCKET bound_socket(sockaddr_in *address)
     return bind(made, any, length) == 0 && getsockname(made, any, &length) == 0 ? made : INVALID_SOCKET;
 }
 
+// A second port for TCP, with the number of the first; null where evdns has no such thing.
+evdns_server_port *add_tcp_port(sockaddr_in *address)
+{
+    if (!LIBEVENT_HAS_DNS_OVER_TCP)
+        return nullptr;
+    // evdns sets the callback, and frees the listener.
+    evconnlistener *listener = evconnlistener_new_bind(base, nullptr, nullptr, LEV_OPT_CLOSE_ON_FREE, -1,
+                                                       reinterpret_cast<sockaddr *>(address), sizeof(*address));
+    return listener ? evdns_add_server_port_with_listener(base, listener, 0, on_request, nullptr) : nullptr;
+}
+
 } // namespace
 
 int main()
@@ -77,13 +92,16 @@ int main()
     base = event_base_new();
     SOCKET fd = bound_socket(&address);
     auto *port = evdns_add_server_port_with_base(base, static_cast<evutil_socket_t>(fd), 0, on_request, nullptr);
-    if (fd == INVALID_SOCKET || port == nullptr)
+    evdns_server_port *tcp_port = add_tcp_port(&address);
+    if (fd == INVALID_SOCKET || port == nullptr || (LIBEVENT_HAS_DNS_OVER_TCP && tcp_port == nullptr))
         return 2;
     printf("names %d\n", ntohs(address.sin_port));
     timeval life = {seconds_to_live, 0};
     event_base_loopexit(base, &life);
     event_base_dispatch(base);
     evdns_close_server_port(port);
+    if (tcp_port != nullptr)
+        evdns_close_server_port(tcp_port);
     event_base_loop(base, EVLOOP_NONBLOCK);
     event_base_free(base);
     libevent_global_shutdown();

@@ -56,10 +56,24 @@ foreach(name changelist closed dumpevents eof fdleak init ratelim time weof)
     libevent_program(test-${name} test/test-${name}.c)
 endforeach()
 
-# regress.gen.c is part of libevent's releases; a tree without it (a checkout) would need the
-# generator, which writes beside its input, so there it must be run by hand.
-if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
-    set(names main gen buffer bufferevent dns et finalize http iocp listener minheap rpc testutils
+# regress.gen.c is part of libevent's releases; for a checkout it is made here.
+set(generated "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
+if(NOT EXISTS "${generated}")
+    set(generated)
+    find_package(Python3 COMPONENTS Interpreter)
+    if(Python3_FOUND)
+        set(generated "${PROJECT_BINARY_DIR}/regress.gen/regress.gen.c")
+        add_custom_command(OUTPUT "${generated}" BYPRODUCTS "${PROJECT_BINARY_DIR}/regress.gen/regress.gen.h"
+            COMMAND ${Python3_EXECUTABLE} "${LIBEVENT_SOURCE_DIR}/event_rpcgen.py" --quiet
+                "${LIBEVENT_SOURCE_DIR}/test/regress.rpc" regress.gen.h regress.gen.c
+            WORKING_DIRECTORY "${PROJECT_BINARY_DIR}/regress.gen"
+            DEPENDS "${LIBEVENT_SOURCE_DIR}/test/regress.rpc"
+            VERBATIM)
+        file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/regress.gen")
+    endif()
+endif()
+if(generated)
+    set(names main buffer bufferevent dns et finalize http iocp listener minheap rpc testutils
         thread util)
     foreach(name IN LISTS LIBEVENT_REGRESS_FILES)
         if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress_${name}.c")
@@ -76,8 +90,9 @@ if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
     endif()
     list(TRANSFORM names PREPEND test/regress_)
     list(TRANSFORM names APPEND .c)
-    list(TRANSFORM names REPLACE regress_gen regress.gen)
     libevent_program(regress test/regress.c test/tinytest.c ${names})
+    target_sources(program-regress PRIVATE "${generated}")
+    target_include_directories(program-regress PRIVATE "${PROJECT_BINARY_DIR}/regress.gen")
     # Once more with every base on the port, as a program may ask by defining iocp_every_base.
     add_executable(every-regress $<TARGET_OBJECTS:program-regress> "${LIBEVENT_IOCP_DIR}/regress/every_base.c")
     target_link_libraries(every-regress PRIVATE ${PROGRAM_IOCP_LIBRARIES} ${PROGRAM_LIBRARIES})
@@ -99,6 +114,6 @@ if(EXISTS "${LIBEVENT_SOURCE_DIR}/test/regress.gen.c")
             RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/stock-every")
     endif()
 else()
-    message(WARNING "${LIBEVENT_SOURCE_DIR}/test has no regress.gen.c: no regress suite. "
-        "Run event_rpcgen.py on regress.rpc there.")
+    message(WARNING "${LIBEVENT_SOURCE_DIR}/test has no regress.gen.c, and no Python is found to make it: "
+        "no regress suite")
 endif()

@@ -19,6 +19,7 @@ set(LIBEVENT_FEATURES
     "SHARED_TLS   bufferevent_ssl.c       bufferevent_ops_ssl"  # OpenSSL and Mbed TLS share a file
     "WEPOLL       event.c                 EVENT__HAVE_WEPOLL"   # a third backend on Windows
     "WEBSOCKETS   include/event2/ws.h     evws_new_session"
+    "WEBSOCKET_KINDS include/event2/ws.h  evws_send_binary"    # text and binary are told apart, not all sent as text
     "DNS_OVER_TCP include/event2/dns.h    DNS_QUERY_USEVC"
     # With OpenSSL 3 an end without close_notify is an error of the protocol; taken for a dirty shutdown all the same.
     "DIRTY_ENDS   bufferevent_openssl.c   possibly.a.dirty.shutdown")
