@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Compares libevent's DLLs with ours, and gives ours to programs that were linked to libevent's.
+"""Builds our DLLs by BUILD_SHARED_LIBS, compares them with libevent's, and gives them to programs that were linked
+to libevent's.
 
-usage: check_dlls.py --build FOLDER --work FOLDER
+usage: check_dlls.py --build FOLDER --work FOLDER --source LIBEVENT_SOURCE_DIR [--openssl]
 
+  install  DLLs, import libraries and packages lie where they are looked for, beside static libraries too
   exports  whatever libevent's DLL exports, ours of that name exports too; no DLL of a C++ runtime is asked for
+  link     a program that is linked to our import libraries asks for our DLLs and runs
   swap     the same program files, beside our DLLs and with EVENT_IOCP=1, run on the port; without it on select
   mixture  libevent's extra and openssl beside our core work; ours beside libevent's core say why they do not
-  unload   nothing of a DLL is left in a process that unloads it (Wine 8 does not count handles)"""
+  unload   nothing of a DLL is left in a process that unloads it"""
 import argparse
 import os
 import pathlib
@@ -20,6 +23,8 @@ sys.path.insert(0, str(ROOT / "tools/lib"))
 import traffic  # noqa: E402
 
 HOST = "x86_64-w64-mingw32"
+CC = f"{HOST}-gcc-posix"
+TOOLCHAIN = ROOT / "tools/cmake/mingw-w64.cmake"
 WINEPATH = {"WINEPATH": f"Z:\\usr\\{HOST}\\lib"}  # libwinpthread-1.dll, for libevent's clock_gettime
 RUNTIMES = ("libstdc++", "libgcc_s", "libc++", "msvcp")
 THE_MESSAGE = "iocp_all_libevent_dlls_must_be_swapped_together"
@@ -37,25 +42,79 @@ def run(*command):
     return done.stdout
 
 
-def tables(dll):
-    """What a DLL exports, and the DLLs that it asks for."""
-    listing = run(f"{HOST}-objdump", "-p", dll)
-    names = re.search(r"\[Ordinal/Name Pointer\] Table\n(.*?)\n\n", listing, re.DOTALL)
-    exports = set(re.findall(r"^\s*\[\s*\d+\]\s+(?:\+base\[\s*\d+\]\s+)?(?:[0-9a-f]+\s+)?(\S+)$", names.group(1),
-                             re.MULTILINE))
-    return exports, set(re.findall(r"DLL Name: (\S+)", listing))
+def build_ours(arguments):
+    """Configures, builds and installs as README says, and returns the prefix."""
+    build, prefix = arguments.work / "build", arguments.work / "prefix"
+    shutil.rmtree(arguments.work, ignore_errors=True)
+    run("cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN}",
+        f"-DLIBEVENT_SOURCE_DIR={arguments.source}", f"-DLIBEVENT_IOCP_OPENSSL={'ON' if arguments.openssl else 'OFF'}",
+        "-DLIBEVENT_IOCP_BUILD_TESTS=OFF", "-DBUILD_SHARED_LIBS=ON")
+    run("cmake", "--build", build)
+    # Both kinds in one prefix, as MSYS2's package has it: the .pc files are those of the last.
+    run("cmake", "--install", arguments.build, "--prefix", prefix)
+    run("cmake", "--install", build, "--prefix", prefix)
+    names = ["libevent", "libevent_core", "libevent_extra", *(["libevent_openssl"] if arguments.openssl else [])]
+    wanted = [path for name in names for path in (f"bin/{name}-7.dll", f"lib/{name}.dll.a", f"lib/{name}.a",
+                                                  f"lib/pkgconfig/{name}.pc")]
+    missing = [path for path in wanted if not (prefix / path).is_file()]
+    traffic.require(not missing, f"not installed: {', '.join(missing)}")
+    run("cmake", "-DLIBEVENT_IOCP_DLL_SUFFIX=-2-1-7", build)
+    run("cmake", "--build", build)
+    missing = [name for name in names if not (build / f"bin/iocp-dll/{name}-2-1-7.dll").is_file()]
+    traffic.require(not missing, f"no DLL with libtool's name of {', '.join(missing)}")
+    print("install: DLLs and import libraries beside the static ones; by libtool's names if asked for")
+    return prefix
+
+
+def check_link(work, prefix):
+    """By name, by pkg-config and by CMake's package, whose LIBEVENT_STATIC_LINK chooses between both kinds."""
+    timer = ROOT / "regress/consumer/timer.c"
+    flags = run("env", f"PKG_CONFIG_LIBDIR={prefix}/lib/pkgconfig", "pkg-config", "--define-prefix", "--cflags",
+                "--libs", "libevent_extra").split()
+    ways = {"by-name": [f"-I{prefix}/include", f"-L{prefix}/lib", "-levent", "-lws2_32"],
+            "by-pkg-config": [*flags, "-lws2_32"]}
+    programs = []
+    for way, arguments in ways.items():
+        programs.append(work / f"{way}.exe")
+        run(CC, timer, "-o", programs[-1], *arguments)
+    for static in "OFF", "ON":
+        build = work / f"by-cmake-{static}"
+        run("cmake", "-S", ROOT / "regress/consumer/drop_in", "-B", build, "-G", "Ninja",
+            f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN}", f"-DLibevent_DIR={prefix}/lib/cmake/libevent",
+            f"-DLIBEVENT_STATIC_LINK={static}")
+        run("cmake", "--build", build)
+        programs.append(build / "timer.exe")
+    two = ["libevent_core-7.dll", "libevent_extra-7.dll"]
+    for program, wanted in zip(programs, [[ALL_IN_ONE], two, two, []]):
+        found = sorted(name for name in asked_for(program) if name.startswith("libevent"))
+        traffic.require(found == wanted, f"{program} asks for {found}")
+        output = run("env", f"WINEPATH=Z:{prefix}/bin;{WINEPATH['WINEPATH']}", "EVENT_IOCP=1", ROOT / "tools/wine-run",
+                     program)
+        traffic.require(" on iocp: 1" in output, f"{program}: {output}")
+    print("link: by -levent, pkg-config and CMake's package, shared and static from one prefix")
+
+
+def asked_for(file):
+    """The DLLs that a program or DLL asks for."""
+    return set(re.findall(r"DLL Name: (\S+)", run(f"{HOST}-objdump", "-p", file)))
+
+
+def exports(dll):
+    names = re.search(r"\[Ordinal/Name Pointer\] Table\n(.*?)\n\n", run(f"{HOST}-objdump", "-p", dll), re.DOTALL)
+    return set(re.findall(r"^\s*\[\s*\d+\]\s+(?:\+base\[\s*\d+\]\s+)?(?:[0-9a-f]+\s+)?(\S+)$", names.group(1),
+                          re.MULTILINE))
 
 
 def check_exports(stock, ours):
-    stocks = {path.name: tables(path)[0] for path in stock.glob("libevent*.dll")}
+    stocks = {path.name: exports(path) for path in stock.glob("libevent*.dll")}
     stocks[ALL_IN_ONE] = stocks["libevent_core-7.dll"] | stocks["libevent_extra-7.dll"]
     names = {path.name for path in ours.glob("libevent*.dll")}
     traffic.require(names == set(stocks), f"libevent's DLLs are {set(stocks)}, and ours {names}")
     for name, wanted in sorted(stocks.items()):
-        offered, asked = tables(ours / name)
+        offered = exports(ours / name)
         missing = {export for export in wanted - offered if not OF_THE_LINKER.search(export)}
         traffic.require(len(wanted) > 10 and not missing, f"{name} does not export {', '.join(sorted(missing))}")
-        runtime = [dll for dll in asked if dll.lower().startswith(RUNTIMES)]
+        runtime = [dll for dll in asked_for(ours / name) if dll.lower().startswith(RUNTIMES)]
         traffic.require(not runtime, f"{name} asks for {', '.join(runtime)}")
         print(f"exports: {name}: {len(wanted)} of libevent's, {len(offered - wanted)} besides")
 
@@ -101,10 +160,10 @@ def serve_tls(folder):
 def check_swap(work, stock, ours, programs):
     checks = {"http-server": serve_files, "bench_http": serve_bytes}
     for dlls, iocp, method in (stock, "1", "win32"), (ours, "0", "win32"), (ours, "1", "iocp"):
-        folder = assemble(work / "swap", programs, dlls.glob("*.dll"))
+        folder = assemble(work / "swap", programs, dlls.glob("libevent*.dll"))
         for name, check in checks.items():
             found = check(folder, iocp)
-            traffic.require(found == method, f"{name} with {dlls.name} and EVENT_IOCP={iocp} is on {found}")
+            traffic.require(found == method, f"{name} with {dlls} and EVENT_IOCP={iocp} is on {found}")
     print("swap: http-server and bench_http, linked to libevent's DLLs, are on the port with ours")
     if (stock / "tls_server.exe").is_file():
         os.environ["WINEPATH"] = WINEPATH["WINEPATH"]
@@ -121,11 +180,17 @@ def check_mixture(work, stock, ours, programs):
     if (stock / "tls_server.exe").is_file():
         found = serve_tls(folder)
         traffic.require(found == "iocp", f"tls_server with our core and libevent's openssl is on {found}")
-    folder = assemble(work / "our-extra", programs, [stock / "libevent_core-7.dll", ours / "libevent_extra-7.dll"])
-    done = subprocess.run([ROOT / "tools/wine-run", folder / "timer.exe"], env={**os.environ, **WINEPATH}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-    traffic.require(done.returncode != 0 and THE_MESSAGE in done.stdout,
-                    f"libevent's core with our extra says: {done.stdout}")
+    for program, others in ("timer", ["extra"]), ("tls_server", ["extra", "openssl"]), ("tls_server", ["openssl"]):
+        if not (stock / f"{program}.exe").is_file():
+            continue
+        dlls = {path.name: path for path in stock.glob("*.dll")}
+        dlls.update({f"libevent_{name}-7.dll": ours / f"libevent_{name}-7.dll" for name in others})
+        folder = assemble(work / "their-core", programs, dlls.values())
+        done = subprocess.run([ROOT / "tools/wine-run", folder / f"{program}.exe"], env={**os.environ, **WINEPATH},
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                              check=False)
+        traffic.require(done.returncode != 0 and THE_MESSAGE in done.stdout,
+                        f"libevent's core with our {' and '.join(others)} says: {done.stdout}")
     print("mixture: our core works with libevent's other DLLs; ours say that they need it")
 
 
@@ -141,10 +206,14 @@ def check():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--openssl", action="store_true", help="the build in --build has it")
     arguments = parser.parse_args()
-    stock, ours = (arguments.build / "bin" / folder for folder in ("stock-dll", "iocp-dll"))
+    prefix = build_ours(arguments)
+    stock, ours = arguments.build / "bin/stock-dll", prefix / "bin"
     programs = list(stock.glob("*.exe"))
     check_exports(stock, ours)
+    check_link(arguments.work, prefix)
     check_swap(arguments.work, stock, ours, programs)
     check_mixture(arguments.work, stock, ours, programs)
     check_unload(ours, stock)

@@ -2,8 +2,13 @@
 #
 # With MinGW-w64 libevent exports all that it defines, a few names of the C library's among it. So do we,
 # but for our C++, of which the DLLs beside core call some functions: those alone are exported too.
-set(LIBEVENT_IOCP_DLL_SUFFIX "-7" CACHE STRING
-    "What follows a DLL's name: -7 as with MSYS2's, -2-1-7 as with libtool's, nothing as with MSVC's")
+if(MSVC)
+    set(suffix "")
+else()
+    set(suffix -7)
+endif()
+set(LIBEVENT_IOCP_DLL_SUFFIX "${suffix}" CACHE STRING
+    "What follows a DLL's name: -7 as with MSYS2's, -2-1-7 as with libtool's, nothing as with CMake's, and so MSVC's")
 mark_as_advanced(LIBEVENT_IOCP_DLL_SUFFIX)
 
 # libevent_dll_name(<target> <name> <folder>): the file libevent_<name>-7.dll there.
@@ -25,10 +30,10 @@ endfunction()
 function(libevent_iocp_dll target name)
     libevent_dll_name(${target} ${name} "${PROJECT_BINARY_DIR}/bin/iocp-dll")
     # Where the DLLs are not of one build, the loader says so: extra and openssl ask for a function of
-    # core's whose name is the message.
-    if(name MATCHES "core|event")
+    # core's whose name is the message. (event has both, among the objects of core and extra.)
+    if(name STREQUAL "core")
         target_sources(${target} PRIVATE "${LIBEVENT_IOCP_DIR}/compat/dll/core_dll.c")
-    else()
+    elseif(NOT name STREQUAL "event")
         target_sources(${target} PRIVATE "${LIBEVENT_IOCP_DIR}/compat/dll/other_dll.c")
     endif()
     libevent_flags(${target})
