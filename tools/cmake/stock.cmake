@@ -2,8 +2,9 @@
 # anything of ours, and its configure checks, whose results our libraries share.
 
 # libevent's CMakeLists.txt speaks CMake 3.1. These let it see the plain variables set below, and
-# let a CMake 4 read it at all.
+# let a CMake 4 read it at all; and its targets get MSVC's runtime (/MD, /MT) as ours do.
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
+set(CMAKE_POLICY_DEFAULT_CMP0091 NEW)
 set(CMAKE_POLICY_DEFAULT_CMP0126 NEW)
 set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
 
@@ -39,8 +40,13 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/stock")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/stock")
 
 # libevent's checks take a minute and depend on the compiler alone, so one build keeps the results
-# for the next: those of this source tree under build/, which is thrown away with it.
-if(PROJECT_IS_TOP_LEVEL)
+# for the next: those under build/ of this source tree, which is thrown away with it. Whoever builds
+# elsewhere, as packagers do, may not be allowed to write there.
+cmake_path(IS_PREFIX LIBEVENT_IOCP_DIR "${PROJECT_BINARY_DIR}" keeps_checks)
+if(NOT PROJECT_IS_TOP_LEVEL)
+    set(keeps_checks FALSE)
+endif()
+if(keeps_checks)
     file(READ "${LIBEVENT_SOURCE_DIR}/CMakeLists.txt" checks_key)
     # Versions that differ in their number alone check the same.
     string(REGEX REPLACE "set\\(EVENT_(NUMERIC_VERSION|ABI_LIBVERSION)[^)]*\\)" "" checks_key "${checks_key}")
@@ -81,7 +87,7 @@ foreach(name IN LISTS names)
     endif()
 endforeach()
 file(WRITE "${PROJECT_BINARY_DIR}/libevent-checks.cmake" "${checks}")
-if(PROJECT_IS_TOP_LEVEL AND NOT EXISTS "${checks_file}")
+if(keeps_checks AND NOT EXISTS "${checks_file}")
     file(COPY_FILE "${PROJECT_BINARY_DIR}/libevent-checks.cmake" "${PROJECT_BINARY_DIR}/checks.new")
     file(MAKE_DIRECTORY "${LIBEVENT_IOCP_DIR}/build/checks")
     file(RENAME "${PROJECT_BINARY_DIR}/checks.new" "${checks_file}")

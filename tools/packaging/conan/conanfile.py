@@ -4,9 +4,11 @@ import os
 from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
 from conan.tools.cmake import CMake, CMakeDeps, CMakeToolchain, cmake_layout
-from conan.tools.files import copy, rmdir
+from conan.tools.files import copy, get, rmdir
 
 required_conan_version = ">=2.0"
+URL = "https://github.com/libevent/libevent/releases/download/release-{0}-stable/libevent-{0}-stable.tar.gz"
+SHA256 = "f7e9383b8c0baa81b687e5b5eecc01beefaf1b19b64151d95ed61647fe7a315c"
 SYSTEM_LIBRARIES = ["ws2_32", "shell32", "advapi32", "iphlpapi"]
 
 
@@ -17,9 +19,9 @@ class LibeventIocp(ConanFile):
     homepage = "https://libevent.org"
     license = "BSD-3-Clause"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_openssl": [True, False]}
-    default_options = {"with_openssl": True}
-    package_type = "static-library"
+    options = {"shared": [True, False], "with_openssl": [True, False]}
+    default_options = {"shared": False, "with_openssl": True}
+    package_type = "library"
 
     def validate(self):
         if self.settings.os != "Windows":
@@ -38,9 +40,13 @@ class LibeventIocp(ConanFile):
     def layout(self):
         cmake_layout(self)
 
+    def source(self):
+        get(self, URL.format(self.version), sha256=SHA256, destination="libevent", strip_root=True)
+
     def generate(self):
         toolchain = CMakeToolchain(self)
-        # libevent itself is fetched by CMake, by its URL and hash.
+        # In the cache, since libevent's tree is looked at before the toolchain is. BUILD_SHARED_LIBS comes with shared.
+        toolchain.cache_variables["LIBEVENT_SOURCE_DIR"] = os.path.join(self.source_folder, "libevent").replace("\\", "/")
         toolchain.cache_variables["LIBEVENT_IOCP_OPENSSL"] = bool(self.options.with_openssl)
         toolchain.cache_variables["LIBEVENT_IOCP_BUILD_TESTS"] = False
         toolchain.generate()
@@ -60,7 +66,8 @@ class LibeventIocp(ConanFile):
 
     def package_info(self):
         self.cpp_info.set_property("cmake_file_name", "Libevent")
-        self.cpp_info.set_property("cmake_file_name_variables_prefix", "LIBEVENT")
+        self.cpp_info.set_property("cmake_additional_variables_prefixes", ["LIBEVENT"])
+        self.cpp_info.set_property("pkg_config_name", "libevent")
         self.component("core", ["event_core"], [])
         self.component("extra", ["event_extra"], ["core"])
         if self.options.with_openssl:
