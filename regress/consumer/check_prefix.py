@@ -110,6 +110,25 @@ def plain(prefix):
         check_program(program)
 
 
+def readme(prefix):
+    """README's command for a cross-build, word for word, and what it says about TLS."""
+    folder = prefix.folder("readme")
+    (folder / "install").symlink_to(prefix.root)
+    text = (ROOT / "README.md").read_text()
+    command = re.search(rf"^{HOST}-gcc .*$", text, re.MULTILINE).group().split()
+    shutil.copy(HERE / "timer.c", folder / "program.c")
+    run(*command, cwd=folder)
+    check_program(folder / "a.exe")
+    if not prefix.openssl:
+        return
+    at = command.index("-levent")
+    command[at:at + 1] = [f"-I{prefix.openssl}/include", f"-L{prefix.openssl}/lib",
+                          *re.search(r"`(-levent_openssl [^`]*)`", text).group(1).split()]
+    shutil.copy(HERE / "tls_server.c", folder / "program.c")
+    run(*command, "-o", "tls_server.exe", cwd=folder)
+    check_imports(folder / "tls_server.exe")
+
+
 def pkg_config(prefix):
     folder = prefix.folder("pkg-config")
     # With --static and without, since there is nothing but static libraries.
@@ -188,7 +207,7 @@ def main():
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--openssl", type=pathlib.Path)
     prefix = Prefix(parser.parse_args())
-    for way in (check_files, plain, pkg_config, autotools, cmake):
+    for way in (check_files, plain, readme, pkg_config, autotools, cmake):
         way(prefix)
         print(f"{way.__name__}: passed", flush=True)
 

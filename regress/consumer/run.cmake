@@ -1,5 +1,5 @@
 # Run by ctest: builds and runs the consumer project beside this file, or (WAY=bad-source) checks
-# that a wrong LIBEVENT_SOURCE_DIR is refused with a message that says so.
+# that a wrong LIBEVENT_SOURCE_DIR, or another archive than libevent's, is refused with a message that says so.
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -11,13 +11,19 @@ function(run)
     set(out "${out}" PARENT_SCOPE)
 endfunction()
 
-function(expect_refusal directory pattern)
+# Our sources as a user has them, who has not run tools/setup.
+function(copy_sources)
+    file(COPY ${SOURCE_DIR}/CMakeLists.txt ${SOURCE_DIR}/LICENSE ${SOURCE_DIR}/backend ${SOURCE_DIR}/bufferevent
+        ${SOURCE_DIR}/compat ${SOURCE_DIR}/tools DESTINATION ${WORK_DIR}/libevent-iocp)
+endfunction()
+
+# expect_refusal(<source folder> <variable=value> <pattern>)
+function(expect_refusal source setting pattern)
     execute_process(
-        COMMAND ${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR} -G ${GENERATOR}
-            -D LIBEVENT_SOURCE_DIR=${directory}
+        COMMAND ${CMAKE_COMMAND} -S ${source} -B ${WORK_DIR} -G ${GENERATOR} -D ${setting}
         RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE out)
     if(status EQUAL 0 OR NOT out MATCHES "${pattern}")
-        message(FATAL_ERROR "LIBEVENT_SOURCE_DIR=${directory}: not refused with '${pattern}':\n${out}")
+        message(FATAL_ERROR "${setting}: not refused with '${pattern}':\n${out}")
     endif()
     file(REMOVE_RECURSE "${WORK_DIR}/CMakeCache.txt" "${WORK_DIR}/CMakeFiles")
 endfunction()
@@ -26,8 +32,10 @@ file(REMOVE_RECURSE "${WORK_DIR}")
 file(MAKE_DIRECTORY "${WORK_DIR}")
 
 if(WAY STREQUAL "bad-source")
-    expect_refusal("${WORK_DIR}/nowhere" "/nowhere is no folder: name a libevent source tree, or ")
-    expect_refusal("${CMAKE_CURRENT_LIST_DIR}" "/consumer holds no libevent sources \\(no event.c\\)\n")
+    set(tree LIBEVENT_SOURCE_DIR)
+    expect_refusal(${SOURCE_DIR} ${tree}=${WORK_DIR}/nowhere "/nowhere is no folder: name a libevent source tree, or ")
+    expect_refusal(${SOURCE_DIR} ${tree}=${CMAKE_CURRENT_LIST_DIR}
+        "/consumer holds no libevent sources \\(no event.c\\)\n")
     foreach(file event.c event-config.h.cmake)
         file(WRITE "${WORK_DIR}/other/${file}" "")
     endforeach()
@@ -36,8 +44,16 @@ if(WAY STREQUAL "bad-source")
         list(GET version 0 number)
         list(GET version 1 name)
         file(WRITE "${WORK_DIR}/other/CMakeLists.txt" "set(EVENT_NUMERIC_VERSION ${number})\n")
-        expect_refusal("${WORK_DIR}/other" "/other is libevent ${name}, and this project takes 2.1.12 and later, before 2.3\n")
+        expect_refusal(${SOURCE_DIR} ${tree}=${WORK_DIR}/other
+            "/other is libevent ${name}, and this project takes 2.1.12 and later, before 2.3\n")
     endforeach()
+    copy_sources()
+    set(archive LIBEVENT_IOCP_URL)
+    set(ours ${WORK_DIR}/libevent-iocp)
+    expect_refusal(${ours} ${archive}=file://${WORK_DIR}/nothing.tar.gz
+        "Cannot fetch libevent [0-9.]+ from file://[^\n]*/nothing.tar.gz [^\n]*: name a source tree by -D")
+    expect_refusal(${ours} ${archive}=file://${SOURCE_DIR}/LICENSE
+        "/LICENSE \\(what is there is not libevent's archive\\): name a source tree by -D")
     return()
 endif()
 
@@ -48,8 +64,15 @@ if(WAY STREQUAL "install")
     # By name, since a cross build looks for packages in the compiler's own folders alone.
     run(${configure} -D libevent_iocp_DIR=${WORK_DIR}/prefix/lib/cmake/libevent_iocp)
 else()
+    copy_sources()
+    # libevent is fetched from where tools/setup keeps its archive, unless another tree is tested.
+    if(EXISTS "${LIBEVENT_SOURCE_DIR}.tar.gz")
+        set(libevent -D LIBEVENT_IOCP_URL=file://${LIBEVENT_SOURCE_DIR}.tar.gz)
+    else()
+        set(libevent -D LIBEVENT_SOURCE_DIR=${LIBEVENT_SOURCE_DIR})
+    endif()
     run(${configure} -C ${BUILD_DIR}/libevent-checks.cmake
-        -D CONSUMER_SUBDIRECTORY=${SOURCE_DIR} -D LIBEVENT_SOURCE_DIR=${LIBEVENT_SOURCE_DIR}
+        -D CONSUMER_SUBDIRECTORY=${WORK_DIR}/libevent-iocp ${libevent}
         -D LIBEVENT_IOCP_OPENSSL=${OPENSSL})
 endif()
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
@@ -57,6 +80,9 @@ foreach(environment NOTHING=1 EVENT_IOCP=1)
     run(${CMAKE_COMMAND} -E env ${environment} ${EMULATOR} ${WORK_DIR}/build/timer.exe)
     message("${out}")
 endforeach()
+
+run(${EMULATOR} ${WORK_DIR}/build/version.exe)
+message("${out}")
 
 if(OPENSSL)
     run(python3 ${CMAKE_CURRENT_LIST_DIR}/check_tls_server.py

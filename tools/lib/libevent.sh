@@ -37,8 +37,7 @@ libevent_fetch_default() {
     rm -rf "$work"
     mkdir -p "$work"
     tar -xzf "$file" -C "$work" --strip-components=1
-    mv -T "$work" "$folder"
-    rm -f "$file"
+    mv -T "$work" "$folder" # the archive stays, for the test that fetches it
 }
 
 libevent_fetch_package() {
