@@ -100,7 +100,8 @@ def for_mingw(name, arguments):
 
 def for_msvc(name, arguments, machine, wine):
     libevent = libevent_tree(arguments)
-    defines = MSVC_DEFINES + [argument[2:] for argument in arguments if argument.startswith("-DLIBEVENT_HAS_")]
+    of_libevent = ("-DLIBEVENT_HAS_", "-D_CRT_")
+    defines = MSVC_DEFINES + [argument[2:] for argument in arguments if argument.startswith(of_libevent)]
     renamed = X86_ONLY_INTRINSICS if machine == "i686" else ["CompareExchange128"]
     defines += [f"_Interlocked{each}=wine_Interlocked{each}" for each in renamed]
     headers = [clang_headers(), f"{wine}/msvcrt", f"{wine}/windows", *libstdcxx(), f"{libevent}/WIN32-Code/nmake", f"{libevent}/include",
