@@ -2,6 +2,8 @@
 #include "backend/backend.h"
 #include "backend/port_workers.h"
 
+#include <atomic>
+
 using namespace iocp;
 
 extern "C" {
@@ -18,11 +20,8 @@ const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 {
     static struct win32_extension_fns found;
     static SRWLOCK lock = SRWLOCK_INIT;
-    static bool known;
-    AcquireSRWLockShared(&lock);
-    bool knows = known;
-    ReleaseSRWLockShared(&lock);
-    if (knows)
+    static std::atomic<bool> known;
+    if (known.load(std::memory_order_acquire))
         return &found;
     // Several threads may ask the kernel, which no lock is held for; one writes.
     LPFN_ACCEPTEX accept_ex;
@@ -30,9 +29,9 @@ const struct win32_extension_fns *event_get_win32_extension_fns_(void)
     LPFN_GETACCEPTEXSOCKADDRS addresses;
     sys::find_extensions(&accept_ex, &connect_ex, &addresses);
     AcquireSRWLockExclusive(&lock);
-    if (!known)
+    if (!known.load(std::memory_order_relaxed))
         found = {accept_ex, connect_ex, addresses};
-    known = true;
+    known.store(true, std::memory_order_release);
     ReleaseSRWLockExclusive(&lock);
     return &found;
 }
