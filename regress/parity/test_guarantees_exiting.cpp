@@ -44,6 +44,15 @@ void on_connected(struct bufferevent *, short what, void *argument)
         write_and_leave(static_cast<leaver *>(argument));
 }
 
+// A request comes on `asked`, and its callback does what `of` says. Returns as the loop does.
+int run_with_request(record *asked, leaver *of)
+{
+    bufferevent_setcb(asked->bev, on_request, on_written, nullptr, of);
+    bufferevent_enable(asked->bev, EV_READ | EV_WRITE);
+    peer_send(&asked->on, 3, 1);
+    return event_base_dispatch(of->base);
+}
+
 bool peer_has(connection *on, size_t size)
 {
     struct event_base *other = new_base();
@@ -63,10 +72,7 @@ bool exit_after_write_has_sent_it(struct event_base *)
             record one;
             REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
             leaver of = {base, one.bev, size, how, 0};
-            bufferevent_setcb(one.bev, on_request, on_written, nullptr, &of);
-            bufferevent_enable(one.bev, EV_READ | EV_WRITE);
-            peer_send(&one.on, 3, 1);
-            REQUIRE(event_base_dispatch(base) == 0);
+            REQUIRE(run_with_request(&one, &of) == 0);
             REQUIRE(of.written > 0);
             bufferevent_free(one.bev);
             one.bev = nullptr;
@@ -84,10 +90,7 @@ bool exit_after_write_needs_no_free(struct event_base *base)
     record one;
     REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
     leaver of = {base, one.bev, 300, leaving::writes_first, 0};
-    bufferevent_setcb(one.bev, on_request, nullptr, nullptr, &of);
-    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
-    peer_send(&one.on, 3, 1);
-    event_base_dispatch(base);
+    run_with_request(&one, &of);
     REQUIRE(evbuffer_get_length(bufferevent_get_output(one.bev)) == 0);
     REQUIRE(peer_has(&one.on, 300));
     close_pair(&one);
@@ -100,11 +103,8 @@ bool exit_after_write_to_another(struct event_base *base)
     record from, to;
     REQUIRE(open_pair(base, &from, BEV_OPT_CLOSE_ON_FREE) && open_pair(base, &to, BEV_OPT_CLOSE_ON_FREE));
     leaver of = {base, to.bev, 500, leaving::writes_first, 0};
-    bufferevent_setcb(from.bev, on_request, nullptr, nullptr, &of);
-    bufferevent_enable(from.bev, EV_READ | EV_WRITE);
     bufferevent_enable(to.bev, EV_READ | EV_WRITE);
-    peer_send(&from.on, 3, 1);
-    event_base_dispatch(base);
+    run_with_request(&from, &of);
     REQUIRE(peer_has(&to.on, 500));
     close_pair(&from);
     close_pair(&to);
@@ -158,10 +158,7 @@ bool exit_by_break_leaves_it_in_the_output(struct event_base *base)
     record one;
     REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
     leaver of = {base, one.bev, 300, leaving::by_break, 0};
-    bufferevent_setcb(one.bev, on_request, nullptr, nullptr, &of);
-    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
-    peer_send(&one.on, 3, 1);
-    event_base_dispatch(base);
+    run_with_request(&one, &of);
     REQUIRE(event_base_got_break(base));
     REQUIRE(evbuffer_get_length(bufferevent_get_output(one.bev)) == 300);
     close_pair(&one);
