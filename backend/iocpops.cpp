@@ -203,8 +203,8 @@ bool anything_to_see(const backend *self)
     return port_owes(self->on) || signals_waiting();
 }
 
-// Timers that have come due since the loop asked for its next one will run after this turn. What was ready before them
-// comes first, as on select, so that all of it is asked for now.
+// Timers that have come due since the loop asked for its next one run after this turn. On select, what was ready before
+// them comes first: so a turn of that kind leaves nothing out.
 bool timers_are_due(backend *self)
 {
     const struct event *first = min_heap_top_(&self->base->timeheap);

@@ -79,7 +79,8 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
 // Bytes that came with the connection and are still kept cannot be read by who is to read the socket now: it must not go on
 // as if they had not been sent, and is ended.
 void stream_early_is_lost(backend *owner, evutil_socket_t fd);
-// Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is kept for the next bufferevent on it, unless it is to be closed.
+// Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is
+// kept for the next bufferevent on it, unless it is to be closed.
 void stream_detach(stream *self, bool closing);
 // The same with the base's lock held.
 void stream_release(stream *self, bool closing);

@@ -1,8 +1,6 @@
-// The kernel's door: which of many sockets are ready, told by one call; and the clock.
+// The kernel's door: which of many sockets are ready, told by one call.
 #include "compat/sys.h"
 #include "compat/sys_error.h"
-
-#include <atomic>
 
 namespace iocp {
 namespace sys {
@@ -65,22 +63,6 @@ int look_now(look *looks, unsigned count)
         looks[i].writes = written[i] || failed[i];
     }
     return 0;
-}
-
-int64_t now_ns()
-{
-    // Kept for the next time. A static with an initializer would ask for the C++ runtime, which C programs lack.
-    static std::atomic<int64_t> frequency;
-    constexpr int64_t second = 1000 * 1000 * 1000;
-    LARGE_INTEGER count;
-    int64_t each_second = frequency.load(std::memory_order_relaxed);
-    if (each_second == 0) {
-        QueryPerformanceFrequency(&count);
-        each_second = count.QuadPart;
-        frequency.store(each_second, std::memory_order_relaxed);
-    }
-    QueryPerformanceCounter(&count);
-    return count.QuadPart / each_second * second + count.QuadPart % each_second * second / each_second;
 }
 
 } // namespace sys
