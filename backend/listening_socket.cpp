@@ -34,28 +34,27 @@ listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
 {
     AcquireSRWLockExclusive(&all.lock);
     listening_socket *self = find(fd);
-    bool ends_accepts = self != nullptr && !self->shared.exchange(true);
-    if (self != nullptr) {
-        mm_free(spare);
-    } else {
+    bool joins = self != nullptr;
+    if (joins) {
+        free_if_any(spare);
+    } else if (spare != nullptr) {
         self = spare;
         self->fd = fd;
         self->next = all.first;
         all.first = self;
     }
-    ++self->listeners;
+    if (self != nullptr)
+        ++self->users;
     ReleaseSRWLockExclusive(&all.lock);
-    // Accepts in flight end at once, even while their base's thread is busy. One that is being started just now is ended
-    // by whoever starts it, who looks at `shared` afterwards.
-    if (ends_accepts)
-        sys::cancel(reinterpret_cast<HANDLE>(fd), nullptr);
+    if (joins)
+        listening_share(self);
     return self;
 }
 
 void listening_end(listening_socket *self)
 {
     AcquireSRWLockExclusive(&all.lock);
-    if (--self->listeners == 0) {
+    if (--self->users == 0) {
         listening_socket **place = &all.first;
         while (*place != self)
             place = &(*place)->next;
@@ -63,6 +62,14 @@ void listening_end(listening_socket *self)
         mm_free(self);
     }
     ReleaseSRWLockExclusive(&all.lock);
+}
+
+// Accepts in flight end at once, even while their base's thread is busy. One that is being started just now is ended by
+// whoever starts it, who looks at `shared` afterwards.
+void listening_share(listening_socket *self)
+{
+    if (!self->shared.exchange(true))
+        sys::cancel(reinterpret_cast<HANDLE>(self->fd), nullptr);
 }
 
 } // namespace iocp

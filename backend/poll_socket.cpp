@@ -1,5 +1,6 @@
 #include "backend/poll_socket.h"
 #include "backend/backend.h"
+#include "backend/listening_socket.h"
 #include "backend/poll_together.h"
 #include "backend/socket_registry.h"
 
@@ -67,6 +68,7 @@ int check(poll_socket *self)
         return error;
     if (type == SOCK_DGRAM)
         sys::ignore_datagram_resets(socket);
+    self->listens = type == SOCK_STREAM && sys::is_listening(socket);
     self->base_socket = socket;
     self->closes = closes;
     self->checked = true;
@@ -74,12 +76,28 @@ int check(poll_socket *self)
     return 0;
 }
 
+// No listener has the socket for itself while an event waits for it. (Without memory for that the listener comes first.)
+void begin_use(poll_socket *self)
+{
+    if (self->listens && self->on == nullptr)
+        self->on = listening_begin(self->face.fd, listening_new());
+}
+
+void end_use(poll_socket *self)
+{
+    if (self->on != nullptr)
+        listening_end(self->on);
+    self->on = nullptr;
+}
+
 // Closed without event_del. The number may be another socket's by now, which then has the interest, as on select.
 short ready_after_close(poll_socket *self)
 {
     self->checked = false;
+    end_use(self);
     if (check(self) != 0)
         return give_up(self);
+    begin_use(self);
     source_queue(&self->face);
     return 0;
 }
@@ -210,7 +228,10 @@ int poll_widened(source *face, bool first)
     if (self->dead)
         self->checked = false;
     self->dead = false;
-    return first ? check(self) : 0;
+    int error = first ? check(self) : 0;
+    if (error == 0)
+        begin_use(self);
+    return error;
 }
 
 // A poll nobody waits for any more is let go at once: the program may close the socket next, and its descriptor may
@@ -222,8 +243,10 @@ void poll_narrowed(source *face)
         if (mask_for(static_cast<poll_side>(side), face->wanted) == 0 && self->polls[side] != nullptr &&
             self->polls[side]->operation.pending)
             drop_poll(self, static_cast<poll_side>(side));
-    if (face->wanted == 0)
-        source_unqueue(face);
+    if (face->wanted != 0)
+        return;
+    source_unqueue(face);
+    end_use(self);
 }
 
 // Only the kernel knows.
@@ -268,13 +291,15 @@ void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
     source_init(&self->face, &poll_ops, owner, fd);
     self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
-    self->dead = self->checked = false;
+    self->on = nullptr;
+    self->dead = self->checked = self->listens = false;
 }
 
 void poll_socket_destroy(poll_socket *self)
 {
     source_unqueue(&self->face);
     self->face.wanted = 0;
+    end_use(self);
     drop_poll(self, side_read);
     drop_poll(self, side_write);
 }

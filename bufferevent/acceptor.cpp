@@ -158,10 +158,16 @@ int acceptor_widened(source *, bool)
     return 0;
 }
 
+// While nobody listens, who connects waits in the backlog, for whoever takes it from there. (With room for first data an
+// accept may have a peer already, which a cancel would lose.)
 void acceptor_narrowed(source *face)
 {
-    if (face->wanted == 0)
-        source_unqueue(face);
+    if (face->wanted != 0)
+        return;
+    source_unqueue(face);
+    for (accept_operation *each = from_source(face)->pending; each != nullptr; each = each->next)
+        if (each->room == 0)
+            completion_cancel(&each->operation);
 }
 
 void go_plain(acceptor *self)

@@ -72,8 +72,8 @@ bool prepare(preparation *self)
     return self->spare != nullptr;
 }
 
-// libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and when
-// its own has failed it has a second try.
+// libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and what
+// its own has failed has a second try.
 bool reserve(struct event_base *base, evutil_socket_t fd)
 {
     backend *owner = base != nullptr ? backend_of(base) : nullptr;
@@ -85,9 +85,10 @@ bool reserve(struct event_base *base, evutil_socket_t fd)
     return reserved;
 }
 
-bool enabled_as_asked(struct evconnlistener *listener, evconnlistener_cb callback, unsigned flags)
+// A listener is made disabled, so that its acceptor is there before its event is, and is enabled here.
+bool enabled_as_asked(struct evconnlistener *listener, unsigned flags)
 {
-    return listener == nullptr || callback == nullptr || (flags & LEV_OPT_DISABLED) != 0 ||
+    return listener == nullptr || (flags & LEV_OPT_DISABLED) != 0 || evconnlistener_enable(listener) == 0 ||
            evconnlistener_enable(listener) == 0;
 }
 
@@ -122,6 +123,23 @@ acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
     return own;
 }
 
+bool is_listener(const void *argument)
+{
+    AcquireSRWLockShared(&listeners.lock);
+    bool found = *place_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
+    ReleaseSRWLockShared(&listeners.lock);
+    return found;
+}
+
+// An event of the program's own waits for a socket that a listener of the same base has for itself: its accept() finds
+// whom it is told of, as on select. With the base's lock held.
+void share_with_program(struct event_base *base, const struct event *waiting)
+{
+    acceptor *own = acceptor_find(backend_of(base), waiting->ev_fd);
+    if (own != nullptr && own->on != nullptr && !is_listener(waiting->ev_arg))
+        listening_share(own->on);
+}
+
 } // namespace
 
 namespace iocp {
@@ -145,10 +163,12 @@ struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistene
     preparation prepared;
     if (!reserve(base, fd) || !prepare(&prepared))
         return nullptr;
-    struct evconnlistener *made = iocp_stock_evconnlistener_new(base, callback, argument, flags, backlog, fd);
-    if (!enabled_as_asked(made, callback, flags))
+    struct evconnlistener *made =
+        iocp_stock_evconnlistener_new(base, callback, argument, flags | LEV_OPT_DISABLED, backlog, fd);
+    made = attach(made, prepared, flags);
+    if (!enabled_as_asked(made, flags))
         event_warnx("iocp: a listener could not be enabled");
-    return attach(made, prepared, flags);
+    return made;
 }
 
 struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnlistener_cb callback, void *argument,
@@ -157,11 +177,10 @@ struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnli
     preparation prepared;
     if (!prepare(&prepared))
         return nullptr;
-    struct evconnlistener *made =
-        iocp_stock_evconnlistener_new_bind(base, callback, argument, flags, backlog, address, length);
-    bool enabled = enabled_as_asked(made, callback, flags);
+    struct evconnlistener *made = iocp_stock_evconnlistener_new_bind(base, callback, argument, flags | LEV_OPT_DISABLED,
+                                                                     backlog, address, length);
     made = attach(made, prepared, flags);
-    if (enabled)
+    if (enabled_as_asked(made, flags))
         return made;
     evutil_socket_t fd = evconnlistener_get_fd(made);
     evconnlistener_free(made);
@@ -192,6 +211,15 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
     if (own != nullptr)
         return acceptor_take(own, address, length, flags);
     return evutil_accept4_(fd, address, length, flags);
+}
+
+// Where libevent calls evmap_io_add_ (see compat/event_slot.h).
+int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event *added)
+{
+    int changed = evmap_io_add_(base, fd, added);
+    if (changed >= 0 && (added->ev_events & EV_READ) != 0)
+        share_with_program(base, added);
+    return changed;
 }
 
 int iocp_accept_error(struct event_base *base, evutil_socket_t fd)

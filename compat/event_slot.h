@@ -28,4 +28,7 @@
 void event_loopexit_cb(evutil_socket_t, short, void *);
 #define event_loopexit_cb(fd, what, base) iocp_stock_event_loopexit_cb(fd, what, base)
 
+/* An event is added to a descriptor: a listener's socket may have to be shared from then on (bufferevent/listener.cpp). */
+#define evmap_io_add_ iocp_evmap_io_add
+
 #endif

@@ -299,8 +299,10 @@ bool is_listening(SOCKET socket)
 {
     BOOL listening = FALSE;
     int length = sizeof(listening);
-    return getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, reinterpret_cast<char *>(&listening), &length) == 0 &&
-           listening;
+    int before = WSAGetLastError(); // of the program's last call, which evutil_socket_geterror goes by
+    int failed = getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, reinterpret_cast<char *>(&listening), &length);
+    WSASetLastError(before);
+    return failed == 0 && listening;
 }
 
 int kind_of(SOCKET socket, socket_kind *kind)

@@ -269,6 +269,104 @@ bool sharing_within_one_base(struct event_base *)
     return true;
 }
 
+void on_own_readable(evutil_socket_t fd, short, void *argument)
+{
+    SOCKET taken = accept(static_cast<SOCKET>(fd), nullptr, nullptr);
+    if (taken == INVALID_SOCKET)
+        return;
+    ++*static_cast<int *>(argument);
+    closesocket(taken);
+}
+
+// The plain event gets every client while the listener's base is not turned, or the listener is disabled.
+bool own_accept_gets_all(bool one_base, bool listener_first)
+{
+    pair both = {};
+    struct sockaddr_in address;
+    SOCKET socket = listening_socket(10, &address);
+    REQUIRE(socket != INVALID_SOCKET);
+    auto fd = static_cast<evutil_socket_t>(socket);
+    struct event_base *listens = new_base();
+    struct event_base *waits = one_base ? listens : new_base();
+    int taken = 0;
+    struct event *own = event_new(waits, fd, EV_READ | EV_PERSIST, on_own_readable, &taken);
+    if (!listener_first)
+        event_add(own, nullptr);
+    struct evconnlistener *listener = evconnlistener_new(listens, on_pair_accept, &both, 0, 0, fd);
+    REQUIRE(listener != nullptr);
+    for (int i = 0; i < 3; ++i)
+        turn(listens);
+    if (listener_first)
+        event_add(own, nullptr);
+    if (one_base)
+        evconnlistener_disable(listener);
+    SOCKET peers[5];
+    for (SOCKET &peer : peers)
+        peer = client_of(address);
+    REQUIRE(comes_true([&] {
+        turn(waits);
+        return taken == 5;
+    }));
+    REQUIRE(both.accepted == 0);
+    event_free(own);
+    evconnlistener_enable(listener);
+    closesocket(client_of(address));
+    REQUIRE(comes_true([&] {
+        turn(listens);
+        return both.accepted == 1;
+    }));
+    evconnlistener_free(listener);
+    for (SOCKET peer : peers)
+        closesocket(peer);
+    closesocket(socket);
+    event_base_free(listens);
+    if (!one_base)
+        event_base_free(waits);
+    return true;
+}
+
+bool sharing_with_an_event_and_its_own_accept(struct event_base *)
+{
+    for (bool one_base : {false, true})
+        for (bool listener_first : {false, true})
+            REQUIRE(own_accept_gets_all(one_base, listener_first));
+    return true;
+}
+
+// Who comes while it is disabled is in the backlog, for the program's own accept().
+bool sharing_a_disabled_listener_takes_nobody(struct event_base *base)
+{
+    pair both = {};
+    struct sockaddr_in address;
+    SOCKET socket = listening_socket(10, &address);
+    REQUIRE(socket != INVALID_SOCKET);
+    struct evconnlistener *listener =
+        evconnlistener_new(base, on_pair_accept, &both, 0, 0, static_cast<evutil_socket_t>(socket));
+    REQUIRE(listener != nullptr);
+    for (int i = 0; i < 3; ++i)
+        turn(base);
+    evconnlistener_disable(listener);
+    SOCKET peers[5];
+    for (SOCKET &peer : peers)
+        peer = client_of(address);
+    int taken = 0;
+    for (; taken < 4; ++taken) {
+        SOCKET next = accept(socket, nullptr, nullptr);
+        REQUIRE(next != INVALID_SOCKET);
+        closesocket(next);
+    }
+    evconnlistener_enable(listener);
+    REQUIRE(comes_true([&] {
+        turn(base);
+        return both.accepted == 1;
+    }));
+    evconnlistener_free(listener);
+    for (SOCKET peer : peers)
+        closesocket(peer);
+    closesocket(socket);
+    return true;
+}
+
 } // namespace
 
 const guarantee sharing_guarantees[] = {
@@ -276,6 +374,8 @@ const guarantee sharing_guarantees[] = {
     {"sharing_listeners_are_freed_together", sharing_listeners_are_freed_together},
     {"sharing_in_all_orders", sharing_in_all_orders},
     {"sharing_within_one_base", sharing_within_one_base},
+    {"sharing_with_an_event_and_its_own_accept", sharing_with_an_event_and_its_own_accept},
+    {"sharing_a_disabled_listener_takes_nobody", sharing_a_disabled_listener_takes_nobody},
     {nullptr, nullptr},
 };
 

@@ -1,6 +1,6 @@
-// Several listeners on one listening socket, on the fake kernel: of one base and of several, of which some stall, while
-// listeners are made, enabled, disabled and freed, and bases freed after them, in all orders. Each client is accepted once,
-// by a listener that is enabled, and none waits for a base that stalls.
+// Several listeners on one listening socket, on the fake kernel, and plain events whose program calls accept(): of one
+// base and of several, of which some stall, while both are made, enabled, disabled and freed, in all orders. Each client is
+// accepted once, by somebody who is enabled, and none waits for a base that stalls.
 #include "support/check.h"
 
 #include "support/bases.h"
@@ -30,6 +30,8 @@ struct sharer {
 struct world {
     struct event_base *bases[max_bases]; // NULL: freed
     sharer sharers[max_listeners];
+    struct event *own[max_bases]; // NULL: freed
+    int accepted_by_own;
     SOCKET socket;
     int clients;
     int times[max_clients + 1]; // accepted, by the client's port
@@ -44,14 +46,19 @@ void fails(const char *what)
     fail_msg("%s, seed %u", what, static_cast<unsigned>(seed));
 }
 
+void note_client(const struct sockaddr *address)
+{
+    int port = ntohs(reinterpret_cast<const struct sockaddr_in *>(address)->sin_port);
+    if (port < 1 || port > w.clients || ++w.times[port] != 1)
+        fails("a client is accepted twice, or is none");
+}
+
 void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int, void *argument)
 {
     auto *self = static_cast<sharer *>(argument);
-    int port = ntohs(reinterpret_cast<struct sockaddr_in *>(address)->sin_port);
     if (listener != self->listener || !self->enabled)
         fails("a listener that is disabled or freed is called");
-    if (port < 1 || port > w.clients || ++w.times[port] != 1)
-        fails("a client is accepted twice, or is none");
+    note_client(address);
     ++self->accepted;
     evutil_closesocket(fd);
 }
@@ -78,10 +85,42 @@ void set_enabled(unsigned which, bool enabled)
         fails("a listener cannot be enabled or disabled");
 }
 
+void on_readable(evutil_socket_t fd, short, void *)
+{
+    struct sockaddr_storage peer;
+    int length = sizeof(peer);
+    SOCKET taken = accept(static_cast<SOCKET>(fd), reinterpret_cast<struct sockaddr *>(&peer), &length);
+    if (taken == INVALID_SOCKET)
+        return;
+    note_client(reinterpret_cast<struct sockaddr *>(&peer));
+    ++w.accepted_by_own;
+    closesocket(taken);
+}
+
+void add_own(unsigned base)
+{
+    auto fd = static_cast<evutil_socket_t>(w.socket);
+    w.own[base] = event_new(w.bases[base], fd, EV_READ | EV_PERSIST, on_readable, nullptr);
+    assert_int_equal(event_add(w.own[base], nullptr), 0);
+}
+
+void remove_own(unsigned base)
+{
+    if (w.own[base] != nullptr)
+        event_free(w.own[base]);
+    w.own[base] = nullptr;
+}
+
 void client_comes()
 {
     if (w.clients < max_clients)
         fake::client_arrives(w.socket, {static_cast<uint16_t>(++w.clients), fake::fate_taken, ""});
+}
+
+void clients_come(int count)
+{
+    for (int i = 0; i < count; ++i)
+        client_comes();
 }
 
 void turns(unsigned base, int count)
@@ -102,9 +141,12 @@ void open_world(unsigned bases)
 
 void close_world()
 {
-    for (unsigned i = 0; i < max_listeners; ++i)
+    for (unsigned i = 0; i < max_listeners; ++i) {
         if (w.sharers[i].listener != nullptr)
             remove(i);
+        if (i < max_bases)
+            remove_own(i);
+    }
     fake::close_by_program(w.socket);
     for (struct event_base *base : w.bases)
         if (base != nullptr)
@@ -120,14 +162,13 @@ void a_second_listener_ends_the_accepts_of_the_first(void **)
     assert_true(fake::accepts_waiting(w.socket) > 0);
     add(1, 1);
     assert_int_equal(fake::accepts_waiting(w.socket), 0);
-    for (int i = 0; i < 5; ++i)
-        client_comes();
+    clients_come(5);
     turns(1, 20); // and the first base stalls
     assert_int_equal(w.sharers[1].accepted, 5);
     turns(0, 5);
     assert_int_equal(fake::accepts_waiting(w.socket), 0);
     remove(1);
-    client_comes();
+    clients_come(1);
     turns(0, 5);
     assert_int_equal(w.sharers[0].accepted, 1);
     close_world();
@@ -144,8 +185,7 @@ void two_listeners_of_one_base(void **)
         turns(0, 10);
         assert_int_equal(w.sharers[0].accepted + w.sharers[1].accepted, 1);
         remove(freed);
-        client_comes();
-        client_comes();
+        clients_come(2);
         turns(0, 10);
         assert_int_equal(w.sharers[0].accepted + w.sharers[1].accepted, 3);
         set_enabled(1 - freed, false);
@@ -169,6 +209,80 @@ void sharing_ends_with_the_last(void **)
     add(0, 0);
     turns(0, 2);
     assert_true(fake::accepts_waiting(w.socket) > 0);
+    close_world();
+}
+
+// In whichever order they begin.
+void an_event_of_another_base(void **)
+{
+    for (bool listens_first : {false, true}) {
+        open_world(2);
+        if (!listens_first)
+            add_own(1);
+        add(0, 0);
+        turns(0, 2);
+        if (listens_first)
+            add_own(1);
+        assert_int_equal(fake::accepts_waiting(w.socket), 0);
+        clients_come(5);
+        turns(1, 20); // and the first base stalls
+        assert_int_equal(w.accepted_by_own, 5);
+        close_world();
+    }
+}
+
+void an_event_of_the_same_base(void **)
+{
+    for (bool listens_first : {false, true}) {
+        open_world(1);
+        if (!listens_first)
+            add_own(0);
+        add(0, 0);
+        turns(0, 2);
+        if (listens_first)
+            add_own(0);
+        turns(0, 5);
+        set_enabled(0, false);
+        clients_come(5);
+        turns(0, 20);
+        assert_int_equal(w.accepted_by_own, 5);
+        close_world();
+    }
+}
+
+void an_event_that_has_gone_shares_no_more(void **)
+{
+    open_world(2);
+    for (int i = 0; i < 2; ++i) {
+        if (i == 0)
+            add_own(1);
+        add(0, 0);
+        turns(0, 2);
+        assert_true((fake::accepts_waiting(w.socket) > 0) == (i == 1));
+        remove_own(1);
+        remove(0);
+    }
+    close_world();
+}
+
+void a_disabled_listener_leaves_all_in_the_backlog(void **)
+{
+    open_world(1);
+    add(0, 0);
+    turns(0, 2);
+    set_enabled(0, false);
+    turns(0, 2);
+    clients_come(3);
+    turns(0, 2);
+    assert_int_equal(fake::clients_waiting(w.socket), 3);
+    set_enabled(0, true);
+    turns(0, 20);
+    assert_int_equal(w.sharers[0].accepted, 3);
+    set_enabled(0, false);
+    set_enabled(0, true); // before the packets of the accepts have come
+    clients_come(1);
+    turns(0, 20);
+    assert_int_equal(w.sharers[0].accepted, 4);
     close_world();
 }
 
@@ -210,7 +324,7 @@ void step()
     switch (fake::random() % 10) {
     case 0:
         note_what_the_first_has();
-        if (self->listener == nullptr && w.bases[base] != nullptr)
+        if (self->listener == nullptr)
             add(which, base);
         else if (self->listener != nullptr && fake::happens(500))
             remove(which);
@@ -221,13 +335,16 @@ void step()
             set_enabled(which, fake::happens(500));
         break;
     case 2:
+        note_what_the_first_has();
+        (w.own[base] != nullptr ? remove_own : add_own)(base);
+        note_what_the_first_has();
+        break;
     case 3:
-        client_comes();
+        clients_come(2);
         break;
     default:
         fake::advance_us(static_cast<int64_t>(fake::random() % 2000));
-        if (w.bases[base] != nullptr)
-            turn(w.bases[base]);
+        turn(w.bases[base]);
     }
 }
 
@@ -239,8 +356,7 @@ void settle(unsigned base)
         remove(0);
     add(0, base);
     note_what_the_first_has();
-    for (int i = 0; i < 5; ++i)
-        client_comes();
+    clients_come(5);
     turns(base, settling_turns);
     for (int port = 1; port <= w.clients; ++port)
         if (w.times[port] == 0 && !w.may_be_lost[port])
@@ -273,6 +389,10 @@ int main()
         cmocka_unit_test_setup(a_second_listener_ends_the_accepts_of_the_first, set_up),
         cmocka_unit_test_setup(two_listeners_of_one_base, set_up),
         cmocka_unit_test_setup(sharing_ends_with_the_last, set_up),
+        cmocka_unit_test_setup(an_event_of_another_base, set_up),
+        cmocka_unit_test_setup(an_event_of_the_same_base, set_up),
+        cmocka_unit_test_setup(an_event_that_has_gone_shares_no_more, set_up),
+        cmocka_unit_test_setup(a_disabled_listener_leaves_all_in_the_backlog, set_up),
         cmocka_unit_test_setup(no_memory, set_up),
         cmocka_unit_test_setup(sharers_at_random, set_up),
     };
