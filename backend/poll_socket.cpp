@@ -66,8 +66,10 @@ int check(poll_socket *self)
     int error = sys::socket_type(socket, &type);
     if (error != 0)
         return error;
-    if (type == SOCK_DGRAM)
-        sys::ignore_datagram_resets(socket);
+    if (type == SOCK_DGRAM) {
+        sys::ignore_datagram_report(socket, sys::datagram_report::port_unreachable);
+        sys::ignore_datagram_report(socket, sys::datagram_report::time_exceeded);
+    }
     self->listens = type == SOCK_STREAM && sys::is_listening(socket);
     self->base_socket = socket;
     self->closes = closes;

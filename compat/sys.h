@@ -98,8 +98,9 @@ constexpr unsigned max_looked_at = 256; // what is given lies on the stack
 int look_now(look *looks, unsigned count);
 // The base provider's handle under layered providers, or INVALID_SOCKET with the error.
 int base_socket(SOCKET socket, SOCKET *base);
-// Keeps ICMP's "port unreachable" and "time exceeded" from failing the next receive of a datagram socket.
-void ignore_datagram_resets(SOCKET socket);
+// What ICMP says of datagrams that have been sent: each fails the socket's next receive, unless it is ignored.
+enum class datagram_report { port_unreachable, time_exceeded };
+void ignore_datagram_report(SOCKET socket, datagram_report which);
 // Takes the socket off the port that it is on, so that another port may have it. Nothing may be in flight on it. An error
 // where there is no way back: before Windows 8.1, and under Wine. (That operations done at once leave no packet, see
 // skip_packet_on_success, may stay with the socket.)

@@ -4,7 +4,6 @@
 #include "compat/sys_nt.h"
 
 #include <atomic>
-#include <initializer_list>
 #include <stdlib.h>
 
 // Named in neither mingw's nor older SDK's headers.
@@ -156,14 +155,13 @@ int base_socket(SOCKET socket, SOCKET *base)
     return error;
 }
 
-void ignore_datagram_resets(SOCKET socket)
+void ignore_datagram_report(SOCKET socket, datagram_report which)
 {
     // Best effort: without it, the program sees WSAECONNRESET or WSAENETRESET from its receive, as it does on select.
-    for (DWORD which : {SIO_UDP_CONNRESET, SIO_UDP_NETRESET}) {
-        BOOL report = FALSE;
-        DWORD bytes = 0;
-        WSAIoctl(socket, which, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
-    }
+    DWORD request = which == datagram_report::port_unreachable ? SIO_UDP_CONNRESET : SIO_UDP_NETRESET;
+    BOOL report = FALSE;
+    DWORD bytes = 0;
+    WSAIoctl(socket, request, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
 }
 
 bool has_ifs_handle(SOCKET socket)

@@ -249,9 +249,10 @@ void a_new_life_is_asked_what_it_is(void **)
     SOCKET again = fake::open_socket(fake::kind::datagram, sys::afd_receive);
     assert_int_equal(again, sockets[0]);
     assert_int_equal(event_add(readers[0]->registered, nullptr), 0);
-    bool ignored = false;
-    fake::resets_ignored(again, &ignored);
-    assert_true(ignored);
+    fake::set_level(again, 0);
+    fake::report_arrives(again, sys::datagram_report::port_unreachable);
+    assert_int_equal(fake::level(again), 0);
+    fake::set_level(again, sys::afd_receive);
     run_turns(2);
     assert_true(readers[0]->count > 0);
 }

@@ -74,7 +74,8 @@ struct socket_object {
     SOCKET base; // what AFD knows it by
     bool layer;  // known to AFD by `base` only
     bool base_of_layer;
-    bool resets_ignored;
+    bool ignores_report[2]; // by datagram_report
+    bool has_report;
     bool never_blocks;
     bool inherited;
     uint64_t serial; // no other socket ever has it

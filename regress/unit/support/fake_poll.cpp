@@ -62,7 +62,7 @@ socket_object *find_socket(SOCKET socket)
 ULONG current_level(const socket_object &socket)
 {
     ULONG level = socket.level;
-    if (!socket.inbox.empty())
+    if (!socket.inbox.empty() || socket.has_report)
         level |= sys::afd_receive;
     if (socket.finished && (socket.inbox.empty() || socket.tells_end_early))
         level |= sys::afd_disconnect;
@@ -111,11 +111,6 @@ void put_layer_over(SOCKET socket)
     find_socket(base)->base_of_layer = true;
     find_socket(socket)->layer = true;
     find_socket(socket)->base = base;
-}
-
-void resets_ignored(SOCKET socket, bool *ignored)
-{
-    *ignored = find_socket(socket)->resets_ignored;
 }
 
 void close_by_program(SOCKET socket)
@@ -277,10 +272,10 @@ int base_socket(SOCKET socket, SOCKET *base)
     return 0;
 }
 
-void ignore_datagram_resets(SOCKET socket)
+void ignore_datagram_report(SOCKET socket, datagram_report which)
 {
     if (socket_object *found = find_socket(socket))
-        found->resets_ignored = true;
+        found->ignores_report[static_cast<size_t>(which)] = true;
 }
 
 } // namespace sys

@@ -167,7 +167,6 @@ bool sending_has_ended(SOCKET socket);
 // AFD knows the socket only by the handle that base_socket returns from now on.
 void put_layer_over(SOCKET socket);
 bool is_on_port(SOCKET socket);
-void resets_ignored(SOCKET socket, bool *ignored);
 
 // --- data: what the peer does ------------------------------------------------------------------------------------
 // What a peer does arrives at once or, by the chance that packets are late, a while after.
@@ -176,6 +175,8 @@ bool is_whole(SOCKET socket); // it is connected, and knows it
 void peer_sends(SOCKET socket, const std::string &bytes);
 void peer_finishes(SOCKET socket);
 void peer_resets(SOCKET socket);
+// ICMP says something of a datagram that was sent: the socket is readable for it, unless it ignores that.
+void report_arrives(SOCKET socket, sys::datagram_report which);
 const std::string &sent(SOCKET socket);
 void peer_reads(SOCKET socket);                  // all that was sent to it so far
 void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none

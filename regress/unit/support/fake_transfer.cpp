@@ -217,6 +217,13 @@ void peer_resets(SOCKET socket)
     go_on_with(socket);
 }
 
+void report_arrives(SOCKET socket, sys::datagram_report which)
+{
+    socket_object *of = find_socket(socket);
+    of->has_report = of->has_report || !of->ignores_report[static_cast<size_t>(which)];
+    progress(socket);
+}
+
 const std::string &sent(SOCKET socket)
 {
     return find_socket(socket)->sent;
