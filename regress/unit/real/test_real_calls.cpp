@@ -1,9 +1,8 @@
 // The order of calls that Windows insists on and nobody can see afterwards: Winsock itself is watched.
-//
-// A program calls Winsock through pointers of the names below, which the import library would define otherwise.
 #include <initializer_list>
 
 #include "real/real_base.h"
+#include "support/imports.h"
 
 #include "compat/sys.h"
 
@@ -13,25 +12,21 @@ constexpr int reuse_unicast_port = 0x3007;
 int binds;
 SOCKET shares_its_port = INVALID_SOCKET;
 
-template <typename Function> Function winsock(Function, const char *name)
-{
-    FARPROC address = GetProcAddress(GetModuleHandleW(L"ws2_32.dll"), name);
-    return reinterpret_cast<Function>(reinterpret_cast<void (*)()>(address));
-}
+constexpr wchar_t winsock[] = L"ws2_32.dll";
 
 int WSAAPI watched_option(SOCKET socket, int level, int option, const char *value, int length)
 {
     if (level == SOL_SOCKET && option == reuse_unicast_port && length == sizeof(BOOL) &&
         *reinterpret_cast<const BOOL *>(value) != FALSE)
         shares_its_port = socket;
-    return winsock(watched_option, "setsockopt")(socket, level, option, value, length);
+    return iocp::exported(watched_option, winsock, "setsockopt")(socket, level, option, value, length);
 }
 
 int WSAAPI watched_bind(SOCKET socket, const struct sockaddr *name, int length)
 {
     ++binds;
     assert_int_equal(shares_its_port, socket);
-    return winsock(watched_bind, "bind")(socket, name, length);
+    return iocp::exported(watched_bind, winsock, "bind")(socket, name, length);
 }
 
 // ConnectEx wants its socket bound; without the option each takes a port for itself, of some 16,000.
@@ -50,14 +45,12 @@ void outgoing_ports_are_shared(void **)
 
 } // namespace
 
-extern "C" {
-extern const decltype(&watched_option) __imp_setsockopt = watched_option;
-extern const decltype(&watched_bind) __imp_bind = watched_bind;
-}
-
 int main()
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(outgoing_ports_are_shared)};
     real::start();
+    if (!iocp::replace_import(winsock, "setsockopt", watched_option) ||
+        !iocp::replace_import(winsock, "bind", watched_bind))
+        return 1;
     return cmocka_run_group_tests_name("real calls", tests, nullptr, nullptr);
 }

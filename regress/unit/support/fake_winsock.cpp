@@ -1,21 +1,21 @@
 // The calls by which libevent itself uses a socket that is not on the port: they reach the fake's sockets too, and for
 // any other number the real Winsock, as bases on select need it.
-//
-// A program that includes winsock2.h calls these through pointers of the names below, which the import library would
-// define otherwise.
 #include "support/fake_kernel.h"
 
 #include <string.h>
+
+#include "support/imports.h"
 
 namespace iocp {
 namespace fake {
 
 namespace {
 
-template <typename Function> Function real(Function, const char *name)
+constexpr wchar_t winsock[] = L"ws2_32.dll";
+
+template <typename Function> Function real(Function like, const char *name)
 {
-    FARPROC address = GetProcAddress(GetModuleHandleW(L"ws2_32.dll"), name);
-    return reinterpret_cast<Function>(reinterpret_cast<void (*)()>(address));
+    return exported(like, winsock, name);
 }
 
 int fail(int error)
@@ -153,20 +153,22 @@ int WSAAPI plain_shutdown(SOCKET socket, int how)
 
 } // namespace
 
+// Those that the program calls: a small one does not call them all.
 void start_winsock()
 {
+    static bool replaced = false;
+    if (replaced)
+        return;
+    replace_import(winsock, "accept", plain_accept);
+    replace_import(winsock, "connect", plain_connect);
+    replace_import(winsock, "WSARecv", plain_receive);
+    replace_import(winsock, "WSASend", plain_send);
+    replace_import(winsock, "getpeername", plain_name);
+    replace_import(winsock, "getsockopt", plain_option);
+    replace_import(winsock, "ioctlsocket", plain_control);
+    replace_import(winsock, "shutdown", plain_shutdown);
+    replaced = true;
 }
 
 } // namespace fake
 } // namespace iocp
-
-extern "C" {
-extern const decltype(&iocp::fake::plain_accept) __imp_accept = iocp::fake::plain_accept;
-extern const decltype(&iocp::fake::plain_connect) __imp_connect = iocp::fake::plain_connect;
-extern const decltype(&iocp::fake::plain_receive) __imp_WSARecv = iocp::fake::plain_receive;
-extern const decltype(&iocp::fake::plain_send) __imp_WSASend = iocp::fake::plain_send;
-extern const decltype(&iocp::fake::plain_name) __imp_getpeername = iocp::fake::plain_name;
-extern const decltype(&iocp::fake::plain_option) __imp_getsockopt = iocp::fake::plain_option;
-extern const decltype(&iocp::fake::plain_control) __imp_ioctlsocket = iocp::fake::plain_control;
-extern const decltype(&iocp::fake::plain_shutdown) __imp_shutdown = iocp::fake::plain_shutdown;
-}
