@@ -15,6 +15,7 @@ struct question {
     const char *expected; // of Windows 10 and later, by Microsoft's documentation or as others report it; NULL: open
     const char *used_by;  // which part of ours would have to change
     std::string (*answer)();
+    bool varies = false; // from run to run: a figure for the report, which no answer is compared with
 };
 
 struct questions {
@@ -28,6 +29,7 @@ questions about_transfers();
 questions about_closing();
 questions about_connections();
 questions about_errors();
+questions about_costs();
 
 // --- what they share --------------------------------------------------------------------------------------------------
 constexpr int64_t soon_us = 1000 * 1000;   // a packet that is to come has come by then

@@ -86,6 +86,34 @@ std::string pending_send()
     return all ? "all bytes, then the end" : "some bytes" + seen.substr(seen.find(", then"));
 }
 
+// Another socket gets the number of one that was closed under a send, and its peer what that send had left.
+std::string number_used_again()
+{
+    constexpr ULONG size = 16 * 1024 * 1024;
+    static char block[size];
+    struct sockaddr_in address;
+    SOCKET listening = listener(&address);
+    pair first = connected();
+    HANDLE port = port_of(first.here, true);
+    WSABUF buffer = {size, block};
+    OVERLAPPED overlapped = {};
+    iocp::sys::send(first.here, &buffer, 1, &overlapped, true);
+    closesocket(first.here);
+    SOCKET next = socket(AF_INET, SOCK_STREAM, 0);
+    connect(next, reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    SOCKET peer = accept(listening, nullptr, nullptr);
+    seen_by(first.there); // room for more of the send
+    shutdown(next, SD_SEND);
+    std::string seen = seen_by(peer);
+    for (SOCKET each : {listening, first.there, next, peer})
+        closesocket(each);
+    packet_of(port, next, at_once_us);
+    CloseHandle(port);
+    if (next != first.here)
+        return "another number";
+    return seen.compare(0, 2, "0 ") == 0 ? seen : "bytes of the send, then" + seen.substr(seen.find(", then") + 6);
+}
+
 const question all[] = {
     {"close.receive", "closesocket under a receive: what the peer gets; and the packet", nullptr,
      "closing: an operation is ended before its socket is closed", closed},
@@ -98,6 +126,8 @@ const question all[] = {
      "README, limits: evhttp and requests that are too long", unread_input},
     {"close.send", "closesocket under a send of 16 MiB that pends", nullptr,
      "bufferevent/stream_send: a socket is closed by the packet of its last send", pending_send},
+    {"close.send-number", "what the next socket of the number sends of it", "0 bytes, then the end",
+     "bufferevent/stream_send", number_used_again},
 };
 
 } // namespace
