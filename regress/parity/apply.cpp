@@ -127,6 +127,11 @@ void reset_by_peer(world *w, subject *on, int bytes)
         return;
     if (bytes > 0 && !on->on->finished)
         peer_send(on->on, bytes, 1);
+    if (reset_overtakes_bytes()) {
+        sync(w);
+        if (!has_peer(on) || on->on->read < on->on->sent)
+            return; // whether select reads them is chance
+    }
     peer_reset(on->on);
     sync(w);
 }

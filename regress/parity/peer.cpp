@@ -224,6 +224,27 @@ void peer_reset(connection *on)
     on->was_reset = true;
 }
 
+bool reset_overtakes_bytes()
+{
+    static int known = -1;
+    connection asked = {};
+    if (known < 0 && connection_make(&asked, 0)) {
+        peer_send(&asked, 1, 1);
+        peer_reset(&asked);
+        char byte;
+        int received = -1;
+        for (int i = 0; i < max_tries && received < 0; ++i) {
+            wait_readable(asked.near_end);
+            received = recv(asked.near_end, &byte, 1, 0);
+            if (received < 0 && WSAGetLastError() != WSAEWOULDBLOCK)
+                break;
+        }
+        known = received == 1 ? 0 : 1;
+        closesocket(asked.near_end);
+    }
+    return known == 1;
+}
+
 bool peer_receive(connection *on, std::string *got)
 {
     char buffer[16384];

@@ -65,6 +65,8 @@ void peer_finish(connection *on);
 // It reads nothing from now on, and little fits in between.
 void peer_stall(connection *on);
 void peer_reset(connection *on);
+// Whether what the peer sent ahead of its reset is lost to who has not received it by then: so under Wine 10, and on Windows.
+bool reset_overtakes_bytes();
 // Appends what has come to `got`. False when nothing had.
 bool peer_receive(connection *on, std::string *got);
 // Until the end of the stream, or a limit: the loop stands still meanwhile.

@@ -32,11 +32,16 @@ bool sees_the_end(struct event_base *base, connection *on)
     return true;
 }
 
-bool go_on(struct event_base *base, record *one, then what, int options)
+bool go_on(struct event_base *base, record *one, closes how, then what, int options)
 {
     record other;
+    // Another number: under Wine a send of a socket that was closed past libevent goes on with the next one of its number
+    // (windows-probe, close.send-number). Numbers that come back have tests of their own.
+    SOCKET number = how == closes::by_winsock ? socket(AF_INET, SOCK_STREAM, 0) : INVALID_SOCKET;
     if (what == then::sets_another)
         REQUIRE(open_pair(base, &other, 0));
+    if (number != INVALID_SOCKET)
+        closesocket(number);
     if (what == then::sets_no_descriptor)
         bufferevent_setfd(one->bev, -1);
     if (what == then::sets_another) {
@@ -81,7 +86,7 @@ bool close_and_go_on(closes how, then what, flying which, int options)
         REQUIRE(sees_the_end(other, &one.on));
         event_base_free(other);
     } else {
-        REQUIRE(go_on(base, &one, what, options));
+        REQUIRE(go_on(base, &one, how, what, options));
         REQUIRE(sees_the_end(base, &one.on));
         ULONGLONG begun = GetTickCount64();
         event_base_free(base);
