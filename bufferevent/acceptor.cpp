@@ -232,6 +232,16 @@ void acceptor_base_ends(source *face)
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
                                  acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
 
+// Ends those in flight: who has the socket next finds none on it. False if that takes too long.
+bool await_accepts(acceptor *self)
+{
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+        completion_cancel(&each->operation);
+    while (self->pending != nullptr && port_await(self->face.owner->on, &self->pending->operation))
+        continue;
+    return self->pending == nullptr;
+}
+
 void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
 {
     if (address != nullptr && peer_length > 0 && peer_length <= *length)
@@ -319,7 +329,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     return self;
 }
 
-void acceptor_detach(acceptor *self)
+void acceptor_detach(acceptor *self, bool closing)
 {
     backend *owner = self->face.owner;
     if (owner != nullptr)
@@ -335,6 +345,7 @@ void acceptor_detach(acceptor *self)
     }
     first_data_free(self);
     backlog_close(self);
+    bool gives_back = owner != nullptr && !closing && await_accepts(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
         remove_pending(self, accepting);
@@ -347,6 +358,8 @@ void acceptor_detach(acceptor *self)
         mm_free(self);
         return;
     }
+    if (gives_back)
+        socket_leave_port(socket_find(owner, self->face.fd));
     source_free_later(&self->face);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }

@@ -105,6 +105,7 @@ struct evconnlistener *attach(struct evconnlistener *listener, const preparation
     record->listener = listener;
     record->on = listening_begin(fd, prepared.spare);
     record->own = new_acceptor(base, fd, record->on, flags);
+    record->closes = (flags & LEV_OPT_CLOSE_ON_FREE) != 0;
     remember(record);
     return listener;
 }
@@ -196,7 +197,7 @@ void evconnlistener_free(struct evconnlistener *listener)
         // A base that was freed first has left the socket with all its listeners.
         bool has_left = record->own != nullptr && record->own->on == nullptr;
         if (record->own != nullptr)
-            acceptor_detach(record->own);
+            acceptor_detach(record->own, record->closes);
         if (!has_left)
             listening_end(record->on);
         mm_free(record);

@@ -16,6 +16,7 @@ struct listener_record {
     const struct evconnlistener *listener;
     listening_socket *on;
     acceptor *own; // NULL: the base is not on a port, or the socket cannot be
+    bool closes;   // the socket when it is freed
     listener_record *next;
 };
 

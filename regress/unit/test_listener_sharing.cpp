@@ -71,11 +71,26 @@ void add(unsigned which, unsigned base)
     assert_non_null(self->listener);
 }
 
+bool is_taken(int port)
+{
+    return w.times[port] > 0 || w.may_be_lost[port] ||
+           fake::socket_of_client(static_cast<uint16_t>(port)) != INVALID_SOCKET;
+}
+
+// The last one has accepts in flight, of which each may take a client, the first that waits, in the instant when it is called
+// back. Nobody is told of that one.
 void remove(unsigned which)
 {
     struct evconnlistener *freed = w.sharers[which].listener;
     w.sharers[which].listener = nullptr;
+    size_t waiting = fake::clients_waiting(w.socket);
     evconnlistener_free(freed);
+    size_t lost = waiting - fake::clients_waiting(w.socket);
+    for (int port = 1; port <= w.clients && lost > 0; ++port)
+        if (!is_taken(port)) {
+            w.may_be_lost[port] = true;
+            --lost;
+        }
 }
 
 void set_enabled(unsigned which, bool enabled)
