@@ -5,7 +5,6 @@
 
 #include "support/bases.h"
 #include "support/fake_kernel.h"
-#include "support/guard.h"
 
 #include "backend/listening_socket.h"
 
@@ -301,28 +300,6 @@ void a_disabled_listener_leaves_all_in_the_backlog(void **)
     close_world();
 }
 
-// Nothing is half made when there is no memory for it.
-void no_memory(void **)
-{
-    open_world(1);
-    auto fd = static_cast<evutil_socket_t>(w.socket);
-    unsigned failures = 0;
-    struct evconnlistener *made = nullptr;
-    for (; made == nullptr && failures < 20; ++failures) {
-        guard::fail_allocations(failures, 1);
-        made = evconnlistener_new(w.bases[0], on_accept, &w.sharers[0], 0, 0, fd);
-        guard::fail_allocations(0, 0);
-        assert_true(fake::is_open(w.socket));
-    }
-    assert_true(failures >= 3);
-    w.sharers[0] = {made, 0, true, 0};
-    set_enabled(0, true); // libevent does not tell if that failed before
-    client_comes();
-    turns(0, 30);
-    assert_int_equal(w.sharers[0].accepted, 1);
-    close_world();
-}
-
 // The first has accepts in flight when the second comes. What these have taken by then, or take in that instant, is its own.
 void note_what_the_first_has()
 {
@@ -408,7 +385,6 @@ int main()
         cmocka_unit_test_setup(an_event_of_the_same_base, set_up),
         cmocka_unit_test_setup(an_event_that_has_gone_shares_no_more, set_up),
         cmocka_unit_test_setup(a_disabled_listener_leaves_all_in_the_backlog, set_up),
-        cmocka_unit_test_setup(no_memory, set_up),
         cmocka_unit_test_setup(sharers_at_random, set_up),
     };
     return cmocka_run_group_tests_name("listener_sharing", tests, nullptr, nullptr);

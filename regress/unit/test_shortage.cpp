@@ -6,6 +6,7 @@
 
 #include "support/bases.h"
 #include "support/fake_kernel.h"
+#include "support/guard.h"
 
 #include "bufferevent/acceptor.h"
 
@@ -226,6 +227,31 @@ void conversations(void **)
                 conversation_goes_short(which, warm);
 }
 
+// Nothing is half made when there is no memory for it.
+void a_listener_without_memory(void **)
+{
+    base = make_base(on_iocp);
+    accepted.clear();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *made = nullptr;
+    unsigned failures = 0;
+    for (; made == nullptr && failures < 20; ++failures) {
+        guard::fail_allocations(failures, 1);
+        made = evconnlistener_new(base, on_accept, nullptr, 0, 0, static_cast<evutil_socket_t>(socket));
+        guard::fail_allocations(0, 0);
+        assert_true(fake::is_open(socket));
+    }
+    assert_true(failures >= 3);
+    assert_int_equal(evconnlistener_enable(made), 0); // libevent does not tell if that failed before
+    fake::client_arrives(socket, {1, fake::fate_taken, ""});
+    run_for(30 * 1000);
+    assert_int_equal(accepted.size(), 1);
+    evconnlistener_free(made);
+    fake::close_by_program(socket);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 } // namespace
 
 int main()
@@ -235,6 +261,7 @@ int main()
         cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up_kernel),
         cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),
         cmocka_unit_test_setup(conversations, set_up_kernel),
+        cmocka_unit_test_setup(a_listener_without_memory, set_up_kernel),
     };
     return cmocka_run_group_tests_name("shortage", tests, nullptr, nullptr);
 }
