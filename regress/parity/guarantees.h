@@ -120,6 +120,8 @@ void spare_allocations(long count);
 
 // Where the library has event2/iocp.h, accepts wait for first data from now on. False: it could not be asked for.
 bool ask_for_first_data(struct evconnlistener *listener);
+// Where it has, and the base is on the port, what a closed socket had to send may stay there for a tenth of a second.
+bool limit_lingering(struct event_base *base);
 
 std::string pattern(int id, size_t from, size_t length);
 // Reads from the peer until it has `length` bytes, the end or an error.

@@ -109,6 +109,52 @@ bool tls_rate_limit_holds_back_and_goes_on(struct event_base *base)
     return true;
 }
 
+bool is_open(SOCKET socket)
+{
+    int type, length = sizeof(type);
+    return getsockopt(socket, SOL_SOCKET, SO_TYPE, reinterpret_cast<char *>(&type), &length) == 0;
+}
+
+// What evhttp does after its timeout.
+bool give_up_on_silent_peers(struct event_base *base)
+{
+    static tls_pair pairs[8];
+    struct timeval limit = {0, 30 * 1000};
+    std::string large = pattern(6, 0, 8000000);
+    for (tls_pair &each : pairs) {
+        REQUIRE(tls_connect(base, &each, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+        peer_stall(each.peer.on);
+        bufferevent_set_timeouts(each.one.bev, nullptr, &limit);
+        bufferevent_write(each.one.bev, large.data(), large.size());
+    }
+    for (tls_pair &each : pairs)
+        REQUIRE(run_until(base, [&] { return each.one.timeouts > 0; }));
+    for (tls_pair &each : pairs) {
+        bufferevent_free(each.one.bev);
+        each.one.bev = nullptr;
+    }
+    for (tls_pair &each : pairs) {
+        REQUIRE(run_until(base, [&] { return !is_open(each.one.on.near_end); }));
+        each.one.on.near_end = INVALID_SOCKET;
+        tls_close(&each);
+    }
+    return true;
+}
+
+// Nothing is kept for those who asked for much and read nothing, however long they stay.
+bool tls_silent_peers_are_let_go(struct event_base *base)
+{
+    REQUIRE(limit_lingering(base));
+    long blocks = 0;
+    for (int round = 0; round < 2; ++round) {
+        REQUIRE(give_up_on_silent_peers(base));
+        if (round == 0)
+            blocks = live_blocks();
+    }
+    REQUIRE(live_blocks() <= blocks);
+    return true;
+}
+
 } // namespace
 
 const guarantee tls_limit_guarantees[] = {
@@ -116,6 +162,7 @@ const guarantee tls_limit_guarantees[] = {
     {"tls_write_timeout", tls_write_timeout},
     {"tls_rate_limit_is_charged_for_bytes_moved", tls_rate_limit_is_charged_for_bytes_moved},
     {"tls_rate_limit_holds_back_and_goes_on", tls_rate_limit_holds_back_and_goes_on},
+    {"tls_silent_peers_are_let_go", tls_silent_peers_are_let_go},
     {nullptr, nullptr},
 };
 

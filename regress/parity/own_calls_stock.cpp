@@ -7,4 +7,9 @@ bool ask_for_first_data(struct evconnlistener *)
     return true;
 }
 
+bool limit_lingering(struct event_base *)
+{
+    return true;
+}
+
 } // namespace parity
