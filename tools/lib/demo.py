@@ -114,7 +114,7 @@ def last_sentence(counts, rates, busy):
     asked = (f"a request over TLS takes {counts[tls.name, 'iocp']:.1f} NT calls instead of "
              f"{counts[tls.name, 'select']:.1f}")
     if rates:
-        return (f"Beside {most.idle:,} idle connections this server answers {rates[most.name].median():.0f} times as "
+        return (f"Beside {most.idle:,} idle connections this server answers {rates[most.name].median():.1f} times as "
                 f"many requests on the port as on select, over TLS {rates[tls.name].median():.1f} times as many, "
                 f"and {asked}.")
     return (f"On the port {asked}, and one beside {most.idle:,} idle connections {counts[most.name, 'iocp']:.1f} "
