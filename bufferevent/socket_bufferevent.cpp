@@ -127,6 +127,12 @@ stream *stream_in_use(const struct bufferevent *bev)
     return own != nullptr && own->face.in_use ? own : nullptr;
 }
 
+// A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program, once.
+bool connects_by_readiness(const struct bufferevent *bev)
+{
+    return backend_for(bev) != nullptr && BEV_UPCAST(bev)->connecting && stream_in_use(bev) == nullptr;
+}
+
 // A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
 bool reads_past_stream(const struct bufferevent *bev, const stream *own)
 {
@@ -169,7 +175,7 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
 
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
-    if (has_left(input->parent, fd))
+    if (has_left(input->parent, fd) || connects_by_readiness(input->parent))
         return would_block();
     stream *own = stream_in_use(input->parent);
     return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);

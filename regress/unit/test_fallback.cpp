@@ -140,6 +140,10 @@ void connect_on(SOCKET socket, nt_status result)
     fake::set_connect_result(result);
     assert_int_equal(bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&peer), sizeof(peer)), 0);
     turns(5);
+    if (result != 0 && by.errors == 0) { // who refuses may take his time
+        fake::advance_us(fake::refusal_us);
+        turns(5);
+    }
     assert_int_equal(by.connected, result == 0);
     assert_int_equal(by.errors, result != 0);
     assert_true(fake::calls(fake::call::plain_connect) > 0);
@@ -157,7 +161,7 @@ void connects(void **)
 {
     for (nt_status result : {nt_status{0}, refused})
         for (int why = 0; why < static_cast<int>(hindrance::count); ++why) {
-            fake::boot(1);
+            fake::boot(1 + static_cast<uint64_t>(why)); // one is refused at once, and one late
             open_world();
             SOCKET socket = fake::open_socket(fake::kind::stream);
             hinder(socket, static_cast<hindrance>(why));

@@ -75,8 +75,13 @@ int WSAAPI plain_connect(SOCKET socket, const struct sockaddr *name, int length)
     nt_status status = k().connect_result;
     uint64_t serial = connecting->serial;
     connecting->bound = true;
-    if (!comes_later([=] { end_connect(socket, serial, status); }))
-        end_connect(socket, serial, status);
+    auto end = [=] { end_connect(socket, serial, status); };
+    if (comes_later(end))
+        return fail(WSAEWOULDBLOCK);
+    if (status == status_refused && k().held_to.refused_late && happens(500))
+        at(k().now + refusal_us, end);
+    else
+        end();
     return fail(WSAEWOULDBLOCK);
 }
 
