@@ -83,6 +83,60 @@ void without_the_mode_that_skips_packets(void **)
     assert_null(fake::complaint_after_free());
 }
 
+int told;
+
+void on_connected(struct bufferevent *, short what, void *)
+{
+    told += (what & BEV_EVENT_CONNECTED) != 0 ? 1 : 0;
+}
+
+void on_accepted(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *)
+{
+    ++told;
+    evutil_closesocket(fd);
+}
+
+void open_without_the_mode()
+{
+    fake::boot(1);
+    told = 0;
+    base = make_base(on_iocp);
+    turn_to_port(base);
+    fake::fail_calls(fake::call::skip_packet_on_success, ERROR_INVALID_PARAMETER, 1);
+}
+
+void a_connect_without_it(void **)
+{
+    open_without_the_mode();
+    auto fd = static_cast<evutil_socket_t>(fake::open_socket(fake::kind::stream));
+    struct bufferevent *bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(bev, nullptr, nullptr, on_connected, nullptr);
+    struct sockaddr_in peer = fake::loopback(7);
+    assert_int_equal(bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&peer), sizeof(peer)), 0);
+    for (int i = 0; i < 3; ++i)
+        turn_to_port(base);
+    assert_int_equal(told, 1);
+    bufferevent_free(bev);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void accepts_without_it(void **)
+{
+    open_without_the_mode();
+    SOCKET socket = fake::open_socket(fake::kind::listener);
+    for (uint16_t port = 1; port <= 3; ++port)
+        fake::client_arrives(socket, {port, fake::fate_taken, ""});
+    struct evconnlistener *listener =
+        evconnlistener_new(base, on_accepted, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    for (int i = 0; i < 5; ++i)
+        turn_to_port(base);
+    assert_int_equal(told, 3);
+    evconnlistener_free(listener);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 } // namespace
 
 int main()
@@ -90,6 +144,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_socket_that_blocks_stops_nothing, set_up_kernel),
         cmocka_unit_test_setup(without_the_mode_that_skips_packets, set_up_kernel),
+        cmocka_unit_test_setup(a_connect_without_it, set_up_kernel),
+        cmocka_unit_test_setup(accepts_without_it, set_up_kernel),
     };
     return cmocka_run_group_tests_name("socket modes", tests, nullptr, nullptr);
 }
