@@ -20,6 +20,7 @@ struct settings {
     bool shrink = false;
     bool print = false; // the traces, also of scripts that agree
     const char *only = nullptr;
+    const char *about = nullptr; // NULL: scripts of every kind
     bool threads = true;
 };
 
@@ -29,13 +30,14 @@ base_kind compared = base_kind::iocp;
 void usage()
 {
     puts("usage: parity [--seed N] [--count N] [--shrink] [--failures N] [--print] [--only i,j,...]\n"
-         "              [--no-threads] [--select-twice]\n"
+         "              [--about KIND] [--no-threads] [--select-twice]\n"
          "  --seed N       the first script's seed (1)\n"
          "  --count N      how many scripts, each with the next seed (200)\n"
          "  --shrink       leave out operations of a failing script while it still fails\n"
          "  --failures N   stop after so many failing scripts (1)\n"
          "  --print        print scripts and traces\n"
          "  --only i,j     only these operations of the script, and each sync\n"
+         "  --about KIND   only scripts about that: bufferevents or sharing\n"
          "  --select-twice compare select with itself: what differs then is chance, and the script's fault\n"
          "  --no-threads   without evthread_use_windows_threads");
 }
@@ -63,6 +65,8 @@ bool parse(int count, char **arguments, settings *into)
             into->failures = strtoull(arguments[++i], nullptr, 10);
         else if (strcmp(name, "--only") == 0)
             into->only = arguments[++i];
+        else if (strcmp(name, "--about") == 0)
+            into->about = arguments[++i];
         else
             return false;
     }
@@ -130,17 +134,19 @@ void report(const script &of, const trace &on_select, const trace &on_iocp)
         printf("  > %s\n", on_iocp.lines[i].c_str());
 }
 
-bool run_one(uint64_t seed, const settings &how)
+bool run_one(script next, const settings &how)
 {
-    script next = make_script(seed);
+    uint64_t seed = next.seed;
     if (how.only != nullptr)
         leave_only(&next, how.only);
+    if (how.print) {
+        printf("seed %llu\n%s", static_cast<unsigned long long>(seed), describe(next).c_str());
+        fflush(stdout); // it may not end
+    }
     trace on_select, on_iocp;
     bool right = agrees(next, &on_select, &on_iocp);
-    if (right && how.print) {
-        printf("seed %llu\n%s", static_cast<unsigned long long>(seed), describe(next).c_str());
+    if (right && how.print)
         print_trace("both", on_select);
-    }
     if (right)
         return true;
     printf("FAILED: seed %llu (< select, > iocp)\n", static_cast<unsigned long long>(seed));
@@ -178,8 +184,14 @@ int main(int count, char **arguments)
         puts("no IPv6 on the loopback: every connection is of IPv4");
     uint64_t failed = 0, run = 0;
     ULONGLONG begun = GetTickCount64();
-    for (; run < how.count && failed < how.failures; ++run)
-        failed += !run_one(how.seed + run, how);
+    for (uint64_t seed = how.seed; run < how.count && failed < how.failures; ++seed) {
+        script next = make_script(seed);
+        if (how.about != nullptr && strcmp(how.about, name_of(next.about)) != 0)
+            continue;
+        next.locks = next.locks && how.threads;
+        ++run;
+        failed += !run_one(next, how);
+    }
     printf("%llu scripts from seed %llu on, %llu failed, %llu ms\n", static_cast<unsigned long long>(run),
            static_cast<unsigned long long>(how.seed), static_cast<unsigned long long>(failed),
            static_cast<unsigned long long>(GetTickCount64() - begun));

@@ -1,4 +1,5 @@
-#include "script.h"
+#include "random.h"
+#include "sharing.h"
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -9,40 +10,6 @@
 namespace parity {
 
 namespace {
-
-struct random_source {
-    uint64_t state;
-
-    uint64_t next()
-    {
-        // splitmix64
-        uint64_t z = state += 0x9E3779B97F4A7C15ull;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-        return z ^ (z >> 31);
-    }
-    int below(int limit) { return static_cast<int>(next() % static_cast<uint64_t>(limit)); }
-    bool one_in(int n) { return below(n) == 0; }
-};
-
-// Mostly small, sometimes around the sizes at which libevent and we change our ways, seldom large.
-int size_of_data(random_source *random)
-{
-    static const int edges[] = {1, 2047, 2048, 2049, 4095, 4096, 4097, 8192, 16384, 16385};
-    int kind = random->below(10);
-    if (kind < 6)
-        return 1 + random->below(300);
-    if (kind < 8)
-        return 1 + random->below(3000);
-    if (kind < 9)
-        return edges[random->below(10)];
-    return 1 + random->below(60000);
-}
-
-struct weighted {
-    op_kind kind;
-    int weight;
-};
 
 const weighted choices[] = {
     {op_kind::enable, 12},        {op_kind::disable, 7},         {op_kind::write, 12},
@@ -69,20 +36,6 @@ const weighted asking_choices[] = {
     {op_kind::ask_stall, 3},
     {op_kind::ask_close, 2},
 };
-
-template <int N> op_kind choose(random_source *random, const weighted (&from)[N])
-{
-    int total = 0;
-    for (const weighted &one : from)
-        total += one.weight;
-    int left = random->below(total);
-    for (const weighted &one : from) {
-        left -= one.weight;
-        if (left < 0)
-            return one.kind;
-    }
-    return op_kind::sync;
-}
 
 int some_events(random_source *random)
 {
@@ -264,6 +217,14 @@ const char *const names[] = {
     "ask_cancel",
     "ask_stall",
     "ask_close",
+    "share_listen",
+    "share_enable",
+    "share_free",
+    "share_hook",
+    "share_stand_still",
+    "share_resume",
+    "share_leave",
+    "share_connect",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(op_kind::count), "one name each");
 
@@ -273,11 +234,28 @@ const char *const actions[] = {"free",  "stop_reading", "stop_writing",  "start"
 
 } // namespace
 
+int size_of_data(random_source *random)
+{
+    static const int edges[] = {1, 2047, 2048, 2049, 4095, 4096, 4097, 8192, 16384, 16385};
+    int kind = random->below(10);
+    if (kind < 6)
+        return 1 + random->below(300);
+    if (kind < 8)
+        return 1 + random->below(3000);
+    if (kind < 9)
+        return edges[random->below(10)];
+    return 1 + random->below(60000);
+}
+
 script make_script(uint64_t seed)
 {
     random_source random = {seed * 0x2545F4914F6CDD1Dull + 1};
     script made = {};
     made.seed = seed;
+    if (seed % 24 == 7) {
+        make_sharing_script(&random, &made);
+        return made;
+    }
     made.subjects = random.one_in(4) ? 2 : 1;
     made.listens = random.one_in(8);
     made.asks = random.one_in(8);
@@ -307,6 +285,13 @@ script make_script(uint64_t seed)
     return made;
 }
 
+const char *name_of(flavour about)
+{
+    static const char *const flavours[] = {"bufferevents", "sharing"};
+    static_assert(sizeof(flavours) / sizeof(flavours[0]) == static_cast<size_t>(flavour::count), "one name each");
+    return flavours[static_cast<int>(about)];
+}
+
 std::string describe(const operation &of)
 {
     char text[160];
@@ -321,6 +306,8 @@ std::string describe(const script &of)
 {
     std::string text;
     char line[200];
+    if (of.about == flavour::sharing)
+        text += describe_sharing(of);
     for (int i = 0; i < of.subjects; ++i) {
         snprintf(line, sizeof(line), "  bufferevent %d: options 0x%x, %s\n", i, static_cast<unsigned>(of.options[i]),
                  of.starts_connected[i] ? "connected" : "no descriptor");

@@ -1,4 +1,5 @@
-// A random program for one or two bufferevents, a listener and their peers: a list of operations, made from a seed.
+// A random program for bufferevents, a listener and their peers, or for bases that share a listening
+// socket: a list of operations, made from a seed.
 //
 // Any subset of a script's operations is a script again (an operation that makes no sense where it stands does nothing),
 // so that a failing one shrinks by leaving operations out.
@@ -50,6 +51,15 @@ enum class op_kind {
     ask_cancel, // a: 0: the first that waits, 1: the same once the server has read what there is, 2: the last
     ask_stall,  // a: 1: the server reads nothing from now on, 0: it goes on
     ask_close,  // by the server, a: 1: by a reset
+    // Shared listeners (see sharing.h). The subject is a base, and a one of its listeners.
+    share_listen,      // a: 1: disabled
+    share_enable,      // b: 1: enable, 0: disable
+    share_free,        //
+    share_hook,        // b: a hook_of_listener
+    share_stand_still, // until it is resumed
+    share_resume,      //
+    share_leave,       // its listeners and its base are freed
+    share_connect,     // a: how many
     count,
 };
 
@@ -63,6 +73,9 @@ enum class output_change { drain, take, rearrange, prepend, contiguous, referenc
 // What the program does after it has closed the descriptor under its bufferevent, which no longer reads or writes.
 enum class comeback { sets_none_then_the_new, sets_the_new, frees_and_makes_another, count };
 
+// What a script is about, whose operations it has, and who runs it.
+enum class flavour { bufferevents, sharing, count };
+
 struct operation {
     op_kind kind;
     int subject;
@@ -73,6 +86,7 @@ struct operation {
 
 struct script {
     uint64_t seed;
+    flavour about;
     int subjects;
     int options[max_subjects]; // of bufferevent_socket_new
     bool starts_connected[max_subjects];
@@ -80,12 +94,15 @@ struct script {
     bool listens;
     bool listens_ipv6;
     unsigned listener_flags;
-    bool asks;  // an evhttp client and its server
-    bool locks; // the bases have locks
+    bool asks;    // an evhttp client and its server
+    bool locks;   // the bases have locks
+    int bases;    // that share a listening socket
+    bool threads; // each is turned by one of its own
     std::vector<operation> operations;
 };
 
 script make_script(uint64_t seed);
+const char *name_of(flavour about);
 std::string describe(const script &of);
 std::string describe(const operation &of);
 

@@ -1,4 +1,5 @@
 #include "world.h"
+#include "sharing.h"
 #include "world_state.h"
 
 #include <memory>
@@ -8,25 +9,26 @@ namespace parity {
 
 namespace {
 
+// Of all threads.
 long live_blocks;
 
 void *counted_malloc(size_t size)
 {
-    ++live_blocks;
+    InterlockedIncrement(&live_blocks);
     return malloc(size);
 }
 
 void *counted_realloc(void *block, size_t size)
 {
     if (block == nullptr)
-        ++live_blocks;
+        InterlockedIncrement(&live_blocks);
     return realloc(block, size);
 }
 
 void counted_free(void *block)
 {
     if (block != nullptr)
-        --live_blocks;
+        InterlockedDecrement(&live_blocks);
     free(block);
 }
 
@@ -34,23 +36,12 @@ void on_tick(evutil_socket_t, short, void *)
 {
 }
 
-bool make_base(world *w, bool locks)
-{
-    struct event_config *config = event_config_new();
-    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | (locks ? 0 : EVENT_BASE_FLAG_NOLOCK) |
-                                      (w->kind == base_kind::iocp ? EVENT_BASE_FLAG_STARTUP_IOCP : 0));
-    w->base = event_base_new_with_config(config);
-    event_config_free(config);
-    if (w->base == nullptr || event_base_priority_init(w->base, 3) != 0)
-        return false;
-    w->tick = evtimer_new(w->base, on_tick, nullptr);
-    return w->tick != nullptr;
-}
-
 bool begin(world *w, const script &of)
 {
-    if (!make_base(w, of.locks))
+    w->base = new_base(w->kind, of.locks, 3);
+    if (w->base == nullptr)
         return false;
+    w->tick = evtimer_new(w->base, on_tick, nullptr);
     w->subject_count = of.subjects;
     w->ipv6 = has_ipv6() ? of.ipv6 : 0;
     for (int i = 0; i < of.subjects; ++i) {
@@ -133,6 +124,34 @@ void end(world *w)
     event_base_free(w->base);
 }
 
+trace run_bufferevents(const script &of, base_kind kind)
+{
+    auto w = std::make_unique<world>();
+    w->kind = kind;
+    if (!begin(w.get(), of)) {
+        note(w.get(), "cannot begin");
+        w->out.hung = true;
+        return w->out;
+    }
+    for (const operation &next : of.operations) {
+        if (w->out.hung)
+            break;
+        apply(w.get(), next);
+    }
+    end(w.get());
+    return w->out;
+}
+
+trace run_about(const script &of, base_kind kind)
+{
+    switch (of.about) {
+    case flavour::sharing:
+        return run_sharing(of, kind);
+    default:
+        return run_bufferevents(of, kind);
+    }
+}
+
 } // namespace
 
 connection *new_connection(world *w)
@@ -152,25 +171,27 @@ void note(world *w, const std::string &line)
     w->out.lines.push_back(line);
 }
 
+struct event_base *new_base(base_kind kind, bool locks, int priorities)
+{
+    struct event_config *config = event_config_new();
+    event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | (locks ? 0 : EVENT_BASE_FLAG_NOLOCK) |
+                                      (kind == base_kind::iocp ? EVENT_BASE_FLAG_STARTUP_IOCP : 0));
+    struct event_base *made = event_base_new_with_config(config);
+    event_config_free(config);
+    if (made != nullptr && event_base_priority_init(made, priorities) != 0) {
+        event_base_free(made);
+        return nullptr;
+    }
+    return made;
+}
+
 trace run_script(const script &of, base_kind kind)
 {
-    auto w = std::make_unique<world>();
-    w->kind = kind;
     long blocks = live_blocks;
-    if (!begin(w.get(), of)) {
-        note(w.get(), "cannot begin");
-        w->out.hung = true;
-        return w->out;
-    }
-    for (const operation &next : of.operations) {
-        if (w->out.hung)
-            break;
-        apply(w.get(), next);
-    }
-    end(w.get());
+    trace out = run_about(of, kind);
     if (live_blocks != blocks)
-        note(w.get(), "leaks " + std::to_string(live_blocks - blocks) + " blocks");
-    return w->out;
+        out.lines.push_back("leaks " + std::to_string(live_blocks - blocks) + " blocks");
+    return out;
 }
 
 void count_blocks()

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+struct event_base;
+
 namespace parity {
 
 enum class base_kind { select, iocp };
@@ -15,6 +17,9 @@ struct trace {
     std::vector<std::string> lines;
     bool hung; // a condition that should have come about did not
 };
+
+// NULL, if there is none.
+struct event_base *new_base(base_kind kind, bool locks, int priorities);
 
 trace run_script(const script &of, base_kind kind);
 
