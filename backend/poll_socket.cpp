@@ -54,12 +54,12 @@ short give_up(poll_socket *self)
     return source_events;
 }
 
-// Whether the descriptor is a socket: asked anew when any may have been closed since. (One that was closed past libevent is
+// Whether the descriptor is a socket: asked anew when it may have been closed since. (One that was closed past libevent is
 // found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
 int check(poll_socket *self)
 {
     auto socket = static_cast<SOCKET>(self->face.fd);
-    unsigned closes = registry_closes();
+    unsigned closes = registry_closes(self->face.fd);
     if (self->checked && self->closes == closes && self->base_socket == socket)
         return 0;
     int type = 0;
@@ -92,7 +92,8 @@ void end_use(poll_socket *self)
     self->on = nullptr;
 }
 
-// Closed without event_del. The number may be another socket's by now, which then has the interest, as on select.
+// Closed without event_del, before the poll ended or before its packet was dequeued. The number may be another socket's by
+// now, which then has the interest, as on select.
 short ready_after_close(poll_socket *self)
 {
     self->checked = false;
@@ -108,7 +109,8 @@ short ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
-    if ((poll->info.events & sys::afd_local_close) != 0)
+    bool may_be_another = poll->closes != registry_closes(self->face.fd);
+    if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
         return ready_after_close(self);
     return ready_from(poll->info.events);
 }
@@ -168,6 +170,7 @@ sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->info.exclusive = FALSE;
     poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
     poll->info.events = poll->asked = mask;
+    poll->closes = registry_closes(self->face.fd);
     poll->info.status = 0;
     port *on = self->face.owner->on;
     OVERLAPPED *overlapped = completion_begin(on, &poll->operation, poll->device->handle);

@@ -153,13 +153,13 @@ void socket_unregister_unused(socket_record *self)
 
 void socket_note_accepted(backend *owner, evutil_socket_t fd)
 {
-    owner->accepted = {fd, owner->turn, registry_closes()};
+    owner->accepted = {fd, owner->turn, registry_closes(fd)};
 }
 
 bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 {
     accepted_note *accepted = &owner->accepted;
-    bool was = accepted->fd == fd && accepted->turn == owner->turn && accepted->closes == registry_closes();
+    bool was = accepted->fd == fd && accepted->turn == owner->turn && accepted->closes == registry_closes(fd);
     if (was)
         accepted->fd = EVUTIL_INVALID_SOCKET;
     return was;

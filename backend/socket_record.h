@@ -81,7 +81,7 @@ void socket_unregister(socket_record *self);
 void socket_unregister_unused(socket_record *self);
 
 // A listener has brought this connection, which does not block. True of the last one, when asked in the same turn of the
-// loop, once, and unless anything was closed meanwhile: it is what it was then.
+// loop, once, and unless it was closed meanwhile: it is what it was then.
 void socket_note_accepted(backend *owner, evutil_socket_t fd);
 bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
 

@@ -6,13 +6,21 @@ namespace iocp {
 
 namespace {
 
+// Few enough to be cheap, and so many that another descriptor's close is seldom taken for one's own.
+constexpr unsigned close_counters = 256;
+
 struct registry {
     SRWLOCK lock;
     fd_table owners;
-    std::atomic<unsigned> closes;
+    std::atomic<unsigned> closes[close_counters];
 };
 
-registry sockets = {SRWLOCK_INIT, {nullptr, 0, 0}, {0}};
+registry sockets = {SRWLOCK_INIT, {nullptr, 0, 0}, {}};
+
+std::atomic<unsigned> *closes_of(evutil_socket_t fd)
+{
+    return &sockets.closes[(static_cast<uintptr_t>(fd) >> 2) % close_counters]; // Windows counts handles by fours
+}
 
 // For the length of a function.
 struct exclusive {
@@ -41,7 +49,7 @@ void registry_remove(evutil_socket_t fd, const backend *owner)
 
 backend *registry_close(evutil_socket_t fd)
 {
-    sockets.closes.fetch_add(1, std::memory_order_relaxed);
+    closes_of(fd)->fetch_add(1, std::memory_order_relaxed);
     return registry_owner(fd);
 }
 
@@ -53,9 +61,9 @@ backend *registry_owner(evutil_socket_t fd)
     return owner;
 }
 
-unsigned registry_closes()
+unsigned registry_closes(evutil_socket_t fd)
 {
-    return sockets.closes.load(std::memory_order_relaxed);
+    return closes_of(fd)->load(std::memory_order_relaxed);
 }
 
 } // namespace iocp

@@ -19,8 +19,8 @@ void registry_remove(evutil_socket_t fd, const backend *owner);
 backend *registry_owner(evutil_socket_t fd);
 // The same, and the descriptor counts as closed.
 backend *registry_close(evutil_socket_t fd);
-// How many were closed so far.
-unsigned registry_closes();
+// Another number than before, if the descriptor may have been closed since (or another, seldom).
+unsigned registry_closes(evutil_socket_t fd);
 
 } // namespace iocp
 

@@ -191,6 +191,40 @@ bool number_reused_under_plain_events(struct event_base *base)
     return true;
 }
 
+void count_reads(evutil_socket_t fd, short, void *argument)
+{
+    char data[100];
+    recv(static_cast<SOCKET>(fd), data, sizeof(data), 0);
+    ++*static_cast<int *>(argument);
+}
+
+// What was to be read of a socket that is closed under its event is not told of the next one with its number.
+bool number_reused_tells_nothing_of_the_last(struct event_base *base)
+{
+    for (bool turns_between : {false, true}) {
+        connection first = {}, second = {};
+        int told = 0;
+        REQUIRE(connection_make(&first, 71));
+        auto fd = static_cast<evutil_socket_t>(first.near_end);
+        struct event *one = event_new(base, fd, EV_READ | EV_PERSIST, count_reads, &told);
+        event_add(one, nullptr);
+        if (turns_between)
+            some_turns(base);
+        peer_send(&first, 10, 1);
+        evutil_closesocket(fd);
+        closesocket(first.far_end);
+        REQUIRE(connect_as(first.near_end, &second));
+        some_turns(base);
+        REQUIRE(told == 0);
+        peer_send(&second, 10, 1);
+        REQUIRE(run_until(base, [&] { return told == 1; }));
+        event_free(one);
+        closesocket(second.near_end);
+        closesocket(second.far_end);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee number_guarantees[] = {
@@ -201,6 +235,7 @@ const guarantee number_guarantees[] = {
     {"number_reused_while_enabled_freed_first", number_reused_while_enabled_freed_first},
     {"number_reused_while_enabled", number_reused_while_enabled},
     {"number_reused_under_plain_events", number_reused_under_plain_events},
+    {"number_reused_tells_nothing_of_the_last", number_reused_tells_nothing_of_the_last},
     {nullptr, nullptr},
 };
 
