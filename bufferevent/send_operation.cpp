@@ -20,7 +20,8 @@ void add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t length)
 int gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
     int count = 0;
-    self->length = 0;
+    self->length = self->sent = 0;
+    self->empty_ends = 0;
     for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < max_gathered;
          chain = chain->next) {
         const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
@@ -41,6 +42,29 @@ int gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF
         at_most -= length;
         self->length += length;
     }
+    return count;
+}
+
+void add_unsent(WSABUF *buffers, int *count, const char *bytes, size_t length, size_t *sent)
+{
+    size_t skipped = length < *sent ? length : *sent;
+    *sent -= skipped;
+    if (skipped < length)
+        add_buffer(buffers, count, bytes + skipped, length - skipped);
+}
+
+// Of what was gathered, what was not sent. (Chains that are pinned stay as they were, in their evbuffer or not.)
+int gather_unsent(const send_operation *self, WSABUF *buffers)
+{
+    int count = 0;
+    size_t sent = self->sent, copied = self->length;
+    for (int i = 0; i < self->chain_count; ++i) {
+        const struct evbuffer_chain *chain = self->chains[i];
+        add_unsent(buffers, &count, reinterpret_cast<const char *>(chain->buffer + chain->misalign), chain->off, &sent);
+        copied -= chain->off;
+    }
+    if (copied > 0)
+        add_unsent(buffers, &count, self->copied, copied, &sent);
     return count;
 }
 
@@ -81,11 +105,26 @@ bool send_rest(send_operation *self)
     return result.how == sys::started::pending || send_rest(self);
 }
 
+bool left_send_goes_on(send_operation *self, int *error, DWORD *bytes)
+{
+    if (!linger_goes_on(&self->left))
+        return false;
+    socket_record *record = self->left.record;
+    self->operation.orphan = false;
+    bool goes_on = send_operation_goes_on(self, record->poll.face.owner->on,
+                                          static_cast<SOCKET>(socket_descriptor(record)), error, bytes);
+    if (goes_on)
+        completion_abandon(&self->operation);
+    return goes_on;
+}
+
 void left_send_ended(completion *operation, int error, DWORD bytes)
 {
     send_operation *self = from_completion(operation);
     if (error == WSA_OPERATION_ABORTED) // by us, after too long
         linger_fail(&self->left);
+    if (left_send_goes_on(self, &error, &bytes))
+        return;
     bool sent = send_operation_settle(self, error, bytes) == 0;
     if (sent && self->rest != nullptr && linger_goes_on(&self->left)) {
         if (send_rest(self))
@@ -132,11 +171,32 @@ void send_operation_take(struct evbuffer *output, size_t length)
     evbuffer_drain(output, length);
 }
 
+// An overlapped send takes all, says Microsoft of WSASend. Under Wine one ends early, with a part or with nothing, when its
+// peer shuts down its side meanwhile, and the rest is sent as if nothing had been.
+bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes)
+{
+    while (*error == 0 && self->sent + *bytes < self->length && self->empty_ends < max_empty_ends) {
+        self->sent += *bytes;
+        self->empty_ends = *bytes == 0 ? self->empty_ends + 1 : 0;
+        WSABUF buffers[max_gathered];
+        int count = gather_unsent(self, buffers);
+        OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
+        sys::start_result result = completion_settle_start(
+            on, &self->operation,
+            sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+        if (result.how == sys::started::pending)
+            return true;
+        *error = result.error;
+        *bytes = result.bytes;
+    }
+    return false;
+}
+
 int send_operation_settle(send_operation *self, int error, DWORD bytes)
 {
     give_up(self);
-    // An overlapped send takes all, says Microsoft of WSASend. If one did not, what follows must not go after a gap.
-    return error == 0 && bytes != self->length ? WSAECONNABORTED : error;
+    // What follows must not go after a gap.
+    return error == 0 && self->sent + bytes != self->length ? WSAECONNABORTED : error;
 }
 
 void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest)

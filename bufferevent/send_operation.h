@@ -19,6 +19,9 @@ struct stream;
 // Chains gathered by one send.
 constexpr int max_gathered = 16;
 
+// Times in a row that a send ends without an error and without a byte, and is started again.
+constexpr int max_empty_ends = 8;
+
 struct send_operation {
     completion operation;                        // first
     stream *owner;                               // not looked at once it was let go
@@ -27,8 +30,10 @@ struct send_operation {
     struct evbuffer_chain *chains[max_gathered]; // pinned
     char *copied;                                // NULL: nothing
     int chain_count;
+    int empty_ends; // in a row
     bool skips_packets;
-    size_t length; // in flight
+    size_t length; // that the kernel was handed
+    size_t sent;   // of it, by calls that have ended
 };
 
 using send_ended = void (*)(send_operation *ended, int error);
@@ -42,7 +47,10 @@ sys::start_result send_operation_start(send_operation *self, port *on, SOCKET so
                                        size_t at_most);
 // Takes what was sent out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
 void send_operation_take(struct evbuffer *output, size_t length);
-// Its packet has come: gives the bytes up. Returns the error: what was not sent whole has failed.
+// Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with what
+// the two say then.
+bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes);
+// Gives the bytes up. Returns the error: what was not sent whole has failed.
 int send_operation_settle(send_operation *self, int error, DWORD bytes);
 
 // Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is freed.

@@ -9,6 +9,10 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
 {
     auto *sending = reinterpret_cast<send_operation *>(operation);
     stream *self = sending->owner;
+    backend *owner = self->face.owner;
+    if (!owner->draining &&
+        send_operation_goes_on(sending, owner->on, static_cast<SOCKET>(self->face.fd), &error, &bytes))
+        return;
     error = send_operation_settle(sending, error, bytes);
     if (error != 0)
         self->send_error = error;

@@ -132,10 +132,12 @@ bool close_under_both(struct event_base *)
     return close_in_all_ways(flying::both);
 }
 
-// What had left the output when its bufferevent was freed is delivered, once the peer reads; the rest is not sent.
+// What had left the output when its bufferevent was freed is delivered, once the peer reads, whether it has shut down its
+// own side or not; the rest is not sent.
 bool close_by_free_delivers_what_left_the_output(struct event_base *base)
 {
-    for (bool turns_between : {false, true}) {
+    for (int way = 0; way < 4; ++way) {
+        bool finishes = way % 2 == 1, turns_between = way / 2 == 1;
         record one;
         REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
         bufferevent_enable(one.bev, EV_READ | EV_WRITE);
@@ -143,6 +145,8 @@ bool close_by_free_delivers_what_left_the_output(struct event_base *base)
         size_t sent = filling - evbuffer_get_length(bufferevent_get_output(one.bev));
         bufferevent_free(one.bev);
         one.bev = nullptr;
+        if (finishes)
+            peer_finish(&one.on);
         if (turns_between)
             some_turns(base);
         std::string got;

@@ -176,12 +176,37 @@ bool s19_flush_is_as_on_a_socket(struct event_base *base)
     return true;
 }
 
+// A client that has asked, and says that it will ask no more, has its answer whole.
+bool r6_a_peer_that_finishes_amid_a_send(struct event_base *base)
+{
+    for (int round = 0; round < 20; ++round) {
+        record one;
+        std::string large = pattern(4, 0, 220000), got;
+        REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+        peer_stall(&one.on);
+        bufferevent_write(one.bev, large.data(), large.size());
+        some_turns(base);
+        peer_send(&one.on, 2410, 2);
+        if (round % 2 == 0)
+            REQUIRE(run_until(base, [&] { return one.data.size() == 2410; }));
+        peer_finish(&one.on);
+        REQUIRE(run_until(base, [&] { return one.ended == 1; }));
+        bufferevent_enable(one.bev, EV_WRITE);
+        REQUIRE(peer_reads(base, &one.on, &got, large.size()));
+        REQUIRE(got == large && one.errors == 0);
+        close_pair(&one);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee writing_guarantees[] = {
     {"r2_one_write_callback_for_a_write", r2_one_write_callback_for_a_write},
     {"r2_write_callback_belongs_to_its_own_write", r2_write_callback_belongs_to_its_own_write},
     {"r6_drained_means_delivered", r6_drained_means_delivered},
+    {"r6_a_peer_that_finishes_amid_a_send", r6_a_peer_that_finishes_amid_a_send},
     {"r12_first_write_callback_without_output", r12_first_write_callback_without_output},
     {"r12_no_write_timeout_when_drained", r12_no_write_timeout_when_drained},
     {"r12_write_timeout_when_the_peer_does_not_read", r12_write_timeout_when_the_peer_does_not_read},

@@ -214,10 +214,10 @@ void check_prefixes(const connection &one, uint64_t seed)
         fail_msg("seed %u: bytes were sent that were not written so", static_cast<unsigned>(seed));
 }
 
-void run_seed(uint64_t seed, bool replaces)
+void run_seed(uint64_t seed, bool replaces, const fake::chances &odds)
 {
     constexpr int connections = 3;
-    fake::boot(seed, fake::all_chances);
+    fake::boot(seed, odds);
     struct event_base *base = make_base(on_iocp);
     connection all[connections];
     for (connection &one : all)
@@ -252,13 +252,23 @@ void run_seed(uint64_t seed, bool replaces)
 void bytes_arrive_complete_and_in_order(void **)
 {
     for (uint64_t seed = 1; seed <= 1500; ++seed)
-        run_seed(seed, false);
+        run_seed(seed, false, fake::all_chances);
 }
 
 void another_socket_while_bytes_are_in_flight(void **)
 {
     for (uint64_t seed = 1; seed <= 1500; ++seed)
-        run_seed(seed, true);
+        run_seed(seed, true, fake::all_chances);
+}
+
+// Memory is not short, which would end the connection.
+void sends_that_end_early(void **)
+{
+    fake::chances odds = fake::all_chances;
+    odds.sends_end_early = 400;
+    odds.shortage = 0;
+    for (uint64_t seed = 1; seed <= 1000; ++seed)
+        run_seed(seed, false, odds);
 }
 
 // The peer resets at any moment: one error, with its code, and never more bytes than were sent.
@@ -303,6 +313,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up_kernel),
         cmocka_unit_test_setup(another_socket_while_bytes_are_in_flight, set_up_kernel),
+        cmocka_unit_test_setup(sends_that_end_early, set_up_kernel),
         cmocka_unit_test_setup(resets, set_up_kernel),
     };
     return cmocka_run_group_tests_name("stream", tests, nullptr, nullptr);

@@ -49,6 +49,7 @@ struct operation {
     bool has_client;
     nt_status planned; // a connect's outcome
     bool on_the_way;   // and it has not come yet
+    bool waits;        // a send that did not end in its call
     bool ended;
     bool held; // cancelled while hold_cancelled
     bool written;

@@ -66,12 +66,13 @@ struct chances {
     unsigned short_transfer;       // fewer bytes than there were
     unsigned fails_in_call;        // an operation on a socket that fails at once does so without a packet
     unsigned odd_status;           // an operation on a socket fails with any status
+    unsigned sends_end_early;      // an overlapped send has sent a part, as under Wine
     int64_t max_delay_us;
 };
 
-constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-// All but odd statuses, after which no connection can go on.
-constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 300, 0, 5000};
+constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+// All but odd statuses, after which no connection can go on, and what Windows does not do.
+constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 300, 0, 0, 5000};
 
 // What Windows holds a program to and Wine forgives, beyond what this kernel asks of everybody. Each is switched on once
 // the code keeps it; a test that shows the rule itself sets it by hand.

@@ -102,16 +102,22 @@ bool try_send(operation *waiting, socket_object *socket, nt_status *status, DWOR
         *status = status_connection_reset;
         return true;
     }
-    if (socket->send_room == 0)
+    if (socket->send_room == 0) {
+        waiting->waits = true;
         return false;
+    }
     if (!memory_is_live(*waiting)) {
         complain("a send from memory that was freed");
         return false;
     }
     // A stream's overlapped send takes all of it, however long that takes.
-    for (const WSABUF &buffer : waiting->buffers)
-        socket->sent.append(buffer.buf, buffer.len);
     size_t length = capacity(waiting->buffers);
+    if (waiting->waits && happens(k().odds.sends_end_early))
+        length = random() % length;
+    std::string all;
+    for (const WSABUF &buffer : waiting->buffers)
+        all.append(buffer.buf, buffer.len);
+    socket->sent.append(all, 0, length);
     if (socket->send_room != SIZE_MAX)
         socket->send_room = length < socket->send_room ? socket->send_room - length : 0;
     *bytes = static_cast<DWORD>(length);
