@@ -68,6 +68,13 @@ int gather_unsent(const send_operation *self, WSABUF *buffers)
     return count;
 }
 
+sys::start_result hand_over(send_operation *self, port *on, SOCKET socket, WSABUF *buffers, int count)
+{
+    OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
+    return completion_settle_start(
+        on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+}
+
 // The kernel reads them no more. Chains that have left their evbuffer are freed by this.
 void give_up(send_operation *self)
 {
@@ -156,9 +163,7 @@ sys::start_result send_operation_start(send_operation *self, port *on, SOCKET so
     int count = gather(self, output, at_most, buffers);
     if (count == 0)
         return {sys::started::failed, WSAENOBUFS, 0};
-    OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
-    sys::start_result result = completion_settle_start(
-        on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+    sys::start_result result = hand_over(self, on, socket, buffers, count);
     if (result.how == sys::started::pending)
         result.bytes = static_cast<DWORD>(self->length);
     else
@@ -180,10 +185,7 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
         self->empty_ends = *bytes == 0 ? self->empty_ends + 1 : 0;
         WSABUF buffers[max_gathered];
         int count = gather_unsent(self, buffers);
-        OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
-        sys::start_result result = completion_settle_start(
-            on, &self->operation,
-            sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+        sys::start_result result = hand_over(self, on, socket, buffers, count);
         if (result.how == sys::started::pending)
             return true;
         *error = result.error;
