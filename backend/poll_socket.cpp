@@ -81,15 +81,15 @@ int check(poll_socket *self)
 // No listener has the socket for itself while an event waits for it. (Without memory for that the listener comes first.)
 void begin_use(poll_socket *self)
 {
-    if (self->listens && self->on == nullptr)
-        self->on = listening_begin(self->face.fd, listening_new());
+    if (self->listens && self->listening == nullptr)
+        self->listening = listening_begin(self->face.fd, listening_new());
 }
 
 void end_use(poll_socket *self)
 {
-    if (self->on != nullptr)
-        listening_end(self->on);
-    self->on = nullptr;
+    if (self->listening != nullptr)
+        listening_end(self->listening);
+    self->listening = nullptr;
 }
 
 // Closed without event_del, before the poll ended or before its packet was dequeued. The number may be another socket's by
@@ -296,7 +296,7 @@ void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
     source_init(&self->face, &poll_ops, owner, fd);
     self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
-    self->on = nullptr;
+    self->listening = nullptr;
     self->dead = self->checked = self->listens = false;
 }
 

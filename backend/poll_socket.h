@@ -36,11 +36,11 @@ enum poll_side { side_read, side_write, side_count };
 struct poll_socket {
     source face; // first: a source is cast to its socket
     afd_poll *polls[side_count];
-    SOCKET base_socket;   // what AFD is asked about; the socket itself until AFD refuses it
-    unsigned closes;      // of the descriptor, when it was last found to be a socket
-    bool checked;         // it was
-    bool listens;         // it did then
-    listening_socket *on; // counted among its users, while an event waits for it
+    SOCKET base_socket;          // what AFD is asked about; the socket itself until AFD refuses it
+    unsigned closes;             // of the descriptor, when it was last found to be a socket
+    bool checked;                // it was
+    bool listens;                // it did then
+    listening_socket *listening; // counted among its users, while an event waits for it
     bool dead;
     unsigned char misses; // see poll_together.h
 };

@@ -64,8 +64,9 @@ void sockets_free(backend *owner);
 // Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
 // leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
 bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
-// Its program has the socket back (of a bufferevent or a listener), and had no chance yet to close it: takes it off the port, so that another base or a port
-// of the program's own may have it. It stays where Windows cannot do that, and while anything is in flight on it or kept.
+// Its program has the socket back (of a bufferevent or a listener), and had no chance yet to close it: takes it off the
+// port, so that another base or a port of the program's own may have it. It stays where Windows cannot do that, and while
+// anything is in flight on it or kept.
 void socket_leave_port(socket_record *self);
 // True if the descriptor has become another socket since it was bound. (It is bound then.)
 bool socket_is_stale(backend *owner, evutil_socket_t fd);
