@@ -85,9 +85,9 @@ def parse_arguments():
                         help="leave out tests whose name matches; may be repeated")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
                         help="run each test N times and take its worst outcome")
-    parser.add_argument("--retries", type=int, default=1, metavar="N",
-                        help="run a test that fails a check up to N times more: many measure time "
-                        "(default 1; a crash or a hang gets no second chance)")
+    parser.add_argument("--retries", type=int, default=5, metavar="N",
+                        help="run a test that fails a check up to N times more, alone: many measure "
+                        "time (default 5; a crash or a hang gets no second chance)")
     parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="S",
                         help=f"seconds after which a test hangs (default {TIMEOUT})")
     parser.add_argument("--jobs", type=int, default=2, help="tests at a time (default 2)")
@@ -176,18 +176,23 @@ def run_test(arguments, expected, column, name):
     worst = None
     for _ in range(arguments.repeat):
         result = run_once(arguments, column, name, timeout)
-        for _ in range(arguments.retries):
-            if result.outcome != "fail":
-                break
-            again = run_once(arguments, column, name, timeout)
-            if again.outcome in ("pass", "skip"):
-                again.output = result.output
-                again.retried = True
-            result = again
         if worst is None or result.worse_than(worst.outcome):
             worst = result
-        worst.retried = worst.retried or result.retried
     return worst
+
+
+def run_again_alone(arguments, expected, column, name, failed):
+    """What becomes of a test that failed a check, with nothing beside it: http/bad_request wants two answers in 10 ms
+    each, and fails on a busy machine in every column."""
+    result = failed
+    for _ in range(arguments.retries):
+        result = run_test(arguments, expected, column, name)
+        if result.outcome != "fail":
+            break
+    if result.outcome in ("pass", "skip"):
+        result.output = failed.output
+        result.retried = True
+    return result
 
 
 def run_column(arguments, expected, column, names):
@@ -201,6 +206,9 @@ def run_column(arguments, expected, column, names):
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         results.update(pool.map(run_one, names))
+    for name, result in results.items():
+        if result.outcome == "fail":
+            results[name] = run_again_alone(arguments, expected, column, name, result)
     return results
 
 
@@ -256,7 +264,7 @@ def print_details(table, expected, regressions):
     for column, results in table.items():
         for name, result in results.items():
             if result.retried:
-                print(f"note: {column}: {name} passed only when tried again")
+                print(f"note: {column}: {name} passed only when tried again, alone")
             elif result.outcome not in ("pass", "skip") and (column, name) not in regressed:
                 told = "for comparison" if column in FOR_COMPARISON else "so does stock"
                 reason = expected.get(name, ("", told))[1]
