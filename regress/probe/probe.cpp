@@ -178,8 +178,8 @@ int main(int count, char **arguments)
     if (!answers_only)
         probe::print_system();
     unsigned differ = 0;
-    for (auto part : {probe::about_ports, probe::about_polls, probe::about_transfers, probe::about_closing,
-                      probe::about_connections, probe::about_errors, probe::about_costs})
+    for (auto part : {probe::about_ports, probe::about_polls, probe::about_poll_states, probe::about_transfers,
+                      probe::about_closing, probe::about_connections, probe::about_errors, probe::about_costs})
         differ += probe::ask(part(), answers_only);
     if (!answers_only)
         printf("\n%u answers differ from what was expected of Windows (marked *)\n", differ);

@@ -25,6 +25,7 @@ struct questions {
 
 questions about_ports();
 questions about_polls();
+questions about_poll_states();
 questions about_transfers();
 questions about_closing();
 questions about_connections();

@@ -176,11 +176,33 @@ std::string shared_port()
     return seen;
 }
 
+// A whole life: made, bound, listening, connected, accepted.
 std::string local_sockets()
 {
-    SOCKET made = socket(AF_UNIX, SOCK_STREAM, 0);
-    std::string seen = made != INVALID_SOCKET ? "there" : text("error %d", WSAGetLastError());
-    closesocket(made);
+    struct {
+        unsigned short family;
+        char path[108];
+    } address = {AF_UNIX, "windows-probe.sock"};
+    auto *name = reinterpret_cast<struct sockaddr *>(&address);
+    SOCKET listening = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (listening == INVALID_SOCKET)
+        return text("error %d", WSAGetLastError());
+    DeleteFileA(address.path);
+    SOCKET client = socket(AF_UNIX, SOCK_STREAM, 0), taken = INVALID_SOCKET;
+    std::string seen = "there";
+    if (bind(listening, name, sizeof(address)) != 0 || listen(listening, 1) != 0)
+        seen += text(", does not listen (%d)", WSAGetLastError());
+    else if (connect(client, name, sizeof(address)) != 0)
+        seen += text(", does not connect (%d)", WSAGetLastError());
+    else if ((taken = accept(listening, nullptr, nullptr)) == INVALID_SOCKET)
+        seen += text(", does not accept (%d)", WSAGetLastError());
+    else
+        seen += ", connects";
+    for (SOCKET each : {taken, client, listening}) {
+        if (each != INVALID_SOCKET)
+            closesocket(each);
+    }
+    DeleteFileA(address.path);
     return seen;
 }
 
@@ -202,7 +224,7 @@ const question all[] = {
     {"connect.refused", "a refused ConnectEx", "packet with 10061, after seconds", "bufferevent/stream_connect",
      refused},
     {"connect.port", "SO_REUSE_UNICASTPORT (Windows 10)", "known", "compat/sys_socket: bind_any", shared_port},
-    {"unix", "a socket of AF_UNIX", "there", "AF_UNIX", local_sockets},
+    {"unix", "a connection of AF_UNIX", "there, connects", "AF_UNIX", local_sockets},
 };
 
 } // namespace

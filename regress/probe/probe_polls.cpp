@@ -1,69 +1,9 @@
 // AFD polls: readiness of plain events.
-#include "probe.h"
+#include "probe_poller.h"
 
 namespace probe {
 
 namespace {
-
-constexpr ULONG all_events = 0x1BF;
-
-struct poller {
-    HANDLE afd;
-    HANDLE port;
-    iocp::sys::afd_poll_info info[2];
-    OVERLAPPED overlapped[2];
-};
-
-void open(poller *self)
-{
-    *self = {};
-    iocp::sys::port_create(&self->port, 0);
-    if (iocp::sys::afd_open(&self->afd) != 0)
-        return;
-    iocp::sys::port_associate(self->port, self->afd, 0);
-    iocp::sys::skip_packet_on_success(self->afd);
-}
-
-void close(poller *self)
-{
-    CloseHandle(self->afd);
-    CloseHandle(self->port);
-}
-
-std::string events(const iocp::sys::afd_poll_info &info)
-{
-    return text("events %03lx", info.count != 0 ? info.events : 0);
-}
-
-iocp::sys::start_result start(poller *self, int which, SOCKET socket, ULONG wanted)
-{
-    iocp::sys::afd_poll_info *info = &self->info[which];
-    *info = {};
-    info->timeout.QuadPart = INT64_MAX;
-    info->count = 1;
-    info->socket = reinterpret_cast<HANDLE>(socket);
-    info->events = wanted;
-    return iocp::sys::afd_poll(self->afd, info, &self->overlapped[which]);
-}
-
-std::string end_of(poller *self, int64_t wait_us)
-{
-    OVERLAPPED *of;
-    nt_status status;
-    if (!packet(self->port, wait_us, &of, &status))
-        return "no packet";
-    if (status != 0)
-        return text("packet with %d", iocp::sys::status_to_error(status));
-    return "packet, " + events(self->info[of - self->overlapped]);
-}
-
-std::string poll_once(poller *self, SOCKET socket, ULONG wanted, int64_t wait_us)
-{
-    iocp::sys::start_result result = start(self, 0, socket, wanted);
-    if (result.how == iocp::sys::started::done)
-        return "at once, " + events(self->info[0]);
-    return result.how == iocp::sys::started::failed ? text("fails with %d", result.error) : end_of(self, wait_us);
-}
 
 std::string ready_at_once()
 {
@@ -139,7 +79,7 @@ std::string reset()
     pair both = connected();
     struct linger hard = {1, 0};
     setsockopt(both.there, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&hard), sizeof(hard));
-    start(&self, 0, both.here, all_events & ~static_cast<ULONG>(iocp::sys::afd_send));
+    start(&self, 0, both.here, all_events_but_send);
     closesocket(both.there);
     std::string seen = end_of(&self, soon_us);
     closesocket(both.here);
