@@ -247,6 +247,71 @@ void families_in_one_look(void **)
     close_pair(pair);
 }
 
+struct bufferevent *accepted_one;
+
+void echo_on(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *)
+{
+    accepted_one = on(fd, echo_back);
+}
+
+// From a bind to the end of the stream, by a listener and a connect of libevent's. False: there are no such sockets.
+bool whole_life(struct sockaddr *address, int length)
+{
+    SOCKET listening = socket(address->sa_family, SOCK_STREAM, 0);
+    if (listening == INVALID_SOCKET)
+        return false;
+    assert_int_equal(bind(listening, address, length), 0);
+    if (address->sa_family == AF_INET) // whose port the kernel has chosen
+        assert_int_equal(getsockname(listening, address, &length), 0);
+    auto fd = static_cast<evutil_socket_t>(listening);
+    evutil_make_socket_nonblocking(fd);
+    struct evconnlistener *listener = evconnlistener_new(base, echo_on, nullptr, LEV_OPT_CLOSE_ON_FREE, 4, fd);
+    assert_non_null(listener);
+    accepted_one = nullptr;
+    struct bufferevent *asking = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(asking, break_when_heard, nullptr, break_loop, nullptr);
+    assert_int_equal(bufferevent_socket_connect(asking, address, length), 0);
+    assert_true(run_loop()); // connected
+    bufferevent_enable(asking, EV_READ);
+    converse(asking, 3);
+    bufferevent_free(asking);
+    assert_true(run_loop()); // the end
+    fd = bufferevent_getfd(accepted_one);
+    bufferevent_free(accepted_one);
+    evutil_closesocket(fd);
+    evconnlistener_free(listener);
+    return true;
+}
+
+void life_of_an_internet_socket(void **)
+{
+    struct sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(whole_life(reinterpret_cast<struct sockaddr *>(&address), sizeof(address)));
+}
+
+// The same code, so that it is seen to work where there are none.
+void life_of_a_local_socket(void **)
+{
+    struct {
+        unsigned short family;
+        char path[108];
+    } address = {AF_UNIX, ""};
+    char folder[MAX_PATH];
+    assert_true(GetTempPathA(sizeof(folder), folder) != 0);
+    std::string path = folder + ("iocp-" + std::to_string(GetCurrentProcessId()) + ".sock");
+    assert_true(path.size() < sizeof(address.path));
+    path.copy(address.path, path.size());
+    DeleteFileA(path.c_str());
+    bool there = whole_life(reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    DeleteFileA(path.c_str());
+    if (!there) {
+        print_message("no AF_UNIX here\n");
+        skip();
+    }
+}
+
 // An outgoing port that ConnectEx is given may be shared by connections to other peers; where Windows has no such
 // option, it works as before.
 void outgoing_ports(void **)
@@ -300,6 +365,8 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(duplicated_and_watched, set_up, tear_down),
         cmocka_unit_test_setup_teardown(inherited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(families_in_one_look, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(life_of_an_internet_socket, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(life_of_a_local_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(outgoing_ports, set_up, tear_down),
         cmocka_unit_test_setup_teardown(off_the_port, set_up, tear_down),
     };
