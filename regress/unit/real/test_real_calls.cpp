@@ -1,4 +1,4 @@
-// The order of calls that Windows insists on and nobody can see afterwards: Winsock itself is watched.
+// What Windows insists on and nobody can see afterwards, or never says here: Winsock itself is watched, or fails.
 #include <initializer_list>
 
 #include "real/real_base.h"
@@ -43,14 +43,100 @@ void outgoing_ports_are_shared(void **)
     }
 }
 
+// --- a shortage -------------------------------------------------------------------------------------------------------
+
+bool too_many_outstanding;
+
+int WSAAPI short_receive(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes, DWORD *flags,
+                         WSAOVERLAPPED *overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    if (!too_many_outstanding)
+        return iocp::exported(short_receive, winsock, "WSARecv")(socket, buffers, count, bytes, flags, overlapped,
+                                                                 routine);
+    WSASetLastError(WSAEWOULDBLOCK);
+    return SOCKET_ERROR;
+}
+
+int WSAAPI short_send(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes, DWORD flags, WSAOVERLAPPED *overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    if (!too_many_outstanding)
+        return iocp::exported(short_send, winsock, "WSASend")(socket, buffers, count, bytes, flags, overlapped,
+                                                              routine);
+    WSASetLastError(WSAEWOULDBLOCK);
+    return SOCKET_ERROR;
+}
+
+// An overlapped call never would wait: that error tells of too many outstanding ones, and passes. Of a plain call it says
+// what it always says.
+void a_start_that_would_wait_is_a_shortage(void **)
+{
+    char byte = 'x';
+    WSABUF buffer = {1, &byte};
+    OVERLAPPED overlapped = {};
+    DWORD bytes;
+    SOCKET made = socket(AF_INET, SOCK_STREAM, 0);
+    too_many_outstanding = true;
+    for (bool skips : {false, true}) {
+        iocp::sys::start_result received = iocp::sys::receive(made, &buffer, 1, &overlapped, skips);
+        iocp::sys::start_result sent = iocp::sys::send(made, &buffer, 1, &overlapped, skips);
+        for (const iocp::sys::start_result &each : {received, sent}) {
+            assert_true(each.how == iocp::sys::started::failed);
+            assert_int_equal(each.error, WSAENOBUFS);
+            assert_true(iocp::sys::is_shortage(each.error));
+        }
+    }
+    assert_int_equal(iocp::sys::receive_now(made, &buffer, 1, &bytes), WSAEWOULDBLOCK);
+    assert_int_equal(iocp::sys::send_now(made, &buffer, 1, &bytes), WSAEWOULDBLOCK);
+    too_many_outstanding = false;
+    closesocket(made);
+}
+
+// --- datagrams --------------------------------------------------------------------------------------------------------
+
+constexpr DWORD udp_connreset = 0x9800000C, udp_netreset = 0x9800000F;
+DWORD ignored_report;
+
+int WSAAPI watched_ioctl(SOCKET socket, DWORD code, void *in, DWORD in_length, void *out, DWORD out_length,
+                         DWORD *returned, WSAOVERLAPPED *overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    if (in_length == sizeof(BOOL) && *static_cast<BOOL *>(in) == FALSE)
+        ignored_report = code;
+    return iocp::exported(watched_ioctl, winsock, "WSAIoctl")(socket, code, in, in_length, out, out_length, returned,
+                                                              overlapped, routine);
+}
+
+// Wine knows the first alone, and Windows either.
+void each_report_of_datagrams_has_its_ioctl(void **)
+{
+    SOCKET made = socket(AF_INET, SOCK_DGRAM, 0);
+    iocp::sys::ignore_datagram_report(made, iocp::sys::datagram_report::port_unreachable);
+    assert_int_equal(ignored_report, udp_connreset);
+    iocp::sys::ignore_datagram_report(made, iocp::sys::datagram_report::time_exceeded);
+    assert_int_equal(ignored_report, udp_netreset);
+    closesocket(made);
+}
+
+bool watch_winsock()
+{
+    return iocp::replace_import(winsock, "setsockopt", watched_option) &&
+           iocp::replace_import(winsock, "bind", watched_bind) &&
+           iocp::replace_import(winsock, "WSARecv", short_receive) &&
+           iocp::replace_import(winsock, "WSASend", short_send) &&
+           iocp::replace_import(winsock, "WSAIoctl", watched_ioctl);
+}
+
 } // namespace
 
 int main()
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(outgoing_ports_are_shared)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outgoing_ports_are_shared),
+        cmocka_unit_test(a_start_that_would_wait_is_a_shortage),
+        cmocka_unit_test(each_report_of_datagrams_has_its_ioctl),
+    };
     real::start();
-    if (!iocp::replace_import(winsock, "setsockopt", watched_option) ||
-        !iocp::replace_import(winsock, "bind", watched_bind))
+    if (!watch_winsock())
         return 1;
     return cmocka_run_group_tests_name("real calls", tests, nullptr, nullptr);
 }
