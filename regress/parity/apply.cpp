@@ -1,3 +1,4 @@
+#include "input_surgery.h"
 #include "surgery.h"
 
 #include <event2/bufferevent_struct.h>
@@ -19,6 +20,15 @@ bool is_sure(const subject *on)
     return !on->fuzzy_read && !on->fuzzy_write;
 }
 
+// Nobody asks this peer any more, once the bufferevent has another connection.
+void receive_before_it_moves(subject *on)
+{
+    size_t drained = subject_drained(on);
+    while (on->got.size() < drained && peer_receive(on->on, &on->got))
+        continue;
+    subject_receive(on);
+}
+
 void set_descriptor(world *w, subject *on, int which)
 {
     connection *to = nullptr;
@@ -32,7 +42,14 @@ void set_descriptor(world *w, subject *on, int which)
             return;
     } else if (which == 3) {
         to = on->on;
+        // Known: on the port a connect under way is given up by this, and goes on on select.
+        if (to != nullptr && to->connecting)
+            sync(w);
+        if (on->bev == nullptr || on->on != to)
+            return;
     }
+    if (has_peer(on) && !on->on->stalled)
+        receive_before_it_moves(on);
     if (on->on != nullptr && on->on->stalled)
         move_amid_a_send(w, on, to);
     else
@@ -203,6 +220,7 @@ bool stays_stalled(op_kind kind)
     case op_kind::priority:
     case op_kind::free_subject:
     case op_kind::output:
+    case op_kind::input:
     case op_kind::reuse_number:
     case op_kind::set_descriptor:
     case op_kind::peer_send:
@@ -288,6 +306,9 @@ void apply_to_subject(world *w, subject *on, const operation &what)
         break;
     case op_kind::output:
         change_output(w, on, static_cast<output_change>(what.a), static_cast<size_t>(what.c));
+        break;
+    case op_kind::input:
+        change_input(w, on, static_cast<input_change>(what.a), static_cast<size_t>(what.c));
         break;
     case op_kind::reuse_number:
         reuse_number(w, on, static_cast<comeback>(what.a));

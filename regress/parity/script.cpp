@@ -1,3 +1,5 @@
+#include "layers.h"
+#include "plain_events.h"
 #include "random.h"
 #include "sharing.h"
 
@@ -18,9 +20,9 @@ const weighted choices[] = {
     {op_kind::set_callbacks, 2},  {op_kind::set_descriptor, 3},  {op_kind::flush, 1},
     {op_kind::rate_limit, 1},     {op_kind::join_group, 1},      {op_kind::priority, 1},
     {op_kind::hook, 7},           {op_kind::free_subject, 1},    {op_kind::shut_write, 1},
-    {op_kind::connect, 4},        {op_kind::output, 6},          {op_kind::reuse_number, 2},
-    {op_kind::peer_send, 18},     {op_kind::peer_finish, 3},     {op_kind::peer_reset, 2},
-    {op_kind::peer_stall, 2},
+    {op_kind::connect, 4},        {op_kind::output, 6},          {op_kind::input, 6},
+    {op_kind::reuse_number, 2},   {op_kind::peer_send, 18},      {op_kind::peer_finish, 3},
+    {op_kind::peer_reset, 2},     {op_kind::peer_stall, 2},
 };
 
 const weighted listener_choices[] = {
@@ -50,10 +52,13 @@ void watermark(random_source *random, operation *made)
     made->c = 1 + random->below(400);
 }
 
-// For what the program does to its listener, and what its peers do.
+// For what the program does to a descriptor or its listener, and what its peers do.
 void outer_arguments(random_source *random, operation *made)
 {
     switch (made->kind) {
+    case op_kind::reuse_number:
+        made->a = random->below(static_cast<int>(comeback::count));
+        break;
     case op_kind::peer_send:
         made->a = size_of_data(random);
         made->b = 1 + random->below(random->one_in(2) ? 4 : 1);
@@ -148,8 +153,9 @@ void arguments(random_source *random, operation *made)
         made->a = random->below(static_cast<int>(output_change::count));
         made->c = random->one_in(2) ? 1000000 : size_of_data(random);
         break;
-    case op_kind::reuse_number:
-        made->a = random->below(static_cast<int>(comeback::count));
+    case op_kind::input:
+        made->a = random->below(static_cast<int>(input_change::count));
+        made->c = random->one_in(3) ? 1000000 : size_of_data(random);
         break;
     case op_kind::connect:
         made->a = random->one_in(4);
@@ -204,6 +210,7 @@ const char *const names[] = {
     "shut_write",
     "connect",
     "output",
+    "input",
     "reuse_number",
     "peer_send",
     "peer_finish",
@@ -225,6 +232,28 @@ const char *const names[] = {
     "share_resume",
     "share_leave",
     "share_connect",
+    "event_make",
+    "event_add",
+    "event_del",
+    "event_free",
+    "event_activate",
+    "event_priority",
+    "event_hook",
+    "event_time_out",
+    "program_send",
+    "program_receive",
+    "program_shut",
+    "program_reuse",
+    "peer_resume",
+    "layer_write",
+    "layer_enable",
+    "layer_disable",
+    "layer_watermark",
+    "layer_flush",
+    "layer_take",
+    "layer_way",
+    "layer_hook",
+    "layer_free",
 };
 static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(op_kind::count), "one name each");
 
@@ -254,6 +283,14 @@ script make_script(uint64_t seed)
     made.seed = seed;
     if (seed % 24 == 7) {
         make_sharing_script(&random, &made);
+        return made;
+    }
+    if (seed % 8 == 5) {
+        make_plain_script(&random, &made);
+        return made;
+    }
+    if (seed % 8 == 7) {
+        make_layers_script(&random, &made);
         return made;
     }
     made.subjects = random.one_in(4) ? 2 : 1;
@@ -287,7 +324,7 @@ script make_script(uint64_t seed)
 
 const char *name_of(flavour about)
 {
-    static const char *const flavours[] = {"bufferevents", "sharing"};
+    static const char *const flavours[] = {"bufferevents", "plain-events", "layers", "sharing"};
     static_assert(sizeof(flavours) / sizeof(flavours[0]) == static_cast<size_t>(flavour::count), "one name each");
     return flavours[static_cast<int>(about)];
 }
@@ -295,6 +332,9 @@ const char *name_of(flavour about)
 std::string describe(const operation &of)
 {
     char text[160];
+    std::string plain = describe_plain(of);
+    if (!plain.empty())
+        return plain;
     if (of.kind == op_kind::hook)
         snprintf(text, sizeof(text), "%d: hook on %s: %s (%d)", of.subject, moments[of.a], actions[of.b], of.c);
     else
@@ -308,6 +348,10 @@ std::string describe(const script &of)
     char line[200];
     if (of.about == flavour::sharing)
         text += describe_sharing(of);
+    if (of.about == flavour::plain_events)
+        text += describe_plain(of);
+    if (of.about == flavour::layers)
+        text += describe_layers(of);
     for (int i = 0; i < of.subjects; ++i) {
         snprintf(line, sizeof(line), "  bufferevent %d: options 0x%x, %s\n", i, static_cast<unsigned>(of.options[i]),
                  of.starts_connected[i] ? "connected" : "no descriptor");

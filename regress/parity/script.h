@@ -1,5 +1,5 @@
-// A random program for bufferevents, a listener and their peers, or for bases that share a listening
-// socket: a list of operations, made from a seed.
+// A random program for bufferevents, a listener and their peers, for plain events, for pairs and filters, or for bases that
+// share a listening socket: a list of operations, made from a seed.
 //
 // Any subset of a script's operations is a script again (an operation that makes no sense where it stands does nothing),
 // so that a failing one shrinks by leaving operations out.
@@ -38,6 +38,7 @@ enum class op_kind {
     shut_write,       // shutdown(SD_SEND) on the descriptor, once drained
     connect,          // a: 0: to an open port, 1: to a closed one, b: 1: by host name
     output,           // a: an output_change, c: bytes
+    input,            // a: an input_change, c: bytes
     reuse_number,     // closed under the bufferevent, and the number comes back; a: a comeback
     peer_send,        // a: bytes, b: fragments
     peer_finish,      // shutdown(SD_SEND) by the peer
@@ -60,6 +61,30 @@ enum class op_kind {
     share_resume,      //
     share_leave,       // its listeners and its base are freed
     share_connect,     // a: how many
+    // Plain events (see plain_events.h). The subject is a watcher, and of `program_` and `peer_` a descriptor.
+    event_make,      // a: descriptor, b: events, c: a manner; in place of what the watcher was
+    event_add,       // a: 0: no timeout, 1: one that does not come, 2: one that comes at once
+    event_del,       //
+    event_free,      //
+    event_activate,  // a: events
+    event_priority,  // a: priority
+    event_hook,      // a: a deed, b: another watcher, c: bytes
+    event_time_out,  // with a timeout that fires
+    program_send,    // a: bytes
+    program_receive, // a: bytes at most
+    program_shut,    // shutdown(SD_SEND)
+    program_reuse,   // closed, and the number comes back; a: 1: its events are deleted first, b: 1: evutil_closesocket
+    peer_resume,     // after peer_stall
+    // Pairs and filters (see layers.h). The subject is an end.
+    layer_write,     // a: bytes
+    layer_enable,    // a: events, b: 1: below the filter
+    layer_disable,   // a: events, b: 1: below the filter
+    layer_watermark, // for reading; a: low, b: high
+    layer_flush,     // a: events, b: mode
+    layer_take,      // a: 1: the read callback takes all, 0: nothing
+    layer_way,       // a: a filter_way, b: 0: of what comes in, 1: of what goes out
+    layer_hook,      // a: see layer_end
+    layer_free,
     count,
 };
 
@@ -68,13 +93,39 @@ enum class moment { read, write, connected, ended, failed, timed_out, count };
 enum class action { free, stop_reading, stop_writing, start, write, no_callbacks, no_descriptor, drain, count };
 
 // Nothing happens to what the kernel has by then.
-enum class output_change { drain, take, rearrange, prepend, contiguous, reference, move_to_other, count };
+enum class output_change {
+    drain,
+    take,
+    rearrange,
+    prepend,
+    contiguous,
+    reference,
+    file,
+    file_segment,
+    frozen,
+    move_to_other,
+    count
+};
+
+enum class input_change {
+    prepend,
+    add,
+    reference,
+    take,
+    take_all,
+    put_back,
+    contiguous,
+    expand,
+    pass_on,
+    frozen,
+    count
+};
 
 // What the program does after it has closed the descriptor under its bufferevent, which no longer reads or writes.
 enum class comeback { sets_none_then_the_new, sets_the_new, frees_and_makes_another, count };
 
 // What a script is about, whose operations it has, and who runs it.
-enum class flavour { bufferevents, sharing, count };
+enum class flavour { bufferevents, plain_events, layers, sharing, count };
 
 struct operation {
     op_kind kind;
@@ -94,10 +145,14 @@ struct script {
     bool listens;
     bool listens_ipv6;
     unsigned listener_flags;
-    bool asks;    // an evhttp client and its server
-    bool locks;   // the bases have locks
-    int bases;    // that share a listening socket
-    bool threads; // each is turned by one of its own
+    bool asks;       // an evhttp client and its server
+    bool locks;      // the bases have locks
+    int bases;       // that share a listening socket
+    bool threads;    // each is turned by one of its own
+    int layers;      // a stack
+    int descriptors; // of plain events
+    int priorities;  // of a base of plain events
+    bool waits;      // its turns wait for what comes
     std::vector<operation> operations;
 };
 

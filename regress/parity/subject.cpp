@@ -117,6 +117,9 @@ void on_event(struct bufferevent *, short what, void *argument)
 void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *argument)
 {
     subject *self = from(argument);
+    if (self->operates_on_input)
+        return;
+    self->input.erase(0, info->n_deleted);
     if (info->n_added == 0)
         return;
     if (self->on == nullptr) {
@@ -126,13 +129,18 @@ void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void 
     std::string added(info->n_added, '\0');
     struct evbuffer_ptr position;
     evbuffer_ptr_set(input, &position, info->orig_size, EVBUFFER_PTR_SET);
+    if (self->input_frozen)
+        evbuffer_unfreeze(input, 1); // frozen, it cannot even be looked at
     evbuffer_copyout_from(input, &position, &added[0], added.size());
+    if (self->input_frozen)
+        evbuffer_freeze(input, 1);
     for (size_t i = 0; i < added.size(); ++i) {
         if (added[i] != stream_byte(self->on->id, self->on->read + i)) {
             self->wrong += " wrong bytes;";
             break;
         }
     }
+    self->input += added;
     self->on->read += added.size();
 }
 
@@ -180,6 +188,7 @@ bool subject_make(subject *self)
     self->bev = bufferevent_socket_new(self->base, fd, self->options);
     if (self->bev == nullptr)
         return false;
+    self->input.clear();
     evbuffer_add_cb(bufferevent_get_input(self->bev), on_input, self);
     subject_set_callbacks(self, 7);
     return true;
@@ -250,6 +259,13 @@ void subject_output_changed(subject *self, size_t drained_before)
     evbuffer_freeze(output, 1);
     self->expected.resize(drained_before);
     self->expected += left;
+}
+
+void subject_input_changed(subject *self)
+{
+    struct evbuffer *input = bufferevent_get_input(self->bev);
+    self->input.assign(evbuffer_get_length(input), '\0');
+    evbuffer_copyout(input, &self->input[0], self->input.size());
 }
 
 void subject_receive(subject *self)

@@ -38,7 +38,10 @@ struct subject {
     int high;
     size_t written;
     size_t drained_when_freed;
-    size_t checked;       // of `got`
+    size_t checked;    // of `got`
+    std::string input; // what should stand in the input
+    bool operates_on_input;
+    bool input_frozen;
     std::string expected; // what its peers are to receive, if all of it is sent
     std::string got;
     std::vector<hook> hooks;
@@ -80,6 +83,8 @@ void subject_move(subject *self, connection *to);
 
 // The script has changed the output, of which nothing was sent meanwhile.
 void subject_output_changed(subject *self, size_t drained_before);
+// The same of the input.
+void subject_input_changed(subject *self);
 // What its peers should have received.
 size_t subject_drained(const subject *self);
 void subject_receive(subject *self);

@@ -50,6 +50,17 @@ void settle_fuzziness(subject *self)
         self->fuzzy_write = false;
 }
 
+// What the program has left there, and what has come since.
+void check_input(subject *self)
+{
+    if (self->bev == nullptr || self->input_frozen)
+        return;
+    std::string expected = self->input;
+    subject_input_changed(self);
+    if (self->input != expected)
+        self->wrong += " the input has other bytes;";
+}
+
 } // namespace
 
 std::string subject_log(subject *self)
@@ -57,6 +68,7 @@ std::string subject_log(subject *self)
     char text[32];
     std::string log;
     settle_fuzziness(self);
+    check_input(self);
     if (!self->connect_events.empty())
         log += " connection:" + self->connect_events;
     if (!self->hide_reading) {

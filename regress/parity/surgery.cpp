@@ -1,4 +1,5 @@
 #include "surgery.h"
+#include "file.h"
 
 namespace parity {
 
@@ -9,12 +10,6 @@ constexpr size_t prepended = 5000;
 bool is_stalled(const subject *on)
 {
     return on->on != nullptr && on->on->stalled;
-}
-
-bool sends_surely(const subject *on)
-{
-    return !on->rate_limited && (!on->fuzzy_write || is_stalled(on)) &&
-           (on->on == nullptr || (!on->on->was_reset && !on->on->near_shut));
 }
 
 void rearrange(struct evbuffer *output, size_t bytes)
@@ -47,6 +42,15 @@ void move_to_other(world *w, subject *on, struct evbuffer *output)
     other->cut_amid_send = other->cut_amid_send || other->fuzzy_write;
 }
 
+void write_though_frozen(subject *on, struct evbuffer *output)
+{
+    size_t before = evbuffer_get_length(output);
+    evbuffer_freeze(output, 0);
+    if (bufferevent_write(on->bev, "frozen", 6) == 0 || evbuffer_get_length(output) != before)
+        on->wrong += " written though frozen;";
+    evbuffer_unfreeze(output, 0);
+}
+
 void operate(world *w, subject *on, output_change how, size_t bytes)
 {
     static const std::string lent(20000, 'l');
@@ -67,6 +71,13 @@ void operate(world *w, subject *on, output_change how, size_t bytes)
     case output_change::contiguous:
         evbuffer_pullup(output, bytes < evbuffer_get_length(output) ? static_cast<ev_ssize_t>(bytes) : -1);
         break;
+    case output_change::file:
+    case output_change::file_segment:
+        add_file(on, output, how == output_change::file_segment, bytes);
+        break;
+    case output_change::frozen:
+        write_though_frozen(on, output);
+        break;
     case output_change::reference:
         evbuffer_add_reference(output, lent.data(), lent.size(), nullptr, nullptr);
         break;
@@ -76,7 +87,8 @@ void operate(world *w, subject *on, output_change how, size_t bytes)
     }
 }
 
-// The peer of a connection that the subject has left reads on: what had left the output comes.
+// The peer of a connection that the subject has left reads on: what had left the output comes. Unless it was closed with
+// unread data, which resets it; and who was reset may see the end alone.
 void receive_what_left(world *w, subject *on, connection *old, size_t drained)
 {
     constexpr int max_rounds = 300;
@@ -87,11 +99,17 @@ void receive_what_left(world *w, subject *on, connection *old, size_t drained)
             continue;
     }
     subject_receive(on);
-    if (on->got.size() < drained && !old->far_reset)
+    if (on->got.size() < drained && !old->far_reset && !old->closed_amid_data)
         on->wrong += " what had left the output is lost;";
 }
 
 } // namespace
+
+bool sends_surely(const subject *on)
+{
+    return !on->rate_limited && (!on->fuzzy_write || is_stalled(on)) &&
+           (on->on == nullptr || (!on->on->was_reset && !on->on->near_shut));
+}
 
 void change_output(world *w, subject *on, output_change how, size_t bytes)
 {

@@ -7,6 +7,7 @@
 namespace parity {
 
 // The operations `output` and `reuse_number`, and `free_subject` and `set_descriptor` while the peer does not read.
+bool sends_surely(const subject *on);
 void change_output(world *w, subject *on, output_change how, size_t bytes);
 void reuse_number(world *w, subject *on, comeback how);
 void free_amid_a_send(world *w, subject *on);

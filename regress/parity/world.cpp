@@ -1,4 +1,6 @@
 #include "world.h"
+#include "layers.h"
+#include "plain_events.h"
 #include "sharing.h"
 #include "world_state.h"
 
@@ -145,6 +147,10 @@ trace run_bufferevents(const script &of, base_kind kind)
 trace run_about(const script &of, base_kind kind)
 {
     switch (of.about) {
+    case flavour::plain_events:
+        return run_plain_events(of, kind);
+    case flavour::layers:
+        return run_layers(of, kind);
     case flavour::sharing:
         return run_sharing(of, kind);
     default:
