@@ -1,6 +1,4 @@
 #include "backend/listening_socket.h"
-#include "compat/sys.h"
-
 #include <new>
 
 namespace iocp {
@@ -20,6 +18,14 @@ listening_socket *find(evutil_socket_t fd)
     while (found != nullptr && found->fd != fd)
         found = found->next;
     return found;
+}
+
+void call_back(listening_socket *self)
+{
+    AcquireSRWLockExclusive(&self->accepts_lock);
+    if (self->holder != nullptr)
+        self->call_back(self->holder);
+    ReleaseSRWLockExclusive(&self->accepts_lock);
 }
 
 } // namespace
@@ -69,7 +75,25 @@ void listening_end(listening_socket *self)
 void listening_share(listening_socket *self)
 {
     if (!self->shared.exchange(true))
-        sys::cancel(reinterpret_cast<HANDLE>(self->fd), nullptr);
+        call_back(self);
+}
+
+void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back)
+{
+    AcquireSRWLockExclusive(&self->accepts_lock);
+    if (self->holder == nullptr) {
+        self->holder = holder;
+        self->call_back = call_back;
+    }
+    ReleaseSRWLockExclusive(&self->accepts_lock);
+}
+
+void listening_let_go(listening_socket *self, const void *holder)
+{
+    AcquireSRWLockExclusive(&self->accepts_lock);
+    if (self->holder == holder)
+        self->holder = nullptr;
+    ReleaseSRWLockExclusive(&self->accepts_lock);
 }
 
 } // namespace iocp

@@ -17,11 +17,19 @@
 
 namespace iocp {
 
+// Who has accepts in flight calls them back, in whatever thread, with the socket's accepts lock held: by the OVERLAPPED of
+// each. One cancel of all that is in flight on the socket would end what is not ours, too: a select() in another thread is
+// an operation on the socket, and fails by it.
+using call_accepts_back = void (*)(void *holder);
+
 struct listening_socket {
     std::atomic<bool> shared;
     evutil_socket_t fd;
     unsigned users;
     listening_socket *next;
+    SRWLOCK accepts_lock; // of the holder, and of its list of accepts in flight
+    void *holder;         // NULL: none is in flight
+    call_accepts_back call_back;
 };
 
 // Memory for one, which listening_begin takes over, or mm_free; NULL: there is none.
@@ -30,6 +38,9 @@ listening_socket *listening_new();
 listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare);
 // One less, which does not look at the record any more.
 void listening_end(listening_socket *self);
+// From now on it has accepts in flight, or no more. Of several the first is meant: others find it shared.
+void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back);
+void listening_let_go(listening_socket *self, const void *holder);
 // Nobody has it for himself from now on.
 void listening_share(listening_socket *self);
 

@@ -223,6 +223,7 @@ source_place acceptor_waits_in(const source *face)
 void acceptor_base_ends(source *face)
 {
     acceptor *self = from_source(face);
+    listening_let_go(self->on, self);
     for (unsigned i = 0; i < self->listeners; ++i)
         listening_end(self->on);
     self->on = nullptr;
@@ -231,16 +232,6 @@ void acceptor_base_ends(source *face)
 
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
                                  acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
-
-// Ends those in flight: who has the socket next finds none on it. False if that takes too long.
-bool await_accepts(acceptor *self)
-{
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
-        completion_cancel(&each->operation);
-    while (self->pending != nullptr && port_await(self->face.owner->on, &self->pending->operation))
-        continue;
-    return self->pending == nullptr;
-}
 
 void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
 {
@@ -325,11 +316,12 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
         mm_free(self);
         return nullptr;
     }
+    listening_hold(on, self, call_back_pending);
     interest_take_over(owner, &self->face);
     return self;
 }
 
-void acceptor_detach(acceptor *self, bool closing)
+void acceptor_detach(acceptor *self)
 {
     backend *owner = self->face.owner;
     if (owner != nullptr)
@@ -343,9 +335,10 @@ void acceptor_detach(acceptor *self, bool closing)
         interest_fall_back(owner, &self->face);
         socket_clear_source(&self->face);
     }
+    if (self->on != nullptr)
+        listening_let_go(self->on, self);
     first_data_free(self);
     backlog_close(self);
-    bool gives_back = owner != nullptr && !closing && await_accepts(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
         remove_pending(self, accepting);
@@ -358,8 +351,6 @@ void acceptor_detach(acceptor *self, bool closing)
         mm_free(self);
         return;
     }
-    if (gives_back)
-        socket_leave_port(socket_find(owner, self->face.fd));
     source_free_later(&self->face);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }

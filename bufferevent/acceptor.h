@@ -58,9 +58,8 @@ struct acceptor {
 // For one more listener. NULL when the socket cannot be on the base's port: it is then watched for readiness, like any
 // other.
 acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *on, bool inherit);
-// The last one cancels the accepts in flight and closes connections that nobody took. Unless it is `closing`, its program
-// keeps the socket, which leaves the port.
-void acceptor_detach(acceptor *self, bool closing);
+// The last one lets go of the accepts in flight and closes connections that nobody took: its socket is closed next.
+void acceptor_detach(acceptor *self);
 
 // The acceptor of a base's descriptor, or NULL. With the base's lock held.
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd);

@@ -2,18 +2,44 @@
 
 namespace iocp {
 
+namespace {
+
+// Another thread may call back those in the list.
+void lock(const acceptor *self)
+{
+    if (self->on != nullptr)
+        AcquireSRWLockExclusive(&self->on->accepts_lock);
+}
+
+void unlock(const acceptor *self)
+{
+    if (self->on != nullptr)
+        ReleaseSRWLockExclusive(&self->on->accepts_lock);
+}
+
+} // namespace
+
 void push_pending(acceptor *self, accept_operation *accepting)
 {
+    lock(self);
     accepting->previous = nullptr;
     accepting->next = self->pending;
     if (self->pending != nullptr)
         self->pending->previous = accepting;
     self->pending = accepting;
+    unlock(self);
     ++self->pending_count;
+}
+
+void call_back_pending(void *holder)
+{
+    for (accept_operation *each = static_cast<acceptor *>(holder)->pending; each != nullptr; each = each->next)
+        sys::cancel(each->operation.file, &each->operation.record.overlapped);
 }
 
 void remove_pending(acceptor *self, accept_operation *accepting)
 {
+    lock(self);
     if (accepting->previous != nullptr)
         accepting->previous->next = accepting->next;
     else
@@ -21,6 +47,7 @@ void remove_pending(acceptor *self, accept_operation *accepting)
     if (accepting->next != nullptr)
         accepting->next->previous = accepting->previous;
     accepting->next = accepting->previous = nullptr;
+    unlock(self);
     --self->pending_count;
     first_data_unlisted(self, accepting);
 }

@@ -1,6 +1,6 @@
 // An acceptor's lists: accepts in flight, newest first, and connections to be taken, in the order they came.
 //
-// Threads: with the base's lock held, all of it.
+// Threads: with the base's lock held, all but call_back_pending.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 
@@ -10,6 +10,8 @@ namespace iocp {
 
 void push_pending(acceptor *self, accept_operation *accepting);
 void remove_pending(acceptor *self, accept_operation *accepting);
+// See listening_hold.
+void call_back_pending(void *holder);
 void push_done(acceptor *self, accept_operation *accepting);
 // NULL: there is none.
 accept_operation *pop_done(acceptor *self);

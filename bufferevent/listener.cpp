@@ -45,10 +45,12 @@ listener_record *forget(const struct evconnlistener *listener)
     return removed;
 }
 
+// An accept in flight may have taken a connection, which nobody but its listener can have from then on. On select it waits
+// in the backlog, for whoever uses the socket when the listener is gone. So it takes a listener that closes the socket.
 acceptor *new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
 {
     backend *owner = backend_of(base);
-    if (owner == nullptr || environment_asks(base, "EVENT_IOCP_NO_ACCEPTEX") ||
+    if (owner == nullptr || (flags & LEV_OPT_CLOSE_ON_FREE) == 0 || environment_asks(base, "EVENT_IOCP_NO_ACCEPTEX") ||
         event_get_win32_extension_fns_()->AcceptEx == nullptr)
         return nullptr;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
@@ -105,7 +107,6 @@ struct evconnlistener *attach(struct evconnlistener *listener, const preparation
     record->listener = listener;
     record->on = listening_begin(fd, prepared.spare);
     record->own = new_acceptor(base, fd, record->on, flags);
-    record->closes = (flags & LEV_OPT_CLOSE_ON_FREE) != 0;
     remember(record);
     return listener;
 }
@@ -197,7 +198,7 @@ void evconnlistener_free(struct evconnlistener *listener)
         // A base that was freed first has left the socket with all its listeners.
         bool has_left = record->own != nullptr && record->own->on == nullptr;
         if (record->own != nullptr)
-            acceptor_detach(record->own, record->closes);
+            acceptor_detach(record->own);
         if (!has_left)
             listening_end(record->on);
         mm_free(record);

@@ -15,8 +15,7 @@ struct listening_socket;
 struct listener_record {
     const struct evconnlistener *listener;
     listening_socket *on;
-    acceptor *own; // NULL: the base is not on a port, or the socket cannot be
-    bool closes;   // the socket when it is freed
+    acceptor *own; // NULL: the base is not on a port, or the socket cannot be, or is left open
     listener_record *next;
 };
 

@@ -73,8 +73,8 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
 // handles and sockets of an installable-file-system provider.
 int skip_packet_on_success(HANDLE file);
 void close_handle(HANDLE handle);
-// Asks for one operation's end; its packet still comes. ERROR_NOT_FOUND: it has already ended. NULL: all that are in
-// flight on that file, whoever started them.
+// Asks for one operation's end, in whatever thread it was started; its packet still comes. ERROR_NOT_FOUND: it has already
+// ended.
 int cancel(HANDLE file, OVERLAPPED *overlapped);
 
 // --- the AFD driver -----------------------------------------------------------------------------------------------

@@ -149,6 +149,7 @@ struct script {
     bool locks;      // the bases have locks
     int bases;       // that share a listening socket
     bool threads;    // each is turned by one of its own
+    bool owned;      // the first has a listener that closes the socket
     int layers;      // a stack
     int descriptors; // of plain events
     int priorities;  // of a base of plain events

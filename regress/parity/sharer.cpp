@@ -15,7 +15,7 @@ void complain(shared_socket *on, const char *text)
 
 void close_listener(shared_listener *self)
 {
-    if (self->listener == nullptr)
+    if (self->listener == nullptr || self->is_owner)
         return;
     struct evconnlistener *freed = self->listener;
     self->listener = nullptr;
@@ -28,7 +28,7 @@ void close_listener(shared_listener *self)
 
 void enable_listener(shared_listener *self, bool enabled)
 {
-    if (self->listener == nullptr || self->enabled == enabled)
+    if (self->listener == nullptr || self->enabled == enabled || self->is_owner)
         return;
     self->enabled = enabled;
     if ((enabled ? evconnlistener_enable : evconnlistener_disable)(self->listener) != 0)
@@ -102,6 +102,8 @@ void open_listener(sharer *self, bool disabled)
             continue;
         unsigned flags = (disabled ? LEV_OPT_DISABLED : 0u) | (self->has_locks ? LEV_OPT_THREADSAFE : 0u);
         each.of = self;
+        each.is_owner = self->owns && &each == &self->listeners[0];
+        flags |= each.is_owner ? LEV_OPT_CLOSE_ON_FREE : 0u;
         each.hook = hook_of_listener::none;
         each.listener = evconnlistener_new(self->base, on_accept, &each, flags, 0,
                                            static_cast<evutil_socket_t>(self->on->listening));
@@ -120,8 +122,10 @@ void leave(sharer *self)
 {
     if (self->base == nullptr)
         return;
-    for (shared_listener &each : self->listeners)
+    for (shared_listener &each : self->listeners) {
+        each.is_owner = false;
         close_listener(&each);
+    }
     if (self->bell != nullptr)
         event_free(self->bell);
     self->bell = nullptr;

@@ -18,9 +18,11 @@ namespace parity {
 constexpr int max_sharers = 4;
 constexpr int listeners_each = 2;
 
-// Of all who share.
+// Of all who share. If it is owned, the first base has a listener on it from the beginning that closes it (alone, that
+// has accepts in flight), and is neither disabled nor freed before all others have gone.
 struct shared_socket {
     SOCKET listening;
+    bool owned;
     any_address address;
     HANDLE news;    // something has happened in one of the threads
     HANDLE the_end; // nobody stands still any more
@@ -38,6 +40,7 @@ struct shared_listener {
     sharer *of;
     struct evconnlistener *listener; // NULL: none, or freed
     bool enabled;
+    bool is_owner; // of the socket
     hook_of_listener hook;
 };
 
@@ -52,6 +55,7 @@ struct sharer {
     connection bell_line; // on which the bell is rung where the base has no locks
     bool has_locks;
     bool is_on_port;
+    bool owns;
     bool leaves;
     bool told_to_leave;
     std::deque<operation> told; // under the socket's lock

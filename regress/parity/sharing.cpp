@@ -19,9 +19,10 @@ struct sharing {
     int count;
     bool threads;
     std::vector<SOCKET> peers;
-    // That came while there was but one listener: an accept in flight may have taken it, and then it waits for that one's
-    // base, or is closed with it. On select it waits in the backlog.
+    // That came while there was but the owner: an accept in flight may have taken it, and then it waits for that one's
+    // base. On select it waits in the backlog.
     std::vector<bool> early;
+    bool is_over; // all go on, and nobody is early
     std::vector<int> ports;
     trace out;
 };
@@ -45,7 +46,7 @@ void connect_one(sharing *self)
     if (self->peers.size() == max_peers)
         return;
     any_address address = self->socket.address;
-    self->early.push_back(self->socket.listeners < 2);
+    self->early.push_back(self->socket.owned && self->socket.listeners < 2);
     SOCKET peer = socket(address.storage.ss_family, SOCK_STREAM, 0);
     if (connect(peer, address.get(), address.length) != 0) {
         self->out.lines.push_back("WRONG: cannot connect");
@@ -57,11 +58,10 @@ void connect_one(sharing *self)
     self->ports.push_back(address.port());
 }
 
-// Or is early.
 bool is_accepted(const sharing *self, size_t peer)
 {
     const std::vector<int> &by = self->socket.accepted;
-    return self->early[peer] || std::find(by.begin(), by.end(), self->ports[peer]) != by.end();
+    return (self->early[peer] && !self->is_over) || std::find(by.begin(), by.end(), self->ports[peer]) != by.end();
 }
 
 bool has_all(sharing *self)
@@ -84,6 +84,8 @@ size_t accepted_count(sharing *self)
 
 bool is_settled(sharing *self)
 {
+    if (self->is_over)
+        return has_all(self);
     for (int i = 0; i < self->count; ++i)
         if (!sharer_has_done_all(&self->sharers[i]))
             return false;
@@ -123,6 +125,8 @@ void settle(sharing *self)
 void carry_out(sharing *self, const operation &what)
 {
     sharer *one = &self->sharers[what.subject % self->count];
+    if (what.kind == op_kind::share_leave && one->owns)
+        return;
     switch (what.kind) {
     case op_kind::sync:
         settle(self);
@@ -140,18 +144,27 @@ void carry_out(sharing *self, const operation &what)
     }
 }
 
-// Their listeners are freed; the connections that none has taken are the program's to take.
-bool end_sharers(sharing *self)
+bool end_from(sharing *self, int first, int count)
 {
     bool all = true;
+    for (int i = first; i < count; ++i)
+        sharer_tell(&self->sharers[i], {op_kind::share_leave, i, 0, 0, 0});
+    for (int i = first; i < count; ++i)
+        all = sharer_end(&self->sharers[i], static_cast<DWORD>(patience_ms)) && all;
+    return all;
+}
+
+// Their listeners are freed; the connections that none has taken are the program's to take. An owner has all.
+bool end_sharers(sharing *self)
+{
+    self->is_over = true;
     SetEvent(self->socket.the_end);
     for (int i = 0; i < self->count; ++i)
         sharer_resume(&self->sharers[i]);
-    for (int i = 0; i < self->count; ++i)
-        sharer_tell(&self->sharers[i], {op_kind::share_leave, i, 0, 0, 0});
-    for (int i = 0; i < self->count; ++i)
-        all = sharer_end(&self->sharers[i], static_cast<DWORD>(patience_ms)) && all;
-    return all;
+    bool others = end_from(self, 1, self->count);
+    if (self->socket.owned && !self->out.hung)
+        settle(self);
+    return end_from(self, 0, 1) && others;
 }
 
 void take_the_rest(sharing *self)
@@ -182,7 +195,7 @@ void judge(sharing *self)
     for (size_t i = 0; i < self->peers.size(); ++i) {
         auto times = std::count(self->socket.accepted.begin(), self->socket.accepted.end(), self->ports[i]);
         char greeting = 0;
-        lost += times == 0 && !self->early[i];
+        lost += times == 0;
         twice += times > 1;
         not_greeted += times == 1 && (recv(self->peers[i], &greeting, 1, 0) != 1 || greeting != '!');
     }
@@ -198,7 +211,8 @@ void close_all(sharing *self)
 {
     for (SOCKET peer : self->peers)
         closesocket(peer);
-    closesocket(self->socket.listening);
+    if (!self->socket.owned)
+        closesocket(self->socket.listening);
     CloseHandle(self->socket.news);
     CloseHandle(self->socket.the_end);
 }
@@ -210,6 +224,7 @@ trace run_sharing(const script &of, base_kind kind)
     auto self = std::make_unique<sharing>();
     self->count = of.bases;
     self->threads = of.threads;
+    self->socket.owned = self->sharers[0].owns = of.owned;
     bool begun = open_socket(&self->socket, of.listens_ipv6 && has_ipv6());
     for (int i = 0; begun && i < of.bases; ++i)
         begun = sharer_start(&self->sharers[i], &self->socket, of, kind);
@@ -218,6 +233,8 @@ trace run_sharing(const script &of, base_kind kind)
         self->out.lines.push_back("cannot begin");
         return self->out;
     }
+    if (of.owned)
+        sharer_tell(&self->sharers[0], {op_kind::share_listen, 0, 0, 0, 0});
     for (const operation &next : of.operations)
         if (!self->out.hung)
             carry_out(self.get(), next);

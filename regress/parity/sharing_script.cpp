@@ -42,6 +42,7 @@ void make_sharing_script(random_source *random, script *made)
     made->bases = 2 + random->below(max_sharers - 1);
     made->threads = !random->one_in(3);
     made->locks = random->one_in(2);
+    made->owned = random->one_in(2);
     made->listens_ipv6 = random->one_in(4);
     int length = 6 + random->below(16);
     for (int i = 0; i < length; ++i) {
@@ -59,8 +60,8 @@ void make_sharing_script(random_source *random, script *made)
 std::string describe_sharing(const script &of)
 {
     char line[120];
-    snprintf(line, sizeof(line), "  %d bases %s locks on one socket%s, turned by %s\n", of.bases,
-             of.locks ? "with" : "without", of.listens_ipv6 ? " of IPv6" : "",
+    snprintf(line, sizeof(line), "  %d bases %s locks on one socket%s%s, turned by %s\n", of.bases,
+             of.locks ? "with" : "without", of.listens_ipv6 ? " of IPv6" : "", of.owned ? ", which the first owns" : "",
              of.threads ? "a thread each" : "one thread");
     return line;
 }

@@ -52,6 +52,7 @@ struct worker {
     struct event_base *base;
     struct evconnlistener *listener;
     SOCKET socket;
+    unsigned flags; // LEV_OPT_CLOSE_ON_FREE: alone, it has accepts in flight
     HANDLE thread;
     HANDLE stalls_until; // its first accept waits for this; NULL: it does not
     HANDLE frees_at;     // the listener; NULL: when its loop is told to end
@@ -74,17 +75,18 @@ void on_shared_accept(struct evconnlistener *, evutil_socket_t fd, struct sockad
 DWORD WINAPI work(void *argument)
 {
     auto *self = static_cast<worker *>(argument);
-    self->listener =
-        evconnlistener_new(self->base, on_shared_accept, self, 0, 0, static_cast<evutil_socket_t>(self->socket));
+    self->listener = evconnlistener_new(self->base, on_shared_accept, self, self->flags, 0,
+                                        static_cast<evutil_socket_t>(self->socket));
     event_base_loop(self->base, EVLOOP_NONBLOCK);
     self->ready = true;
+    DWORD failed = 0;
     if (self->frees_at == nullptr)
-        event_base_loop(self->base, EVLOOP_NO_EXIT_ON_EMPTY);
+        failed = event_base_loop(self->base, EVLOOP_NO_EXIT_ON_EMPTY) != 0;
     else
         WaitForSingleObject(self->frees_at, deadline_ms);
     evconnlistener_free(self->listener);
     event_base_loop(self->base, EVLOOP_NONBLOCK);
-    return 0;
+    return failed;
 }
 
 bool open_worker(worker *self, SOCKET on)
@@ -101,10 +103,12 @@ bool close_worker(worker *self)
 {
     event_base_loopexit(self->base, nullptr);
     bool ended = WaitForSingleObject(self->thread, deadline_ms) == WAIT_OBJECT_0;
+    DWORD failed = 1;
+    GetExitCodeThread(self->thread, &failed);
     CloseHandle(self->thread);
     if (ended)
         event_base_free(self->base);
-    return ended;
+    return ended && failed == 0;
 }
 
 int accepted_by(const worker *workers)
@@ -125,6 +129,7 @@ bool sharing_a_busy_base_keeps_nobody(struct event_base *)
     HANDLE go_on = CreateEventW(nullptr, TRUE, FALSE, nullptr);
     for (unsigned i = 0; i < bases; ++i) {
         workers[i].stalls_until = i == 0 ? go_on : nullptr;
+        workers[i].flags = i == 0 ? LEV_OPT_CLOSE_ON_FREE : 0;
         REQUIRE(open_worker(&workers[i], socket));
     }
     SOCKET peers[clients];
@@ -144,10 +149,9 @@ bool sharing_a_busy_base_keeps_nobody(struct event_base *)
     workers[0].stalls_until = nullptr;
     for (SOCKET peer : peers)
         closesocket(peer);
-    for (worker &each : workers)
-        REQUIRE(close_worker(&each));
+    for (unsigned i = bases; i-- > 0;) // and the socket with the first
+        REQUIRE(close_worker(&workers[i]));
     CloseHandle(go_on);
-    closesocket(socket);
     REQUIRE(all_came);
     return true;
 }
@@ -161,6 +165,7 @@ bool free_together()
     HANDLE go = CreateEventW(nullptr, TRUE, FALSE, nullptr);
     for (worker &each : workers) {
         each.ready = false;
+        each.flags = 0;
         each.frees_at = go;
         REQUIRE(open_worker(&each, socket));
     }
@@ -279,7 +284,7 @@ void on_own_readable(evutil_socket_t fd, short, void *argument)
 }
 
 // The plain event gets every client while the listener's base is not turned, or the listener is disabled.
-bool own_accept_gets_all(bool one_base, bool listener_first)
+bool own_accept_gets_all(bool one_base, bool listener_first, unsigned flags)
 {
     pair both = {};
     struct sockaddr_in address;
@@ -292,7 +297,7 @@ bool own_accept_gets_all(bool one_base, bool listener_first)
     struct event *own = event_new(waits, fd, EV_READ | EV_PERSIST, on_own_readable, &taken);
     if (!listener_first)
         event_add(own, nullptr);
-    struct evconnlistener *listener = evconnlistener_new(listens, on_pair_accept, &both, 0, 0, fd);
+    struct evconnlistener *listener = evconnlistener_new(listens, on_pair_accept, &both, flags, 0, fd);
     REQUIRE(listener != nullptr);
     for (int i = 0; i < 3; ++i)
         turn(listens);
@@ -318,7 +323,8 @@ bool own_accept_gets_all(bool one_base, bool listener_first)
     evconnlistener_free(listener);
     for (SOCKET peer : peers)
         closesocket(peer);
-    closesocket(socket);
+    if (flags == 0)
+        closesocket(socket);
     event_base_free(listens);
     if (!one_base)
         event_base_free(waits);
@@ -329,7 +335,8 @@ bool sharing_with_an_event_and_its_own_accept(struct event_base *)
 {
     for (bool one_base : {false, true})
         for (bool listener_first : {false, true})
-            REQUIRE(own_accept_gets_all(one_base, listener_first));
+            for (unsigned flags : {0u, unsigned{LEV_OPT_CLOSE_ON_FREE}})
+                REQUIRE(own_accept_gets_all(one_base, listener_first, flags));
     return true;
 }
 
@@ -341,7 +348,7 @@ bool sharing_a_disabled_listener_takes_nobody(struct event_base *base)
     SOCKET socket = listening_socket(10, &address);
     REQUIRE(socket != INVALID_SOCKET);
     struct evconnlistener *listener =
-        evconnlistener_new(base, on_pair_accept, &both, 0, 0, static_cast<evutil_socket_t>(socket));
+        evconnlistener_new(base, on_pair_accept, &both, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
     REQUIRE(listener != nullptr);
     for (int i = 0; i < 3; ++i)
         turn(base);
@@ -363,7 +370,92 @@ bool sharing_a_disabled_listener_takes_nobody(struct event_base *base)
     evconnlistener_free(listener);
     for (SOCKET peer : peers)
         closesocket(peer);
+    return true;
+}
+
+// Who has connected and was not accepted is the next one's, of whatever base, if the listener leaves its socket open.
+bool sharing_one_after_the_other(struct event_base *)
+{
+    constexpr int each_time = 5;
+    pair both = {};
+    SOCKET peers[3 * each_time];
+    int connected = 0;
+    struct sockaddr_in address;
+    SOCKET socket = listening_socket(SOMAXCONN, &address);
+    REQUIRE(socket != INVALID_SOCKET);
+    both.bases[0] = new_base();
+    both.bases[1] = new_base();
+    for (int i = 0; i <= 3; ++i) {
+        struct event_base *base = both.bases[i % 2];
+        struct evconnlistener *listener =
+            evconnlistener_new(base, on_pair_accept, &both, 0, 0, static_cast<evutil_socket_t>(socket));
+        REQUIRE(listener != nullptr);
+        REQUIRE(comes_true([&] {
+            turn(base);
+            return both.accepted == connected;
+        }));
+        for (int k = 0; i < 3 && k < each_time; ++k) {
+            peers[connected++] = client_of(address);
+            REQUIRE(peers[connected - 1] != INVALID_SOCKET);
+        }
+        evconnlistener_free(listener);
+    }
+    for (SOCKET peer : peers)
+        closesocket(peer);
     closesocket(socket);
+    event_base_free(both.bases[0]);
+    event_base_free(both.bases[1]);
+    return true;
+}
+
+struct waiter {
+    SOCKET socket;
+    std::atomic<bool> ends;
+    std::atomic<int> waits;
+    std::atomic<int> error;
+};
+
+// As a thread of the program's own does, or the loop of a base on select.
+DWORD WINAPI wait_in_select(void *argument)
+{
+    auto *self = static_cast<waiter *>(argument);
+    while (!self->ends && self->error == 0) {
+        fd_set set;
+        FD_ZERO(&set);
+        FD_SET(self->socket, &set);
+        struct timeval limit = {0, 20000};
+        ++self->waits;
+        if (select(0, &set, nullptr, nullptr, &limit) == SOCKET_ERROR)
+            self->error = WSAGetLastError();
+    }
+    return 0;
+}
+
+// Whoever comes to share a socket ends the accepts of another on it, and nothing else.
+bool sharing_leaves_a_waiting_select_alone(struct event_base *base)
+{
+    for (unsigned i = 0; i < rounds; ++i) {
+        pair both = {};
+        struct sockaddr_in address;
+        waiter other = {};
+        other.socket = listening_socket(10, &address);
+        REQUIRE(other.socket != INVALID_SOCKET);
+        auto fd = static_cast<evutil_socket_t>(other.socket);
+        struct evconnlistener *owner = evconnlistener_new(base, on_pair_accept, &both, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+        for (int k = 0; k < 3; ++k)
+            turn(base);
+        HANDLE thread = CreateThread(nullptr, 0, wait_in_select, &other, 0, nullptr);
+        REQUIRE(owner != nullptr && thread != nullptr && comes_true([&] { return other.waits > 1; }));
+        struct evconnlistener *next = evconnlistener_new(base, on_pair_accept, &both, 0, 0, fd);
+        int before = other.waits;
+        bool goes_on = comes_true([&] { return other.waits > before + 1; });
+        other.ends = true;
+        bool ended = WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0;
+        CloseHandle(thread);
+        evconnlistener_free(next);
+        evconnlistener_free(owner);
+        REQUIRE(goes_on && ended && other.error == 0);
+    }
     return true;
 }
 
@@ -376,6 +468,8 @@ const guarantee sharing_guarantees[] = {
     {"sharing_within_one_base", sharing_within_one_base},
     {"sharing_with_an_event_and_its_own_accept", sharing_with_an_event_and_its_own_accept},
     {"sharing_a_disabled_listener_takes_nobody", sharing_a_disabled_listener_takes_nobody},
+    {"sharing_one_after_the_other", sharing_one_after_the_other},
+    {"sharing_leaves_a_waiting_select_alone", sharing_leaves_a_waiting_select_alone},
     {nullptr, nullptr},
 };
 

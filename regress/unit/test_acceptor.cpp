@@ -35,6 +35,7 @@ struct world {
     unsigned flags;
     bool enabled;
     bool first_data;
+    bool by_readiness; // one of the listeners so far left its socket open: its poll may still be there
     guest guests[max_clients];
     int count;
     unsigned errors;
@@ -59,6 +60,11 @@ guest *guest_of(const struct sockaddr *address)
     return &w.guests[number];
 }
 
+bool closes_on_free()
+{
+    return (w.flags & LEV_OPT_CLOSE_ON_FREE) != 0;
+}
+
 void hear(guest *one)
 {
     char bytes[256];
@@ -74,14 +80,14 @@ void on_read(struct bufferevent *, void *argument)
 
 void free_listener()
 {
-    bool closes = (w.flags & LEV_OPT_CLOSE_ON_FREE) != 0;
     struct evconnlistener *freed = w.listener;
     w.listener = nullptr;
     evconnlistener_free(freed);
+    bool closes = closes_on_free();
+    if (!closes && fake::happens(500))
+        return; // another one may be made on the same socket, and all who wait are accepted by that
     for (int i = 0; i < w.count; ++i)
         w.guests[i].may_be_lost = true;
-    if (!closes && fake::happens(500))
-        return; // another one may be made on the same socket
     if (!closes)
         fake::close_by_program(w.socket);
     w.socket = INVALID_SOCKET;
@@ -103,8 +109,9 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
         fails("a client is accepted twice, or without an address, or was gone");
     if (!sys::is_connected(static_cast<SOCKET>(fd)) || fake::socket_of_client(one->who.port) != static_cast<SOCKET>(fd))
         fails("the connection is another client's, or not whole");
-    if (fake::never_blocks(static_cast<SOCKET>(fd)) == ((w.flags & LEV_OPT_LEAVE_SOCKETS_BLOCKING) != 0) ||
-        fake::is_inherited(static_cast<SOCKET>(fd)) == ((w.flags & LEV_OPT_CLOSE_ON_EXEC) != 0))
+    bool blocks = !fake::never_blocks(static_cast<SOCKET>(fd)), inherited = fake::is_inherited(static_cast<SOCKET>(fd));
+    if (!w.by_readiness && (blocks != ((w.flags & LEV_OPT_LEAVE_SOCKETS_BLOCKING) != 0) ||
+                            inherited == ((w.flags & LEV_OPT_CLOSE_ON_EXEC) != 0)))
         fails("the connection is not as the listener's flags say");
     if (fake::happens(300)) {
         evutil_closesocket(fd);
@@ -122,8 +129,10 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 
 void on_error(struct evconnlistener *, void *)
 {
-    ++w.errors;
     int error = EVUTIL_SOCKET_ERROR();
+    if (w.by_readiness)
+        return; // of accept() libevent tells every error
+    ++w.errors;
     if (error != WSAENOBUFS && error != WSAEMFILE)
         fails("an error that is no shortage");
 }
@@ -137,6 +146,7 @@ void open_listener()
     w.flags |= fake::happens(300) ? LEV_OPT_CLOSE_ON_EXEC : 0u;
     w.flags |= fake::happens(300) ? LEV_OPT_LEAVE_SOCKETS_BLOCKING : 0u;
     w.enabled = (w.flags & LEV_OPT_DISABLED) == 0;
+    w.by_readiness = w.by_readiness || !closes_on_free();
     w.listener = evconnlistener_new(w.base, on_accept, nullptr, w.flags, 0, static_cast<evutil_socket_t>(w.socket));
     evconnlistener_set_error_cb(w.listener, on_error);
     w.first_data = false;
@@ -244,11 +254,10 @@ bool is_settled()
 
 void settle()
 {
-    if (w.listener == nullptr)
-        open_listener();
     for (int turns = 0; turns < max_settling_turns && !is_settled(); ++turns) {
-        if (w.listener != nullptr) // else it was freed in a callback once more
-            set_enabled(true);
+        if (w.listener == nullptr) // it may be freed in a callback once more
+            open_listener();
+        set_enabled(true);
         if (w.first_data && turns == 0)
             set_first_data(false);
         if (turns == 10) // who was silent while first data were waited for
@@ -295,7 +304,8 @@ void run_seed()
     if (w.errors > (fake::now_us() - w.began_us) / shortage_pause_us + w.opened)
         fails("shortages are told of too often");
     forget_guests();
-    bool base_first = w.listener != nullptr && fake::happens(300);
+    bool base_first =
+        w.listener != nullptr && closes_on_free() && fake::happens(300); // what is on the socket ends with it
     if (w.listener != nullptr && !base_first)
         free_listener();
     event_base_free(w.base);

@@ -54,7 +54,8 @@ void open_world(unsigned flags)
     w.base = make_base(on_iocp);
     event_base_priority_init(w.base, 2);
     w.socket = fake::open_socket(fake::kind::listener);
-    w.listener = evconnlistener_new(w.base, on_accept, nullptr, flags, 0, static_cast<evutil_socket_t>(w.socket));
+    w.listener = evconnlistener_new(w.base, on_accept, nullptr, flags | LEV_OPT_CLOSE_ON_FREE, 0,
+                                    static_cast<evutil_socket_t>(w.socket));
     evconnlistener_set_error_cb(w.listener, on_error);
 }
 

@@ -29,12 +29,13 @@ struct sharer {
 struct world {
     struct event_base *bases[max_bases]; // NULL: freed
     sharer sharers[max_listeners];
+    unsigned owner;               // max_listeners: none
     struct event *own[max_bases]; // NULL: freed
     int accepted_by_own;
     SOCKET socket;
     int clients;
     int times[max_clients + 1]; // accepted, by the client's port
-    bool may_be_lost[max_clients + 1];
+    bool may_wait[max_clients + 1];
 };
 
 world w;
@@ -62,34 +63,27 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
     evutil_closesocket(fd);
 }
 
-void add(unsigned which, unsigned base)
+void add(unsigned which, unsigned base, unsigned flags = 0)
 {
     sharer *self = &w.sharers[which];
     *self = {nullptr, base, true, 0};
-    self->listener = evconnlistener_new(w.bases[base], on_accept, self, 0, 0, static_cast<evutil_socket_t>(w.socket));
+    self->listener =
+        evconnlistener_new(w.bases[base], on_accept, self, flags, 0, static_cast<evutil_socket_t>(w.socket));
     assert_non_null(self->listener);
 }
 
-bool is_taken(int port)
+// Alone, it has accepts in flight. It is freed last, with the socket.
+void add_owner(unsigned which, unsigned base)
 {
-    return w.times[port] > 0 || w.may_be_lost[port] ||
-           fake::socket_of_client(static_cast<uint16_t>(port)) != INVALID_SOCKET;
+    add(which, base, LEV_OPT_CLOSE_ON_FREE);
+    w.owner = which;
 }
 
-// The last one has accepts in flight, of which each may take a client, the first that waits, in the instant when it is called
-// back. Nobody is told of that one.
 void remove(unsigned which)
 {
     struct evconnlistener *freed = w.sharers[which].listener;
     w.sharers[which].listener = nullptr;
-    size_t waiting = fake::clients_waiting(w.socket);
     evconnlistener_free(freed);
-    size_t lost = waiting - fake::clients_waiting(w.socket);
-    for (int port = 1; port <= w.clients && lost > 0; ++port)
-        if (!is_taken(port)) {
-            w.may_be_lost[port] = true;
-            --lost;
-        }
 }
 
 void set_enabled(unsigned which, bool enabled)
@@ -148,6 +142,7 @@ void turns(unsigned base, int count)
 void open_world(unsigned bases)
 {
     w = world();
+    w.owner = max_listeners;
     w.socket = fake::open_socket(fake::kind::listener);
     for (unsigned i = 0; i < bases; ++i)
         w.bases[i] = make_base(on_iocp);
@@ -156,12 +151,15 @@ void open_world(unsigned bases)
 void close_world()
 {
     for (unsigned i = 0; i < max_listeners; ++i) {
-        if (w.sharers[i].listener != nullptr)
+        if (w.sharers[i].listener != nullptr && i != w.owner)
             remove(i);
         if (i < max_bases)
             remove_own(i);
     }
-    fake::close_by_program(w.socket);
+    if (w.owner != max_listeners)
+        remove(w.owner);
+    else
+        fake::close_by_program(w.socket);
     for (struct event_base *base : w.bases)
         if (base != nullptr)
             event_base_free(base);
@@ -171,7 +169,7 @@ void close_world()
 void a_second_listener_ends_the_accepts_of_the_first(void **)
 {
     open_world(2);
-    add(0, 0);
+    add_owner(0, 0);
     turns(0, 2);
     assert_true(fake::accepts_waiting(w.socket) > 0);
     add(1, 1);
@@ -192,9 +190,11 @@ void two_listeners_of_one_base(void **)
 {
     for (unsigned freed = 0; freed < 2; ++freed) {
         open_world(1);
-        add(0, 0);
-        turns(0, 2);
-        add(1, 0);
+        w.owner = 1 - freed;
+        for (unsigned i = 0; i < 2; ++i) {
+            add(i, 0, i == w.owner ? LEV_OPT_CLOSE_ON_FREE : 0);
+            turns(0, 2);
+        }
         client_comes();
         turns(0, 10);
         assert_int_equal(w.sharers[0].accepted + w.sharers[1].accepted, 1);
@@ -220,7 +220,7 @@ void sharing_ends_with_the_last(void **)
     assert_int_equal(fake::accepts_waiting(w.socket), 0);
     remove(0);
     remove(1);
-    add(0, 0);
+    add_owner(0, 0);
     turns(0, 2);
     assert_true(fake::accepts_waiting(w.socket) > 0);
     close_world();
@@ -233,7 +233,7 @@ void an_event_of_another_base(void **)
         open_world(2);
         if (!listens_first)
             add_own(1);
-        add(0, 0);
+        add_owner(0, 0);
         turns(0, 2);
         if (listens_first)
             add_own(1);
@@ -251,7 +251,7 @@ void an_event_of_the_same_base(void **)
         open_world(1);
         if (!listens_first)
             add_own(0);
-        add(0, 0);
+        add_owner(0, 0);
         turns(0, 2);
         if (listens_first)
             add_own(0);
@@ -267,22 +267,21 @@ void an_event_of_the_same_base(void **)
 void an_event_that_has_gone_shares_no_more(void **)
 {
     open_world(2);
-    for (int i = 0; i < 2; ++i) {
-        if (i == 0)
-            add_own(1);
-        add(0, 0);
-        turns(0, 2);
-        assert_true((fake::accepts_waiting(w.socket) > 0) == (i == 1));
-        remove_own(1);
-        remove(0);
-    }
+    add_own(1);
+    add(0, 0);
+    turns(0, 2);
+    remove_own(1);
+    remove(0);
+    add_owner(0, 0);
+    turns(0, 2);
+    assert_true(fake::accepts_waiting(w.socket) > 0);
     close_world();
 }
 
 void a_disabled_listener_leaves_all_in_the_backlog(void **)
 {
     open_world(1);
-    add(0, 0);
+    add_owner(0, 0);
     turns(0, 2);
     set_enabled(0, false);
     turns(0, 2);
@@ -300,12 +299,13 @@ void a_disabled_listener_leaves_all_in_the_backlog(void **)
     close_world();
 }
 
-// The first has accepts in flight when the second comes. What these have taken by then, or take in that instant, is its own.
-void note_what_the_first_has()
+// The owner has accepts in flight when the next user comes. What these have taken by then, or take in that instant, is its
+// own, and waits for its base if that stalls.
+void note_what_the_owner_has()
 {
     for (int port = 1; port <= w.clients; ++port)
         if (w.times[port] == 0 && fake::socket_of_client(static_cast<uint16_t>(port)) != INVALID_SOCKET)
-            w.may_be_lost[port] = true;
+            w.may_wait[port] = true;
 }
 
 void step()
@@ -315,21 +315,21 @@ void step()
     sharer *self = &w.sharers[which];
     switch (fake::random() % 10) {
     case 0:
-        note_what_the_first_has();
+        note_what_the_owner_has();
         if (self->listener == nullptr)
             add(which, base);
-        else if (self->listener != nullptr && fake::happens(500))
+        else if (which != w.owner && fake::happens(500))
             remove(which);
-        note_what_the_first_has();
+        note_what_the_owner_has();
         break;
     case 1:
         if (self->listener != nullptr)
             set_enabled(which, fake::happens(500));
         break;
     case 2:
-        note_what_the_first_has();
+        note_what_the_owner_has();
         (w.own[base] != nullptr ? remove_own : add_own)(base);
-        note_what_the_first_has();
+        note_what_the_owner_has();
         break;
     case 3:
         clients_come(2);
@@ -340,19 +340,30 @@ void step()
     }
 }
 
-// All but one stall, and it gets all that waits.
+void require_all_accepted(const char *otherwise, bool but_those_that_may_wait)
+{
+    for (int port = 1; port <= w.clients; ++port)
+        if (w.times[port] == 0 && !(but_those_that_may_wait && w.may_wait[port]))
+            fails(otherwise);
+}
+
+// All but one stall, and it gets all that waits. Then the owner goes on.
 void settle(unsigned base)
 {
-    note_what_the_first_has();
-    if (w.sharers[0].listener != nullptr)
-        remove(0);
-    add(0, base);
-    note_what_the_first_has();
+    unsigned which = w.owner == 0 ? 1 : 0;
+    note_what_the_owner_has();
+    if (w.sharers[which].listener != nullptr)
+        remove(which);
+    add(which, base);
+    note_what_the_owner_has();
     clients_come(5);
     turns(base, settling_turns);
-    for (int port = 1; port <= w.clients; ++port)
-        if (w.times[port] == 0 && !w.may_be_lost[port])
-            fails("a client waits for a base that stalls, or is lost");
+    require_all_accepted("a client waits for a base that stalls", true);
+    if (w.owner != max_listeners) {
+        set_enabled(w.owner, true);
+        turns(w.sharers[w.owner].base, settling_turns);
+    }
+    require_all_accepted("a client is lost", false);
 }
 
 void sharers_at_random(void **)
@@ -360,6 +371,8 @@ void sharers_at_random(void **)
     for (seed = 1; seed <= seeds; ++seed) {
         fake::boot(seed, fake::all_chances);
         open_world(max_bases);
+        if (fake::happens(500))
+            add_owner(static_cast<unsigned>(fake::random() % max_listeners), 0);
         for (int i = 0; i < steps; ++i)
             step();
         settle(static_cast<unsigned>(fake::random() % max_bases));
