@@ -42,11 +42,6 @@ void set_descriptor(world *w, subject *on, int which)
             return;
     } else if (which == 3) {
         to = on->on;
-        // Known: on the port a connect under way is given up by this, and goes on on select.
-        if (to != nullptr && to->connecting)
-            sync(w);
-        if (on->bev == nullptr || on->on != to)
-            return;
     }
     if (has_peer(on) && !on->on->stalled)
         receive_before_it_moves(on);

@@ -49,6 +49,36 @@ bool r3_enable_without_a_descriptor_then_connect(struct event_base *base)
     return true;
 }
 
+// The descriptor that it has already, while its connect is under way: that goes on.
+bool r3_setfd_to_the_same_amid_a_connect(struct event_base *base)
+{
+    for (int options : {0, static_cast<int>(BEV_OPT_CLOSE_ON_FREE)})
+        for (bool from_the_first : {false, true})
+            for (short enabled : {EV_WRITE, EV_READ | EV_WRITE}) {
+                record one;
+                REQUIRE(open_unconnected(base, &one, options));
+                SOCKET own = socket(AF_INET, SOCK_STREAM, 0);
+                evutil_make_socket_nonblocking(static_cast<evutil_socket_t>(own));
+                if (from_the_first)
+                    REQUIRE(bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(own)) == 0);
+                else
+                    closesocket(own);
+                REQUIRE(bufferevent_enable(one.bev, enabled) == 0);
+                bufferevent_write(one.bev, "early", 5);
+                REQUIRE(connect_to(&one, open_address()));
+                REQUIRE(bufferevent_setfd(one.bev, bufferevent_getfd(one.bev)) == 0);
+                REQUIRE(accept_from(&one));
+                std::string got;
+                REQUIRE(peer_reads(base, &one.on, &got, 5) && got == "early");
+                REQUIRE(one.connected == 1 && one.errors == 0);
+                SOCKET left = options == 0 ? one.on.near_end : INVALID_SOCKET;
+                close_pair(&one);
+                if (left != INVALID_SOCKET)
+                    closesocket(left);
+            }
+    return true;
+}
+
 bool r8_refused_connect_is_prompt_and_typed(struct event_base *base)
 {
     for (int i = 0; i < 20; ++i) {
@@ -156,6 +186,7 @@ bool s14_ipv6_listener_and_connect(struct event_base *base)
 const guarantee connecting_guarantees[] = {
     {"r3_enable_before_a_connection", r3_enable_before_a_connection},
     {"r3_enable_without_a_descriptor_then_connect", r3_enable_without_a_descriptor_then_connect},
+    {"r3_setfd_to_the_same_amid_a_connect", r3_setfd_to_the_same_amid_a_connect},
     {"r8_refused_connect_is_prompt_and_typed", r8_refused_connect_is_prompt_and_typed},
     {"r8_refused_by_name", r8_refused_by_name},
     {"r12_connected_is_told_once_and_first", r12_connected_is_told_once_and_first},
