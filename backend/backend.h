@@ -42,9 +42,12 @@ struct backend {
     const void *socket_made_for; // the one for which libevent made that descriptor
     uint64_t turn;               // how many the loop has made
     uint64_t packets;            // how many its turns have dequeued
-    bool retry_soon;             // a start failed for want of memory: do not sleep long
-    bool draining;               // the base is being freed: start nothing
-    bool precise;                // holds the system's fine clock
+    uint64_t looks;              // how often they looked at the port without waiting, for event_iocp_get_stats
+    uint64_t waits;              // and how often they waited there
+    uint64_t looks_together;
+    bool retry_soon; // a start failed for want of memory: do not sleep long
+    bool draining;   // the base is being freed: start nothing
+    bool precise;    // holds the system's fine clock
 };
 
 // libevent's table of backends holds both: iocpops first, and last_resort_ops behind select.

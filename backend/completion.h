@@ -20,25 +20,31 @@ struct completion;
 // The operation is idle again: it may be started anew or freed.
 using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
 
-struct completion {
-    struct event_overlapped record; // first: a packet is found by its address
+enum class operation_kind : unsigned char { poll, receive, send, connect, accept, count };
+
+struct completion_ops {
+    operation_kind kind;
     completion_ended ended;
     completion_ended disowned; // ended, with nobody waiting: frees the operation
-    HANDLE file;               // what it was started on, to cancel it there
-    completion *next;          // see port_in_flight.h
-    bool is_poll;              // `file` is AFD's, not a socket
+};
+
+struct completion {
+    struct event_overlapped record; // first: a packet is found by its address
+    const completion_ops *ops;
+    HANDLE file;        // what it was started on, to cancel it there: a poll's is AFD's
+    evutil_socket_t fd; // whose operation it is
+    completion *next;   // see port_in_flight.h
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool orphan;    // its starter has let go
 };
 
-void completion_init(completion *operation, completion_ended ended, completion_ended disowned);
-// The same for one that is started on AFD's own handle.
-void completion_init_poll(completion *operation, completion_ended ended, completion_ended disowned);
+void completion_init(completion *operation, const completion_ops *ops);
 
 // Bracket a sys:: call: begin puts the operation in flight, and settle_start takes it out again if the call left no
 // packet to come (done at once, or failed). Returns its argument.
-OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file);
+OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd);
+OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd);
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
 
 // Asks the kernel to end it early. Nothing if it is idle or was asked before.

@@ -154,6 +154,7 @@ int look(backend *self, int64_t timeout_us)
 {
     uint64_t packets = self->packets;
     int64_t before = sys::now_ns();
+    ++(timeout_us == 0 ? self->looks : self->waits);
     int result = collect(self, timeout_us);
     pace_looked(&self->pace, timeout_us == 0 && self->packets == packets, before, sys::now_ns());
     return result;

@@ -138,6 +138,8 @@ void poll_free(completion *operation, int, DWORD)
     mm_free(poll);
 }
 
+const completion_ops poll_operation_ops = {operation_kind::poll, poll_ended, poll_free};
+
 int poll_new(poll_socket *self, afd_poll **created)
 {
     auto *poll = static_cast<afd_poll *>(mm_calloc(1, sizeof(afd_poll)));
@@ -149,7 +151,7 @@ int poll_new(poll_socket *self, afd_poll **created)
         mm_free(poll);
         return error;
     }
-    completion_init_poll(&poll->operation, poll_ended, poll_free);
+    completion_init(&poll->operation, &poll_operation_ops);
     poll->owner = self;
     *created = poll;
     return 0;
@@ -173,7 +175,7 @@ sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->closes = registry_closes(self->face.fd);
     poll->info.status = 0;
     port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin(on, &poll->operation, poll->device->handle);
+    OVERLAPPED *overlapped = completion_begin_poll(on, &poll->operation, poll->device->handle, self->face.fd);
     return completion_settle_start(on, &poll->operation, sys::afd_poll(poll->device->handle, &poll->info, overlapped));
 }
 

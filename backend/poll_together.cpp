@@ -113,6 +113,7 @@ bool look_together(backend *self)
         gather(&looked_at, &next);
         if (looked_at.count == 0)
             break;
+        ++self->looks_together;
         if (sys::look_now(looked_at.looks, looked_at.count) == 0) {
             found += hand_on(&looked_at);
         } else {

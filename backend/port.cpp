@@ -18,7 +18,7 @@ ULONG_PTR key_of_operations(port *on)
 int error_of(completion *ended)
 {
     OVERLAPPED *overlapped = &ended->record.overlapped;
-    if (ended->is_poll)
+    if (ended->ops->kind == operation_kind::poll)
         return sys::status_to_error(static_cast<nt_status>(overlapped->Internal));
     return sys::operation_error(reinterpret_cast<SOCKET>(ended->file), overlapped);
 }
@@ -30,38 +30,44 @@ void take_packet(port *on, completion *operation)
     operation->pending = false;
     int error = error_of(operation);
     DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
+    operation_ended(&on->counts, operation, error, bytes);
     if (operation->orphan)
-        operation->disowned(operation, error, bytes);
+        operation->ops->disowned(operation, error, bytes);
     else
-        operation->ended(operation, error, bytes);
+        operation->ops->ended(operation, error, bytes);
 }
 
-} // namespace
-
-void completion_init(completion *operation, completion_ended ended, completion_ended disowned)
-{
-    operation->ended = ended;
-    operation->disowned = disowned;
-    operation->file = nullptr;
-    operation->next = nullptr;
-    operation->is_poll = operation->pending = operation->cancelled = operation->orphan = false;
-}
-
-void completion_init_poll(completion *operation, completion_ended ended, completion_ended disowned)
-{
-    completion_init(operation, ended, disowned);
-    operation->is_poll = true;
-}
-
-OVERLAPPED *completion_begin(port *on, completion *operation, HANDLE file)
+OVERLAPPED *begin(port *on, completion *operation, HANDLE file, evutil_socket_t fd)
 {
     EVUTIL_ASSERT(!operation->pending && !operation->orphan);
     event_overlapped_init_(&operation->record, nullptr);
     operation->file = file;
+    operation->fd = fd;
     operation->cancelled = false;
     operation->pending = true;
     in_flight_add(&on->in_flight, operation);
     return &operation->record.overlapped;
+}
+
+} // namespace
+
+void completion_init(completion *operation, const completion_ops *ops)
+{
+    operation->ops = ops;
+    operation->file = nullptr;
+    operation->fd = -1;
+    operation->next = nullptr;
+    operation->pending = operation->cancelled = operation->orphan = false;
+}
+
+OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd)
+{
+    return begin(on, operation, reinterpret_cast<HANDLE>(fd), fd);
+}
+
+OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd)
+{
+    return begin(on, operation, device, fd);
 }
 
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
@@ -71,6 +77,7 @@ sys::start_result completion_settle_start(port *on, completion *operation, sys::
         in_flight_remove(&on->in_flight, operation);
         operation->pending = false;
     }
+    operation_started(&on->counts, operation, result);
     return result;
 }
 
@@ -79,6 +86,7 @@ void completion_cancel(completion *operation)
     if (!operation->pending || operation->cancelled)
         return;
     operation->cancelled = true;
+    operation_cancelled(operation);
     // ERROR_NOT_FOUND means that the packet is already on its way, and other errors that the socket was closed, which
     // ends its operations too: in each case the packet comes.
     sys::cancel(operation->file, &operation->record.overlapped);
@@ -97,7 +105,7 @@ void completion_disown(completion *operation)
     if (operation->pending)
         completion_cancel(operation);
     else
-        operation->disowned(operation, 0, 0);
+        operation->ops->disowned(operation, 0, 0);
 }
 
 port *port_open()

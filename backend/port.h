@@ -5,6 +5,7 @@
 #ifndef LIBEVENT_IOCP_BACKEND_PORT_H
 #define LIBEVENT_IOCP_BACKEND_PORT_H
 
+#include "backend/operation_counts.h"
 #include "backend/port_in_flight.h"
 
 namespace iocp {
@@ -26,6 +27,7 @@ struct port {
     backend *owner;              // the base that runs it; NULL for a port launched without one
     port_workers *workers;       // the threads of a port without a base
     in_flight_table in_flight;
+    operation_counts counts;
     size_t posted;         // packets posted by us and not yet dequeued
     ULONG batch;           // how many packets a dequeue asks for, see port_packets_wanted
     unsigned full_batches; // how often in a row it got them all

@@ -65,6 +65,8 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     source_ready(&self->face, acceptor_ready(&self->face));
 }
 
+const completion_ops accept_ops = {operation_kind::accept, accept_ended, accept_freed};
+
 // Starts one accept. 0, or why not.
 int start_one(acceptor *self)
 {
@@ -72,7 +74,7 @@ int start_one(acceptor *self)
     auto *accepting = static_cast<accept_operation *>(mm_calloc(1, sizeof(accept_operation) + room + 2 * address_room));
     if (accepting == nullptr)
         return WSAENOBUFS;
-    completion_init(&accepting->operation, accept_ended, accept_freed);
+    completion_init(&accepting->operation, &accept_ops);
     accepting->owner = self;
     accepting->room = room;
     accepting->socket = INVALID_SOCKET;
@@ -83,7 +85,7 @@ int start_one(acceptor *self)
         return error;
     }
     port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, reinterpret_cast<HANDLE>(listener));
+    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, self->face.fd);
     sys::start_result result = completion_settle_start(on, &accepting->operation,
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));

@@ -158,6 +158,8 @@ void watch_ended(completion *operation, int error, DWORD)
     source_ready(&self->face, 0); // the next submit fills up and watches again
 }
 
+const completion_ops watch_ops = {operation_kind::poll, watch_ended, watch_freed};
+
 int new_watch(acceptor *self, backlog_watch **created)
 {
     auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
@@ -169,7 +171,7 @@ int new_watch(acceptor *self, backlog_watch **created)
         mm_free(watch);
         return error;
     }
-    completion_init_poll(&watch->operation, watch_ended, watch_freed);
+    completion_init(&watch->operation, &watch_ops);
     watch->owner = self;
     watch->info.timeout.QuadPart = INT64_MAX;
     watch->info.count = 1;
@@ -188,7 +190,7 @@ bool start_watch(acceptor *self)
     if (error == 0) {
         port *on = self->face.owner->on;
         HANDLE device = watch->device->handle;
-        OVERLAPPED *overlapped = completion_begin(on, &watch->operation, device);
+        OVERLAPPED *overlapped = completion_begin_poll(on, &watch->operation, device, self->face.fd);
         result = completion_settle_start(on, &watch->operation, sys::afd_poll(device, &watch->info, overlapped));
     }
     if (result.how == sys::started::pending) {

@@ -70,7 +70,7 @@ int gather_unsent(const send_operation *self, WSABUF *buffers)
 
 sys::start_result hand_over(send_operation *self, port *on, SOCKET socket, WSABUF *buffers, int count)
 {
-    OVERLAPPED *overlapped = completion_begin(on, &self->operation, reinterpret_cast<HANDLE>(socket));
+    OVERLAPPED *overlapped = completion_begin(on, &self->operation, static_cast<evutil_socket_t>(socket));
     return completion_settle_start(
         on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
 }
@@ -125,7 +125,9 @@ bool left_send_goes_on(send_operation *self, int *error, DWORD *bytes)
     return goes_on;
 }
 
-void left_send_ended(completion *operation, int error, DWORD bytes)
+} // namespace
+
+void send_operation_left_ended(completion *operation, int error, DWORD bytes)
 {
     send_operation *self = from_completion(operation);
     if (error == WSA_OPERATION_ABORTED) // by us, after too long
@@ -143,14 +145,12 @@ void left_send_ended(completion *operation, int error, DWORD bytes)
     free_operation(self);
 }
 
-} // namespace
-
-send_operation *send_operation_new(stream *owner, completion_ended ended, bool skips_packets)
+send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets)
 {
     auto *self = static_cast<send_operation *>(mm_calloc(1, sizeof(send_operation)));
     if (self == nullptr)
         return nullptr;
-    completion_init(&self->operation, ended, left_send_ended);
+    completion_init(&self->operation, ops);
     self->owner = owner;
     self->skips_packets = skips_packets;
     return self;

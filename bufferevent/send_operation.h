@@ -38,8 +38,10 @@ struct send_operation {
 
 using send_ended = void (*)(send_operation *ended, int error);
 
-// NULL for want of memory. `ended`: its packet has come, and it is idle.
-send_operation *send_operation_new(stream *owner, completion_ended ended, bool skips_packets);
+// NULL for want of memory. `ops`: what happens when its packet has come, and it is idle; of one that was let go,
+// send_operation_left_ended.
+send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets);
+void send_operation_left_ended(completion *operation, int error, DWORD bytes);
 
 // How a start went: `pending` or `done`, and the bytes have left the evbuffer.
 // Sends up to `at_most` bytes of the evbuffer, whose lock is held, and the base's.

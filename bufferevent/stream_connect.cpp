@@ -50,6 +50,8 @@ void connect_ended(completion *operation, int error, DWORD)
         source_ready(&self->face, EV_WRITE);
 }
 
+const completion_ops connect_ops = {operation_kind::connect, connect_ended, connect_freed};
+
 int start(stream *self, const struct sockaddr *address, int length)
 {
     auto socket = static_cast<SOCKET>(self->face.fd);
@@ -59,10 +61,10 @@ int start(stream *self, const struct sockaddr *address, int length)
     auto *connecting = static_cast<connect_operation *>(mm_calloc(1, sizeof(connect_operation)));
     if (connecting == nullptr)
         return WSAENOBUFS;
-    completion_init(&connecting->operation, connect_ended, connect_freed);
+    completion_init(&connecting->operation, &connect_ops);
     connecting->owner = self;
     port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, reinterpret_cast<HANDLE>(socket));
+    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, self->face.fd);
     sys::start_result result = completion_settle_start(
         on, &connecting->operation, sys::connect(socket, address, length, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {

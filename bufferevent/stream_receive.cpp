@@ -52,6 +52,8 @@ void receive_freed(completion *operation, int, DWORD)
     mm_free(receiving);
 }
 
+const completion_ops receive_ops = {operation_kind::receive, receive_ended, receive_freed};
+
 receive_operation *operation_for(stream *self)
 {
     if (self->receiving != nullptr)
@@ -59,7 +61,7 @@ receive_operation *operation_for(stream *self)
     auto *receiving = static_cast<receive_operation *>(mm_calloc(1, sizeof(receive_operation)));
     if (receiving == nullptr)
         return nullptr;
-    completion_init(&receiving->operation, receive_ended, receive_freed);
+    completion_init(&receiving->operation, &receive_ops);
     receiving->owner = self;
     self->receiving = receiving;
     if (self->receive_size == 0)
@@ -109,7 +111,7 @@ bool start(stream *self, bool waits)
         return retry_later(self);
     auto socket = static_cast<SOCKET>(self->face.fd);
     WSABUF buffer = {receiving->capacity, receiving->buffer};
-    OVERLAPPED *overlapped = completion_begin(owner->on, &receiving->operation, reinterpret_cast<HANDLE>(socket));
+    OVERLAPPED *overlapped = completion_begin(owner->on, &receiving->operation, self->face.fd);
     sys::start_result result = completion_settle_start(
         owner->on, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {

@@ -21,6 +21,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     source_ready(&self->face, EV_WRITE);
 }
 
+const completion_ops stream_send_ops = {operation_kind::send, stream_send_ended, send_operation_left_ended};
+
 int stream_send_fails(int error)
 {
     WSASetLastError(error);
@@ -38,7 +40,7 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
 {
     backend *owner = self->face.owner;
     if (self->sending == nullptr)
-        self->sending = send_operation_new(self, stream_send_ended, self->skips_packets);
+        self->sending = send_operation_new(self, &stream_send_ops, self->skips_packets);
     if (self->sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
     self->face.sent_in_round = pace_round(&owner->pace);

@@ -56,13 +56,15 @@ void on_disowned(completion *operation, int, DWORD)
     mm_free(operation);
 }
 
+const completion_ops probe_ops = {operation_kind::poll, on_ended, on_disowned};
+
 void start(port *on, HANDLE device, tally *mine, SOCKET socket)
 {
     probe *one = mine->of;
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive | sys::afd_local_close;
-    OVERLAPPED *overlapped = completion_begin(on, &one->operation, device);
+    OVERLAPPED *overlapped = completion_begin_poll(on, &one->operation, device, -1);
     sys::start_result result =
         completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_int_equal(one->operation.pending, result.how == sys::started::pending);
@@ -72,7 +74,7 @@ void start(port *on, HANDLE device, tally *mine, SOCKET socket)
 void make(int number)
 {
     auto *one = static_cast<probe *>(mm_calloc(1, sizeof(probe)));
-    completion_init_poll(&one->operation, on_ended, on_disowned);
+    completion_init(&one->operation, &probe_ops);
     one->number = number;
     tallies[number] = {one, 0, 0, false, false};
 }
@@ -172,7 +174,7 @@ void fake_knows_the_rules(void **)
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive;
-    OVERLAPPED *overlapped = completion_begin(on, &one->operation, device);
+    OVERLAPPED *overlapped = completion_begin_poll(on, &one->operation, device, -1);
     completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_non_null(fake::complaint());
 

@@ -34,6 +34,8 @@ void on_ended(completion *operation, int error, DWORD bytes)
     ended->bytes = bytes;
 }
 
+const completion_ops transfer_ops = {operation_kind::receive, on_ended, on_ended};
+
 SOCKET open_on_port(fake::kind which)
 {
     SOCKET opened = fake::open_socket(which);
@@ -48,14 +50,14 @@ void open_world(fake::kind which)
     on = port_open();
     socket_used = open_on_port(which);
     one = static_cast<transfer *>(mm_calloc(1, sizeof(transfer)));
-    completion_init(&one->operation, on_ended, on_ended);
+    completion_init(&one->operation, &transfer_ops);
     buffer = static_cast<char *>(mm_malloc(buffer_size + 2 * address_room));
     memset(buffer, 'b', buffer_size);
 }
 
 OVERLAPPED *begin()
 {
-    return completion_begin(on, &one->operation, reinterpret_cast<HANDLE>(socket_used));
+    return completion_begin(on, &one->operation, static_cast<evutil_socket_t>(socket_used));
 }
 
 sys::start_result start_transfer(bool sends)

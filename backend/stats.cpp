@@ -1,0 +1,49 @@
+// event2/iocp.h: what a base on a port has done, and has in flight.
+#include "backend/backend.h"
+
+#include "event2/iocp.h"
+
+using namespace iocp;
+
+namespace {
+
+const struct event_iocp_operation_stats &stats_of(const backend *self, operation_kind kind)
+{
+    return self->on->counts.of[static_cast<int>(kind)];
+}
+
+struct event_iocp_stats collect(const backend *self)
+{
+    struct event_iocp_stats stats = {};
+    stats.turns = self->turn;
+    stats.waits = self->waits;
+    stats.looks = self->looks;
+    stats.looks_together = self->looks_together;
+    stats.packets = self->packets;
+    stats.polls = stats_of(self, operation_kind::poll);
+    stats.receives = stats_of(self, operation_kind::receive);
+    stats.sends = stats_of(self, operation_kind::send);
+    stats.connects = stats_of(self, operation_kind::connect);
+    stats.accepts = stats_of(self, operation_kind::accept);
+    stats.sockets = self->sockets.used;
+    stats.receive_buffer_bytes = self->receives.spent;
+    stats.lingering_bytes = self->bytes_lingering;
+    return stats;
+}
+
+} // namespace
+
+int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into, size_t size)
+{
+    backend *self = base != nullptr ? backend_of(base) : nullptr;
+    if (self == nullptr || into == nullptr || size == 0) {
+        WSASetLastError(self == nullptr ? WSAEOPNOTSUPP : WSAEINVAL);
+        return -1;
+    }
+    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    struct event_iocp_stats stats = collect(self);
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    memset(into, 0, size);
+    memcpy(into, &stats, size < sizeof(stats) ? size : sizeof(stats));
+    return 0;
+}
