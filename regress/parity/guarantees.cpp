@@ -114,12 +114,12 @@ void *counted_realloc(void *pointer, size_t size)
 }
 
 const guarantee *const tables[] = {
-    reading_guarantees,     writing_guarantees,  connecting_guarantees, listening_guarantees,  freeing_guarantees,
-    http_guarantees,        http_row_guarantees, fairness_guarantees,   thread_guarantees,     surgery_guarantees,
-    cancelling_guarantees,  closing_guarantees,  number_guarantees,     program_guarantees,    plain_guarantees,
-    memory_guarantees,      sharing_guarantees,  exiting_guarantees,
+    reading_guarantees,     writing_guarantees,  connecting_guarantees,    listening_guarantees,  freeing_guarantees,
+    http_guarantees,        http_row_guarantees, fairness_guarantees,      thread_guarantees,     surgery_guarantees,
+    cancelling_guarantees,  closing_guarantees,  number_guarantees,        program_guarantees,    plain_guarantees,
+    memory_guarantees,      sharing_guarantees,  sharing_order_guarantees, exiting_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
-    tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,  tls_ending_guarantees, tls_412_guarantees,
+    tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,     tls_ending_guarantees, tls_412_guarantees,
 #endif
 };
 
@@ -159,6 +159,28 @@ struct event_base *new_base()
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
+}
+
+SOCKET listening_socket(int backlog, struct sockaddr_in *address)
+{
+    *address = open_address();
+    address->sin_port = 0;
+    int length = sizeof(*address);
+    SOCKET made = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(made, reinterpret_cast<struct sockaddr *>(address), length) != 0 || listen(made, backlog) != 0 ||
+        getsockname(made, reinterpret_cast<struct sockaddr *>(address), &length) != 0)
+        return INVALID_SOCKET;
+    evutil_make_socket_nonblocking(static_cast<evutil_socket_t>(made));
+    return made;
+}
+
+SOCKET client_of(struct sockaddr_in address)
+{
+    SOCKET made = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(made, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) == 0)
+        return made;
+    closesocket(made);
+    return INVALID_SOCKET;
 }
 
 void turn(struct event_base *base)

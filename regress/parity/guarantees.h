@@ -37,6 +37,7 @@ extern const guarantee cancelling_guarantees[];
 extern const guarantee closing_guarantees[];
 extern const guarantee number_guarantees[];
 extern const guarantee sharing_guarantees[];
+extern const guarantee sharing_order_guarantees[];
 extern const guarantee program_guarantees[];
 extern const guarantee plain_guarantees[];
 extern const guarantee memory_guarantees[];
@@ -126,6 +127,22 @@ bool limit_lingering(struct event_base *base);
 std::string pattern(int id, size_t from, size_t length);
 // Reads from the peer until it has `length` bytes, the end or an error.
 bool peer_reads(struct event_base *base, connection *on, std::string *got, size_t length);
+
+// One that listens, and does not wait; its address is filled in. INVALID_SOCKET: there is none.
+SOCKET listening_socket(int backlog, struct sockaddr_in *address);
+// One that connects, and stays until it is closed.
+SOCKET client_of(struct sockaddr_in address);
+
+constexpr DWORD deadline_ms = 10000;
+
+// Waits for another thread: only that such a wait ends is asserted, not when.
+template <class Condition> bool comes_true(Condition condition)
+{
+    for (ULONGLONG end = GetTickCount64() + deadline_ms; GetTickCount64() < end; Sleep(1))
+        if (condition())
+            return true;
+    return condition();
+}
 
 } // namespace parity
 

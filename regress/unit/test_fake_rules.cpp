@@ -2,8 +2,6 @@
 // the complaint. (test_completion.cpp has those of polls.)
 #include "support/check.h"
 
-#include <string.h>
-
 #include "support/fake_kernel.h"
 #include "support/guard.h"
 

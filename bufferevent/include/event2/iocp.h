@@ -127,30 +127,30 @@ int event_base_iocp_set_lingering(struct event_base *base, const struct timeval 
 /* What has become of a base's operations of one kind, since it was made. Each that was started is in one of the others, or has
  * succeeded by a packet. */
 struct event_iocp_operation_stats {
-	ev_uint64_t started;      /* calls that ask the kernel for one */
-	ev_uint64_t done_at_once; /* done within that call */
-	ev_uint64_t failed;       /* with an error, then or later */
-	ev_uint64_t cancelled;    /* ended after the base had asked for it, however */
-	ev_uint64_t in_flight;    /* now */
+    ev_uint64_t started;      /* calls that ask the kernel for one */
+    ev_uint64_t done_at_once; /* done within that call */
+    ev_uint64_t failed;       /* with an error, then or later */
+    ev_uint64_t cancelled;    /* ended after the base had asked for it, however */
+    ev_uint64_t in_flight;    /* now */
 };
 
 /* What a base on a port has done since it was made, and what it has now. For a program's own monitoring, and to see what
  * a base is busy with; libevent's debug log (event_enable_debug_logging) tells of each operation. What the numbers mean in
  * terms of the kernel follows the implementation: a later version may do the same with others. */
 struct event_iocp_stats {
-	ev_uint64_t turns;          /* of the loop */
-	ev_uint64_t waits;          /* how often it waited at the port, for however short a time */
-	ev_uint64_t looks;          /* how often it looked there and did not wait */
-	ev_uint64_t looks_together; /* calls of select, each for up to FD_SETSIZE plain events */
-	ev_uint64_t packets;        /* dequeued by it */
-	struct event_iocp_operation_stats polls; /* of sockets whose events are told by readiness */
-	struct event_iocp_operation_stats receives;
-	struct event_iocp_operation_stats sends;
-	struct event_iocp_operation_stats connects;
-	struct event_iocp_operation_stats accepts;
-	ev_uint64_t sockets;              /* that it knows now */
-	ev_uint64_t receive_buffer_bytes; /* in buffers of receives in flight */
-	ev_uint64_t lingering_bytes;      /* on their way on sockets that are closed (above) */
+    ev_uint64_t turns;                       /* of the loop */
+    ev_uint64_t waits;                       /* how often it waited at the port, for however short a time */
+    ev_uint64_t looks;                       /* how often it looked there and did not wait */
+    ev_uint64_t looks_together;              /* calls of select, each for up to FD_SETSIZE plain events */
+    ev_uint64_t packets;                     /* dequeued by it */
+    struct event_iocp_operation_stats polls; /* of sockets whose events are told by readiness */
+    struct event_iocp_operation_stats receives;
+    struct event_iocp_operation_stats sends;
+    struct event_iocp_operation_stats connects;
+    struct event_iocp_operation_stats accepts;
+    ev_uint64_t sockets;              /* that it knows now */
+    ev_uint64_t receive_buffer_bytes; /* in buffers of receives in flight */
+    ev_uint64_t lingering_bytes;      /* on their way on sockets that are closed (above) */
 };
 
 /* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header fills
