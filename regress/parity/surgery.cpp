@@ -91,9 +91,10 @@ void operate(world *w, subject *on, output_change how, size_t bytes)
 // unread data, which resets it; and who was reset may see the end alone.
 void receive_what_left(world *w, subject *on, connection *old, size_t drained)
 {
-    constexpr int max_rounds = 300;
+    constexpr ULONGLONG hang_ms = 5000;
     old->stalled = false;
-    for (int i = 0; i < max_rounds && on->got.size() < drained && !old->far_ended; ++i) {
+    ULONGLONG end = GetTickCount64() + hang_ms;
+    for (int i = 0; on->got.size() < drained && !old->far_ended && GetTickCount64() < end; ++i) {
         turn(w, i > 5);
         while (peer_receive(old, &on->got))
             continue;
