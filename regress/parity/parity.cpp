@@ -1,5 +1,6 @@
 // Random scripts of bufferevent operations, each run on a base on select and on one on the completion port: both users
 // must see the same. A failing script is printed with its seed, and shrunk on request.
+#include "blocks.h"
 #include "peer.h"
 #include "world.h"
 
@@ -37,7 +38,7 @@ void usage()
          "  --failures N   stop after so many failing scripts (1)\n"
          "  --print        print scripts and traces\n"
          "  --only i,j     only these operations of the script, and each sync\n"
-         "  --about KIND   only scripts about bufferevents, plain-events, layers or sharing\n"
+         "  --about KIND   only scripts about bufferevents, plain-events, layers, sharing, serving or shortage\n"
          "  --select-twice compare select with itself: what differs then is chance, and the script's fault\n"
          "  --no-threads   without evthread_use_windows_threads");
 }

@@ -1,17 +1,18 @@
 #include "layers.h"
 #include "plain_events.h"
 #include "random.h"
+#include "serving.h"
 #include "sharing.h"
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 
-#include <stdio.h>
-
 namespace parity {
 
 namespace {
+
+constexpr int most_denied_first = 24;
 
 const weighted choices[] = {
     {op_kind::enable, 12},        {op_kind::disable, 7},         {op_kind::write, 12},
@@ -188,79 +189,6 @@ int some_options(random_source *random)
     return options;
 }
 
-const char *const names[] = {
-    "sync",
-    "enable",
-    "disable",
-    "write",
-    "write_many",
-    "drain",
-    "frame",
-    "read_watermark",
-    "write_watermark",
-    "idle",
-    "set_callbacks",
-    "set_descriptor",
-    "flush",
-    "rate_limit",
-    "join_group",
-    "priority",
-    "hook",
-    "free",
-    "shut_write",
-    "connect",
-    "output",
-    "input",
-    "reuse_number",
-    "peer_send",
-    "peer_finish",
-    "peer_reset",
-    "peer_stall",
-    "listener_connect",
-    "listener_enable",
-    "listener_hook",
-    "listener_free",
-    "ask",
-    "ask_cancel",
-    "ask_stall",
-    "ask_close",
-    "share_listen",
-    "share_enable",
-    "share_free",
-    "share_hook",
-    "share_stand_still",
-    "share_resume",
-    "share_leave",
-    "share_connect",
-    "event_make",
-    "event_add",
-    "event_del",
-    "event_free",
-    "event_activate",
-    "event_priority",
-    "event_hook",
-    "event_time_out",
-    "program_send",
-    "program_receive",
-    "program_shut",
-    "program_reuse",
-    "peer_resume",
-    "layer_write",
-    "layer_enable",
-    "layer_disable",
-    "layer_watermark",
-    "layer_flush",
-    "layer_take",
-    "layer_way",
-    "layer_hook",
-    "layer_free",
-};
-static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(op_kind::count), "one name each");
-
-const char *const moments[] = {"read", "write", "connected", "ended", "failed", "timed_out"};
-const char *const actions[] = {"free",  "stop_reading", "stop_writing",  "start",
-                               "write", "no_callbacks", "no_descriptor", "drain"};
-
 } // namespace
 
 int size_of_data(random_source *random)
@@ -285,6 +213,10 @@ script make_script(uint64_t seed)
         make_sharing_script(&random, &made);
         return made;
     }
+    if (seed % 24 == 3) {
+        make_serving_script(&random, &made);
+        return made;
+    }
     if (seed % 8 == 5) {
         make_plain_script(&random, &made);
         return made;
@@ -293,9 +225,14 @@ script make_script(uint64_t seed)
         make_layers_script(&random, &made);
         return made;
     }
+    if (seed % 24 == 11) {
+        made.about = flavour::shortage;
+        made.denied_first = 1 + random.below(most_denied_first);
+        made.denied = random.one_in(4) ? 1 + random.below(4) : 1;
+    }
     made.subjects = random.one_in(4) ? 2 : 1;
     made.listens = random.one_in(8);
-    made.asks = random.one_in(8);
+    made.asks = random.one_in(8) && made.about == flavour::bufferevents;
     made.locks = random.one_in(4);
     made.ipv6 = random.one_in(3) ? static_cast<unsigned>(random.next()) : 0;
     made.listens_ipv6 = random.one_in(3);
@@ -320,58 +257,6 @@ script make_script(uint64_t seed)
     }
     made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
     return made;
-}
-
-const char *name_of(flavour about)
-{
-    static const char *const flavours[] = {"bufferevents", "plain-events", "layers", "sharing"};
-    static_assert(sizeof(flavours) / sizeof(flavours[0]) == static_cast<size_t>(flavour::count), "one name each");
-    return flavours[static_cast<int>(about)];
-}
-
-std::string describe(const operation &of)
-{
-    char text[160];
-    std::string plain = describe_plain(of);
-    if (!plain.empty())
-        return plain;
-    if (of.kind == op_kind::hook)
-        snprintf(text, sizeof(text), "%d: hook on %s: %s (%d)", of.subject, moments[of.a], actions[of.b], of.c);
-    else
-        snprintf(text, sizeof(text), "%d: %s %d %d %d", of.subject, names[static_cast<int>(of.kind)], of.a, of.b, of.c);
-    return text;
-}
-
-std::string describe(const script &of)
-{
-    std::string text;
-    char line[200];
-    if (of.about == flavour::sharing)
-        text += describe_sharing(of);
-    if (of.about == flavour::plain_events)
-        text += describe_plain(of);
-    if (of.about == flavour::layers)
-        text += describe_layers(of);
-    for (int i = 0; i < of.subjects; ++i) {
-        snprintf(line, sizeof(line), "  bufferevent %d: options 0x%x, %s\n", i, static_cast<unsigned>(of.options[i]),
-                 of.starts_connected[i] ? "connected" : "no descriptor");
-        text += line;
-    }
-    if (of.listens) {
-        snprintf(line, sizeof(line), "  listener: flags 0x%x%s\n", of.listener_flags, of.listens_ipv6 ? ", IPv6" : "");
-        text += line;
-    }
-    if (of.asks)
-        text += "  an evhttp client\n";
-    if (of.ipv6 != 0) {
-        snprintf(line, sizeof(line), "  connections of IPv6: bits 0x%x\n", of.ipv6);
-        text += line;
-    }
-    for (size_t i = 0; i < of.operations.size(); ++i) {
-        snprintf(line, sizeof(line), "  [%d] ", static_cast<int>(i));
-        text += line + describe(of.operations[i]) + "\n";
-    }
-    return text;
 }
 
 } // namespace parity

@@ -1,5 +1,5 @@
-// A random program for bufferevents, a listener and their peers, for plain events, for pairs and filters, or for bases that
-// share a listening socket: a list of operations, made from a seed.
+// A random program for bufferevents, a listener and their peers, for plain events, for pairs and filters, for an
+// evhttp server, or for bases that share a listening socket: a list of operations, made from a seed.
 //
 // Any subset of a script's operations is a script again (an operation that makes no sense where it stands does nothing),
 // so that a failing one shrinks by leaving operations out.
@@ -85,6 +85,14 @@ enum class op_kind {
     layer_way,       // a: a filter_way, b: 0: of what comes in, 1: of what goes out
     layer_hook,      // a: see layer_end
     layer_free,
+    // An evhttp server (see serving.h). The subject is a client.
+    serve_ask,      // a: a deed, b: bytes of a body, c: a form
+    serve_answer,   // to a request that is held; a: 1: its connection is freed
+    serve_finish,   // shutdown(SD_SEND) by the client
+    serve_leave,    // by the client; a: 1: by a reset
+    serve_time_out, // of the server's patience
+    serve_stall,    // a: 1: the client reads nothing from now on, 0: it goes on
+    serve_free,     // the server, with what it holds; another one follows
     count,
 };
 
@@ -125,7 +133,7 @@ enum class input_change {
 enum class comeback { sets_none_then_the_new, sets_the_new, frees_and_makes_another, count };
 
 // What a script is about, whose operations it has, and who runs it.
-enum class flavour { bufferevents, plain_events, layers, sharing, count };
+enum class flavour { bufferevents, plain_events, layers, sharing, serving, shortage, count };
 
 struct operation {
     op_kind kind;
@@ -145,15 +153,18 @@ struct script {
     bool listens;
     bool listens_ipv6;
     unsigned listener_flags;
-    bool asks;       // an evhttp client and its server
-    bool locks;      // the bases have locks
-    int bases;       // that share a listening socket
-    bool threads;    // each is turned by one of its own
-    bool owned;      // the first has a listener that closes the socket
-    int layers;      // a stack
-    int descriptors; // of plain events
-    int priorities;  // of a base of plain events
-    bool waits;      // its turns wait for what comes
+    bool asks;        // an evhttp client and its server
+    bool locks;       // the bases have locks
+    int bases;        // that share a listening socket
+    bool threads;     // each is turned by one of its own
+    bool owned;       // the first has a listener that closes the socket
+    int layers;       // a stack
+    int descriptors;  // of plain events
+    int priorities;   // of a base of plain events
+    int max_body;     // of requests to an evhttp server
+    int denied_first; // of the allocations while the loop turns
+    int denied;
+    bool waits; // its turns wait for what comes
     std::vector<operation> operations;
 };
 

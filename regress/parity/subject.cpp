@@ -98,6 +98,7 @@ void on_event(struct bufferevent *, short what, void *argument)
         return;
     }
     note_event(self, what, error);
+    self->told = self->told || (what & BEV_EVENT_ERROR) != 0;
     if ((what & BEV_EVENT_CONNECTED) != 0)
         reach(self, moment::connected);
     else if ((what & BEV_EVENT_EOF) != 0 && !(self->on != nullptr && self->on->was_reset))
@@ -156,7 +157,7 @@ bool waits_for_reading(const subject *self)
     int suspended = BEV_UPCAST(bev)->read_suspended;
     if (suspended != 0)
         return (suspended & ~held_by_rate) == 0;
-    return event_pending(&bev->ev_read, EV_READ, nullptr) != 0;
+    return event_pending(&bev->ev_read, EV_READ, nullptr) != 0 || (self->short_of_memory && !self->told);
 }
 
 bool waits_for_writing(const subject *self)
@@ -167,8 +168,9 @@ bool waits_for_writing(const subject *self)
     if (event_pending(&bev->ev_write, EV_WRITE, nullptr) != 0)
         return true;
     int suspended = BEV_UPCAST(bev)->write_suspended;
-    return suspended != 0 && (suspended & ~held_by_rate) == 0 && (bufferevent_get_enabled(bev) & EV_WRITE) != 0 &&
-           evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+    bool forgotten = self->short_of_memory && !self->told && suspended == 0 && !self->on->refused;
+    return (forgotten || suspended != 0) && (suspended & ~held_by_rate) == 0 &&
+           (bufferevent_get_enabled(bev) & EV_WRITE) != 0 && evbuffer_get_length(bufferevent_get_output(bev)) > 0;
 }
 
 } // namespace
@@ -177,6 +179,7 @@ bool subject_start(subject *self, const script &from_script, int index, struct e
 {
     self->index = index;
     self->options = from_script.options[index];
+    self->short_of_memory = from_script.about == flavour::shortage;
     self->base = base;
     self->loop_thread = GetCurrentThreadId();
     return subject_make(self);
@@ -204,7 +207,9 @@ void subject_set_callbacks(subject *self, int which)
 int subject_enable(subject *self, int events)
 {
     bool refused = self->on != nullptr && self->on->refused;
-    return bufferevent_enable(self->bev, static_cast<short>(refused ? events & ~EV_READ : events));
+    int result = bufferevent_enable(self->bev, static_cast<short>(refused ? events & ~EV_READ : events));
+    self->told = self->told || result != 0;
+    return result;
 }
 
 void subject_write(subject *self, int bytes)
@@ -212,7 +217,8 @@ void subject_write(subject *self, int bytes)
     std::string data(static_cast<size_t>(bytes), '\0');
     for (size_t i = 0; i < data.size(); ++i)
         data[i] = stream_byte(50 + self->index, self->written + i);
-    bufferevent_write(self->bev, data.data(), data.size());
+    if (bufferevent_write(self->bev, data.data(), data.size()) != 0)
+        return;
     self->written += data.size();
     self->expected += data;
     if (evbuffer_get_length(bufferevent_get_output(self->bev)) > surely_sent_at_once)

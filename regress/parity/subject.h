@@ -38,8 +38,10 @@ struct subject {
     int high;
     size_t written;
     size_t drained_when_freed;
-    size_t checked;    // of `got`
-    std::string input; // what should stand in the input
+    size_t checked;       // of `got`
+    std::string input;    // what should stand in the input
+    bool short_of_memory; // in this script
+    bool told;            // that something has failed
     bool operates_on_input;
     bool input_frozen;
     std::string expected; // what its peers are to receive, if all of it is sent

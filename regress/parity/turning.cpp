@@ -1,3 +1,4 @@
+#include "blocks.h"
 #include "world_state.h"
 
 #include <event2/bufferevent_struct.h>
@@ -109,14 +110,14 @@ void run_until_quiet(world *w)
 
 void turn(world *w, bool wait)
 {
-    if (!wait) {
-        event_base_loop(w->base, EVLOOP_NONBLOCK);
-        return;
-    }
     struct timeval millisecond = {0, 1000};
-    event_add(w->tick, &millisecond);
-    event_base_loop(w->base, EVLOOP_ONCE);
-    event_del(w->tick);
+    if (wait)
+        event_add(w->tick, &millisecond);
+    loop_turns(true);
+    event_base_loop(w->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    loop_turns(false);
+    if (wait)
+        event_del(w->tick);
 }
 
 void read_on(world *w, subject *on)

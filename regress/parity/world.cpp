@@ -1,38 +1,16 @@
 #include "world.h"
+#include "blocks.h"
 #include "layers.h"
 #include "plain_events.h"
+#include "serving.h"
 #include "sharing.h"
 #include "world_state.h"
 
 #include <memory>
-#include <stdlib.h>
 
 namespace parity {
 
 namespace {
-
-// Of all threads.
-long live_blocks;
-
-void *counted_malloc(size_t size)
-{
-    InterlockedIncrement(&live_blocks);
-    return malloc(size);
-}
-
-void *counted_realloc(void *block, size_t size)
-{
-    if (block == nullptr)
-        InterlockedIncrement(&live_blocks);
-    return realloc(block, size);
-}
-
-void counted_free(void *block)
-{
-    if (block != nullptr)
-        InterlockedDecrement(&live_blocks);
-    free(block);
-}
 
 void on_tick(evutil_socket_t, short, void *)
 {
@@ -135,13 +113,36 @@ trace run_bufferevents(const script &of, base_kind kind)
         w->out.hung = true;
         return w->out;
     }
+    deny_blocks(of.denied_first, of.denied);
     for (const operation &next : of.operations) {
         if (w->out.hung)
             break;
         apply(w.get(), next);
     }
+    deny_blocks(0, 0);
     end(w.get());
     return w->out;
+}
+
+void say_nothing(int, const char *)
+{
+}
+
+// Two bases ask for memory at different times, and libevent does not tell of every failure. So nothing is compared: on the
+// port each promise is kept, or the trace says which is not.
+trace run_short_of_memory(const script &of, base_kind kind)
+{
+    if (kind == base_kind::select)
+        return {};
+    event_set_log_callback(say_nothing); // of each accept that fails
+    trace out = run_bufferevents(of, kind);
+    event_set_log_callback(nullptr);
+    for (const std::string &line : out.lines)
+        if (line.find("WRONG") != std::string::npos)
+            return out;
+    if (!out.hung)
+        out.lines.clear();
+    return out;
 }
 
 trace run_about(const script &of, base_kind kind)
@@ -153,6 +154,10 @@ trace run_about(const script &of, base_kind kind)
         return run_layers(of, kind);
     case flavour::sharing:
         return run_sharing(of, kind);
+    case flavour::serving:
+        return run_serving(of, kind);
+    case flavour::shortage:
+        return run_short_of_memory(of, kind);
     default:
         return run_bufferevents(of, kind);
     }
@@ -193,16 +198,12 @@ struct event_base *new_base(base_kind kind, bool locks, int priorities)
 
 trace run_script(const script &of, base_kind kind)
 {
-    long blocks = live_blocks;
+    evutil_socket_error_to_string(WSAENOBUFS); // libevent keeps such texts
+    long blocks = live_blocks();
     trace out = run_about(of, kind);
-    if (live_blocks != blocks)
-        out.lines.push_back("leaks " + std::to_string(live_blocks - blocks) + " blocks");
+    if (live_blocks() != blocks)
+        out.lines.push_back("WRONG: leaks " + std::to_string(live_blocks() - blocks) + " blocks");
     return out;
-}
-
-void count_blocks()
-{
-    event_set_mem_functions(counted_malloc, counted_realloc, counted_free);
 }
 
 } // namespace parity

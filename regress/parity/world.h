@@ -23,9 +23,6 @@ struct event_base *new_base(base_kind kind, bool locks, int priorities);
 
 trace run_script(const script &of, base_kind kind);
 
-// Counts libevent's live blocks from now on. Before anything else of libevent.
-void count_blocks();
-
 } // namespace parity
 
 #endif
