@@ -305,6 +305,9 @@ void apply_to_subject(world *w, subject *on, const operation &what)
     case op_kind::input:
         change_input(w, on, static_cast<input_change>(what.a), static_cast<size_t>(what.c));
         break;
+    case op_kind::exit_with_reply:
+        exit_with_reply(w, on, what.a, what.b);
+        break;
     case op_kind::reuse_number:
         reuse_number(w, on, static_cast<comeback>(what.a));
         break;

@@ -60,6 +60,11 @@ void act(subject *self, const hook &what)
             self->hide_writing || (self->on != nullptr && self->on->near_shut && what.when != moment::write);
         subject_write(self, what.bytes);
         break;
+    case action::reply_and_exit:
+        self->exited = true;
+        subject_write(self, what.bytes);
+        event_base_loopexit(self->base, nullptr);
+        break;
     case action::no_callbacks:
         if (amid_data)
             break;

@@ -255,6 +255,9 @@ script make_script(uint64_t seed)
         if (!random.one_in(3))
             made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
     }
+    if (random.one_in(3))
+        made.operations.push_back(
+            {op_kind::exit_with_reply, random.below(made.subjects), random.below(300), 1 + random.below(300), 0});
     made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
     return made;
 }

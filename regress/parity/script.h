@@ -39,6 +39,7 @@ enum class op_kind {
     connect,          // a: 0: to an open port, 1: to a closed one, b: 1: by host name
     output,           // a: an output_change, c: bytes
     input,            // a: an input_change, c: bytes
+    exit_with_reply,  // out of the read callback; a: more bytes from the peer, b: bytes
     reuse_number,     // closed under the bufferevent, and the number comes back; a: a comeback
     peer_send,        // a: bytes, b: fragments
     peer_finish,      // shutdown(SD_SEND) by the peer
@@ -98,7 +99,18 @@ enum class op_kind {
 
 enum class moment { read, write, connected, ended, failed, timed_out, count };
 
-enum class action { free, stop_reading, stop_writing, start, write, no_callbacks, no_descriptor, drain, count };
+enum class action {
+    free,
+    stop_reading,
+    stop_writing,
+    start,
+    write,
+    no_callbacks,
+    no_descriptor,
+    drain,
+    count,
+    reply_and_exit // by the operation exit_with_reply alone
+};
 
 // Nothing happens to what the kernel has by then.
 enum class output_change {
@@ -161,6 +173,7 @@ struct script {
     int layers;       // a stack
     int descriptors;  // of plain events
     int priorities;   // of a base of plain events
+    bool deferred;    // the server waits for first data
     int max_body;     // of requests to an evhttp server
     int denied_first; // of the allocations while the loop turns
     int denied;

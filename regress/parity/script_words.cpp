@@ -32,6 +32,7 @@ const char *const names[] = {
     "connect",
     "output",
     "input",
+    "exit_with_reply",
     "reuse_number",
     "peer_send",
     "peer_finish",

@@ -325,6 +325,7 @@ bool begin(serving *self, const script &of, base_kind kind)
     for (serving_client &each : self->clients)
         each.line.far_end = INVALID_SOCKET;
     self->max_body = of.max_body;
+    self->deferred = of.deferred && kind == base_kind::iocp;
     return start_server(self);
 }
 

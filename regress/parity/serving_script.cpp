@@ -45,6 +45,7 @@ void make_serving_script(random_source *random, script *made)
 {
     made->about = flavour::serving;
     made->locks = random->one_in(3);
+    made->deferred = random->one_in(2);
     made->max_body = random->one_in(3) ? 5000 : 1000000;
     int length = 5 + random->below(14), clients = 1 + random->below(max_clients);
     for (int i = 0; i < length; ++i) {
@@ -61,8 +62,9 @@ void make_serving_script(random_source *random, script *made)
 
 std::string describe_serving(const script &of)
 {
-    return "  an evhttp server " + std::string(of.locks ? "with" : "without") + " locks, bodies of at most " +
-           std::to_string(of.max_body) + " bytes\n";
+    return "  an evhttp server " + std::string(of.locks ? "with" : "without") + " locks," +
+           (of.deferred ? " which waits for first data," : "") + " bodies of at most " + std::to_string(of.max_body) +
+           " bytes\n";
 }
 
 } // namespace parity

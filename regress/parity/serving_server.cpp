@@ -1,6 +1,8 @@
 #include "serving_server.h"
 
 #include <event2/buffer.h>
+#include <event2/iocp.h>
+#include <event2/listener.h>
 
 #include <stdio.h>
 
@@ -9,6 +11,7 @@ namespace parity {
 namespace {
 
 constexpr int chunks_of_a_reply = 3;
+constexpr size_t first_data_room = 1024;
 
 void forget_connection(struct evhttp_connection *connection, void *argument)
 {
@@ -146,13 +149,20 @@ void serve_request(struct evhttp_request *request, void *argument)
 
 bool start_server(serving *self)
 {
+    self->address = open_address_of(false);
+    reinterpret_cast<struct sockaddr_in *>(&self->address.storage)->sin_port = 0;
+    unsigned flags = LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE;
+    struct evconnlistener *listener =
+        evconnlistener_new_bind(self->base, nullptr, nullptr, flags, 128, self->address.get(), self->address.length);
+    if (listener == nullptr ||
+        (self->deferred && evconnlistener_iocp_set_first_data(listener, first_data_room, nullptr) != 0))
+        return false;
     self->server = evhttp_new(self->base);
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(self->server, "127.0.0.1", 0);
     evhttp_set_gencb(self->server, serve_request, self);
     evhttp_set_max_body_size(self->server, self->max_body);
-    self->address.length = sizeof(self->address.storage);
-    return bound != nullptr && getsockname(static_cast<SOCKET>(evhttp_bound_socket_get_fd(bound)), self->address.get(),
-                                           &self->address.length) == 0;
+    return evhttp_bind_listener(self->server, listener) != nullptr &&
+           getsockname(static_cast<SOCKET>(evconnlistener_get_fd(listener)), self->address.get(),
+                       &self->address.length) == 0;
 }
 
 void free_server(serving *self)

@@ -35,6 +35,7 @@ struct serving {
     struct evhttp_connection *connections[max_clients]; // from the first request to the end
     int served[max_clients];                            // requests of its client's present connection
     int max_body;
+    bool deferred;
     std::string seen[max_clients];
     std::list<held_request> held;
     trace out;

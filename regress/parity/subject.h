@@ -40,6 +40,7 @@ struct subject {
     size_t drained_when_freed;
     size_t checked;       // of `got`
     std::string input;    // what should stand in the input
+    bool exited;          // from the loop, in the step
     bool short_of_memory; // in this script
     bool told;            // that something has failed
     bool operates_on_input;

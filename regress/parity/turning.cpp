@@ -120,6 +120,32 @@ void turn(world *w, bool wait)
         event_del(w->tick);
 }
 
+// One-shot servers do that: on select, what a callback writes when it has read is sent in the pass that found the socket
+// readable and writable, even if that is the loop's last.
+void exit_with_reply(world *w, subject *on, int asked, int answered)
+{
+    sync(w);
+    bool plain = (on->options & BEV_OPT_DEFER_CALLBACKS) == 0 && !on->rate_limited && on->frame == 0 && on->low == 0;
+    if (w->out.hung || on->bev == nullptr || on->on == nullptr || on->on->far_end == INVALID_SOCKET || !plain ||
+        on->on->finished || on->on->near_shut || on->on->was_reset || on->on->refused || on->fuzzy_write ||
+        on->fuzzy_read || on->input_unknown || on->on->far_ended || on->short_of_memory ||
+        evbuffer_get_length(bufferevent_get_output(on->bev)) != 0)
+        return;
+    on->hooks.clear();
+    subject_set_callbacks(on, 7);
+    bufferevent_disable(on->bev, EV_READ | EV_WRITE);
+    peer_send(on->on, asked + answered, 1); // at least as much as the hook asks for
+    on->hooks.push_back({moment::read, action::reply_and_exit, answered});
+    bufferevent_enable(on->bev, EV_READ | EV_WRITE);
+    on->exited = false;
+    on->written_much = true; // whether the empty output is told of before the answer is chance
+    for (int i = 0; i < turns_at_once && !on->exited && on->bev != nullptr; ++i)
+        turn(w, true);
+    on->hooks.clear();
+    if (on->bev != nullptr && on->exited)
+        note(w, "exits with " + std::to_string(evbuffer_get_length(bufferevent_get_output(on->bev))) + " unsent");
+}
+
 void read_on(world *w, subject *on)
 {
     if (on->on == nullptr || !on->on->stalled)

@@ -41,6 +41,8 @@ void sync(world *w);
 void read_on(world *w, subject *on);
 // The operation `idle`.
 void idle(world *w, subject *on, int which);
+// The operation `exit_with_reply`.
+void exit_with_reply(world *w, subject *on, int asked, int answered);
 void apply(world *w, const operation &what);
 
 } // namespace parity
