@@ -1,9 +1,19 @@
 #include "backend/listening_socket.h"
+#include "compat/sys.h"
+
 #include <new>
 
 namespace iocp {
 
+struct left_over {
+    SOCKET connection;
+    left_over *next;
+};
+
 namespace {
+
+// Of all sockets: as a rule there is none, and nobody has to look.
+std::atomic<unsigned> all_left;
 
 struct table {
     SRWLOCK lock;
@@ -26,6 +36,27 @@ void call_back(listening_socket *self)
     if (self->holder != nullptr)
         self->call_back(self->holder);
     ReleaseSRWLockExclusive(&self->accepts_lock);
+}
+
+SOCKET pop(listening_socket *self)
+{
+    AcquireSRWLockExclusive(&self->accepts_lock);
+    left_over *taken = self->first_left;
+    SOCKET connection = taken != nullptr ? taken->connection : INVALID_SOCKET;
+    if (taken != nullptr) {
+        self->first_left = taken->next;
+        --all_left;
+        mm_free(taken);
+    }
+    ReleaseSRWLockExclusive(&self->accepts_lock);
+    return connection;
+}
+
+// As the backlog is, with the socket.
+void close_left(listening_socket *self)
+{
+    for (SOCKET each = pop(self); each != INVALID_SOCKET; each = pop(self))
+        sys::close_socket(each);
 }
 
 } // namespace
@@ -60,14 +91,18 @@ listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
 void listening_end(listening_socket *self)
 {
     AcquireSRWLockExclusive(&all.lock);
-    if (--self->users == 0) {
+    bool was_last = --self->users == 0;
+    if (was_last) {
         listening_socket **place = &all.first;
         while (*place != self)
             place = &(*place)->next;
         *place = self->next;
-        mm_free(self);
     }
     ReleaseSRWLockExclusive(&all.lock);
+    if (was_last) {
+        close_left(self);
+        mm_free(self);
+    }
 }
 
 // Accepts in flight end at once, even while their base's thread is busy. One that is being started just now is ended by
@@ -76,6 +111,47 @@ void listening_share(listening_socket *self)
 {
     if (!self->shared.exchange(true))
         call_back(self);
+}
+
+bool listening_leave(listening_socket *self, SOCKET connection)
+{
+    auto *left = static_cast<left_over *>(mm_calloc(1, sizeof(left_over)));
+    if (left == nullptr)
+        return false;
+    left->connection = connection;
+    left_over **last = &self->first_left;
+    while (*last != nullptr)
+        last = &(*last)->next;
+    *last = left;
+    ++all_left;
+    return true;
+}
+
+SOCKET listening_take(evutil_socket_t fd)
+{
+    if (all_left == 0)
+        return INVALID_SOCKET;
+    AcquireSRWLockExclusive(&all.lock);
+    listening_socket *self = find(fd);
+    SOCKET taken = self != nullptr ? pop(self) : INVALID_SOCKET;
+    ReleaseSRWLockExclusive(&all.lock);
+    return taken;
+}
+
+bool listening_has_left(evutil_socket_t fd)
+{
+    if (all_left == 0)
+        return false;
+    AcquireSRWLockExclusive(&all.lock);
+    listening_socket *self = find(fd);
+    bool any = false;
+    if (self != nullptr) {
+        AcquireSRWLockExclusive(&self->accepts_lock);
+        any = self->first_left != nullptr;
+        ReleaseSRWLockExclusive(&self->accepts_lock);
+    }
+    ReleaseSRWLockExclusive(&all.lock);
+    return any;
 }
 
 void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back)

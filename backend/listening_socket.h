@@ -19,16 +19,20 @@ namespace iocp {
 
 // Who has accepts in flight calls them back, in whatever thread, with the socket's accepts lock held: by the OVERLAPPED of
 // each. One cancel of all that is in flight on the socket would end what is not ours, too: a select() in another thread is
-// an operation on the socket, and fails by it.
+// an operation on the socket, and fails by it. What they have taken and nobody was told of is left over (listening_leave),
+// for whichever listener on the socket asks first: the holder's base may be busy.
 using call_accepts_back = void (*)(void *holder);
+
+struct left_over;
 
 struct listening_socket {
     std::atomic<bool> shared;
     evutil_socket_t fd;
     unsigned users;
     listening_socket *next;
-    SRWLOCK accepts_lock; // of the holder, and of its list of accepts in flight
-    void *holder;         // NULL: none is in flight
+    SRWLOCK accepts_lock; // of what follows, and of the holder's lists of accepts
+    left_over *first_left;
+    void *holder; // NULL: none is in flight
     call_accepts_back call_back;
 };
 
@@ -41,6 +45,11 @@ void listening_end(listening_socket *self);
 // From now on it has accepts in flight, or no more. Of several the first is meant: others find it shared.
 void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back);
 void listening_let_go(listening_socket *self, const void *holder);
+// With the accepts lock held. False for want of memory: the connection stays where it is.
+bool listening_leave(listening_socket *self, SOCKET connection);
+// The one that was left first, or INVALID_SOCKET. It is not finished yet: see sys::finish_accept.
+SOCKET listening_take(evutil_socket_t fd);
+bool listening_has_left(evutil_socket_t fd);
 // Nobody has it for himself from now on.
 void listening_share(listening_socket *self);
 

@@ -3,6 +3,7 @@
 #include "backend/socket_record.h"
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
+#include "bufferevent/acceptor_left_over.h"
 #include "bufferevent/acceptor_lists.h"
 
 namespace iocp {
@@ -40,7 +41,7 @@ short acceptor_ready(const source *face)
 {
     auto *self = reinterpret_cast<const acceptor *>(face);
     bool any = self->first_done != nullptr || self->looked_at != INVALID_SOCKET;
-    return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
+    return any || self->error != 0 || backlog_is_due(self) || listening_has_left(face->fd) ? EV_READ : 0;
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
@@ -268,7 +269,7 @@ SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length,
     SOCKET taken = INVALID_SOCKET;
     while (taken == INVALID_SOCKET && self->first_done != nullptr) {
         accept_operation *accepting = pop_done(self);
-        if (finish(self, accepting, address, length, flags)) {
+        if (accepting->socket != INVALID_SOCKET && finish(self, accepting, address, length, flags)) {
             taken = accepting->socket;
             accepting->socket = INVALID_SOCKET;
         }
@@ -318,7 +319,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
         mm_free(self);
         return nullptr;
     }
-    listening_hold(on, self, call_back_pending);
+    listening_hold(on, self, left_over_call_back);
     interest_take_over(owner, &self->face);
     return self;
 }
@@ -374,7 +375,9 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
     int error = WSAEWOULDBLOCK;
     struct event_base *base = self->face.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    SOCKET socket = take_done(self, address, length, flags);
+    SOCKET socket = left_over_take(self->face.fd, address, length, flags);
+    if (socket == INVALID_SOCKET)
+        socket = take_done(self, address, length, flags);
     if (socket == INVALID_SOCKET && self->error == 0)
         socket = take_waiting(self, address, length, flags);
     auto taken = static_cast<evutil_socket_t>(socket);

@@ -31,12 +31,6 @@ void push_pending(acceptor *self, accept_operation *accepting)
     ++self->pending_count;
 }
 
-void call_back_pending(void *holder)
-{
-    for (accept_operation *each = static_cast<acceptor *>(holder)->pending; each != nullptr; each = each->next)
-        sys::cancel(each->operation.file, &each->operation.record.overlapped);
-}
-
 void remove_pending(acceptor *self, accept_operation *accepting)
 {
     lock(self);
@@ -54,22 +48,25 @@ void remove_pending(acceptor *self, accept_operation *accepting)
 
 void push_done(acceptor *self, accept_operation *accepting)
 {
+    lock(self);
     accepting->next = nullptr;
     if (self->last_done != nullptr)
         self->last_done->next = accepting;
     else
         self->first_done = accepting;
     self->last_done = accepting;
+    unlock(self);
 }
 
 accept_operation *pop_done(acceptor *self)
 {
+    lock(self);
     accept_operation *taken = self->first_done;
-    if (taken == nullptr)
-        return nullptr;
-    self->first_done = taken->next;
+    if (taken != nullptr)
+        self->first_done = taken->next;
     if (self->first_done == nullptr)
         self->last_done = nullptr;
+    unlock(self);
     return taken;
 }
 

@@ -1,6 +1,6 @@
 // An acceptor's lists: accepts in flight, newest first, and connections to be taken, in the order they came.
 //
-// Threads: with the base's lock held, all but call_back_pending.
+// Threads: with the base's lock held, all of it; what another thread may do to what is in them: acceptor_left_over.h.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 
@@ -10,8 +10,6 @@ namespace iocp {
 
 void push_pending(acceptor *self, accept_operation *accepting);
 void remove_pending(acceptor *self, accept_operation *accepting);
-// See listening_hold.
-void call_back_pending(void *holder);
 void push_done(acceptor *self, accept_operation *accepting);
 // NULL: there is none.
 accept_operation *pop_done(acceptor *self);

@@ -3,6 +3,7 @@
 #include "backend/listening_socket.h"
 #include "backend/socket_record.h"
 #include "bufferevent/acceptor.h"
+#include "bufferevent/acceptor_left_over.h"
 
 #include "compat/listener_slot.h"
 
@@ -212,6 +213,9 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
     acceptor *own = acceptor_in_use(base, fd);
     if (own != nullptr)
         return acceptor_take(own, address, length, flags);
+    SOCKET left = left_over_take(fd, address, length, flags);
+    if (left != INVALID_SOCKET)
+        return static_cast<evutil_socket_t>(left);
     return evutil_accept4_(fd, address, length, flags);
 }
 
@@ -219,8 +223,11 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
 int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event *added)
 {
     int changed = evmap_io_add_(base, fd, added);
-    if (changed >= 0 && (added->ev_events & EV_READ) != 0)
-        share_with_program(base, added);
+    if (changed < 0 || (added->ev_events & EV_READ) == 0)
+        return changed;
+    share_with_program(base, added);
+    if (listening_has_left(fd) && is_listener(added->ev_arg))
+        event_active_nolock_(added, EV_READ, 1); // no backend knows of those
     return changed;
 }
 

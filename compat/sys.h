@@ -129,6 +129,8 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
 // Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Child processes
 // inherit the new socket, and it is as non-blocking as the listener.
 int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length);
+// Of a connected socket: 0, or an error. `length` is in and out.
+int peer_address(SOCKET socket, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.
 bool connected_for(SOCKET socket, uint32_t *seconds);

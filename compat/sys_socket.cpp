@@ -280,6 +280,11 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     return *accepted != INVALID_SOCKET ? 0 : last_winsock_code();
 }
 
+int peer_address(SOCKET socket, struct sockaddr *address, int *length)
+{
+    return getpeername(socket, address, length) == 0 ? 0 : last_winsock_code();
+}
+
 bool connected_for(SOCKET socket, uint32_t *seconds)
 {
     constexpr DWORD not_connected = 0xFFFFFFFF;

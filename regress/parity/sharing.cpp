@@ -19,10 +19,7 @@ struct sharing {
     int count;
     bool threads;
     std::vector<SOCKET> peers;
-    // That came while there was but the owner: an accept in flight may have taken it, and then it waits for that one's
-    // base. On select it waits in the backlog.
-    std::vector<bool> early;
-    bool is_over; // all go on, and nobody is early
+    bool is_over; // all go on
     std::vector<int> ports;
     trace out;
 };
@@ -46,7 +43,6 @@ void connect_one(sharing *self)
     if (self->peers.size() == max_peers)
         return;
     any_address address = self->socket.address;
-    self->early.push_back(self->socket.owned && self->socket.listeners < 2);
     SOCKET peer = socket(address.storage.ss_family, SOCK_STREAM, 0);
     if (connect(peer, address.get(), address.length) != 0) {
         self->out.lines.push_back("WRONG: cannot connect");
@@ -61,7 +57,7 @@ void connect_one(sharing *self)
 bool is_accepted(const sharing *self, size_t peer)
 {
     const std::vector<int> &by = self->socket.accepted;
-    return (self->early[peer] && !self->is_over) || std::find(by.begin(), by.end(), self->ports[peer]) != by.end();
+    return std::find(by.begin(), by.end(), self->ports[peer]) != by.end();
 }
 
 bool has_all(sharing *self)

@@ -34,6 +34,14 @@ void arguments(random_source *random, operation *made)
     }
 }
 
+// What its accepts have taken by then is the next one's.
+const std::vector<operation> owner_stalls = {
+    {op_kind::share_connect, 0, 1, 0, 0}, // and its accepts are in flight
+    {op_kind::sync, 0, 0, 0, 0},          {op_kind::share_stand_still, 0, 0, 0, 0},
+    {op_kind::share_connect, 0, 2, 0, 0}, {op_kind::share_listen, 1, 0, 0, 0},
+    {op_kind::sync, 0, 0, 0, 0},
+};
+
 } // namespace
 
 void make_sharing_script(random_source *random, script *made)
@@ -44,6 +52,8 @@ void make_sharing_script(random_source *random, script *made)
     made->locks = random->one_in(2);
     made->owned = random->one_in(2);
     made->listens_ipv6 = random->one_in(4);
+    if (made->owned && random->one_in(2))
+        made->operations = owner_stalls;
     int length = 6 + random->below(16);
     for (int i = 0; i < length; ++i) {
         operation next = {};

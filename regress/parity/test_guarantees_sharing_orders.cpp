@@ -223,6 +223,41 @@ bool sharing_one_after_the_other(struct event_base *)
     return true;
 }
 
+// A base that had the socket for itself and stalls keeps nobody who came before it turned once more.
+bool sharing_leaves_nobody_to_a_base_that_stalls(struct event_base *stalls)
+{
+    for (unsigned i = 0; i < 10; ++i) {
+        pair both = {};
+        struct sockaddr_in address;
+        SOCKET socket = listening_socket(10, &address);
+        REQUIRE(socket != INVALID_SOCKET);
+        auto fd = static_cast<evutil_socket_t>(socket);
+        struct evconnlistener *owner = evconnlistener_new(stalls, on_pair_accept, &both, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+        REQUIRE(owner != nullptr);
+        for (int k = 0; k < 3; ++k)
+            turn(stalls);
+        SOCKET peers[4];
+        for (SOCKET &peer : peers)
+            peer = client_of(address);
+        struct event_base *goes_on = new_base();
+        struct evconnlistener *next = evconnlistener_new(goes_on, on_pair_accept, &both, 0, 0, fd);
+        REQUIRE(next != nullptr);
+        REQUIRE(comes_true([&] {
+            turn(goes_on);
+            return both.accepted == 4;
+        }));
+        for (int k = 0; k < 3; ++k)
+            turn(stalls);
+        REQUIRE(both.accepted == 4);
+        evconnlistener_free(next);
+        event_base_free(goes_on);
+        evconnlistener_free(owner);
+        for (SOCKET peer : peers)
+            closesocket(peer);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee sharing_order_guarantees[] = {
@@ -231,6 +266,7 @@ const guarantee sharing_order_guarantees[] = {
     {"sharing_with_an_event_and_its_own_accept", sharing_with_an_event_and_its_own_accept},
     {"sharing_a_disabled_listener_takes_nobody", sharing_a_disabled_listener_takes_nobody},
     {"sharing_one_after_the_other", sharing_one_after_the_other},
+    {"sharing_leaves_nobody_to_a_base_that_stalls", sharing_leaves_nobody_to_a_base_that_stalls},
     {nullptr, nullptr},
 };
 

@@ -1,6 +1,9 @@
 // What an AFD poll says of a socket in each of its states.
 #include "probe_poller.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 namespace probe {
 
 namespace {
@@ -127,6 +130,15 @@ std::string after_a_reset()
     return seen;
 }
 
+// Whether it is told as readable besides is chance under Wine.
+std::string told_of_failure(const std::string &seen)
+{
+    size_t at = seen.find("events ");
+    bool told = at != std::string::npos &&
+                (strtoul(seen.c_str() + at + strlen("events "), nullptr, 16) & iocp::sys::afd_connect_failed) != 0;
+    return told ? seen.substr(0, at) + "the connect has failed" : seen;
+}
+
 std::string after_a_refusal()
 {
     poller self;
@@ -137,8 +149,8 @@ std::string after_a_refusal()
     iocp::sys::set_blocking(made, false);
     connect(made, reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
     std::string seen = poll_once(&self, made, with_connect, patient_us);
-    seen = seen.substr(seen.find("events") == std::string::npos ? 0 : seen.find("events"));
-    seen += "; again: " + poll_once(&self, made, with_connect, at_once_us);
+    seen = told_of_failure(seen.substr(seen.find("events") == std::string::npos ? 0 : seen.find("events")));
+    seen += "; again: " + told_of_failure(poll_once(&self, made, with_connect, at_once_us));
     closesocket(made);
     close(&self);
     return seen;

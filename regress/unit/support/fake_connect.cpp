@@ -311,6 +311,17 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     return 0;
 }
 
+int peer_address(SOCKET socket, struct sockaddr *address, int *length)
+{
+    const socket_object *found = find_socket(socket);
+    if (found == nullptr || !found->whole)
+        return WSAENOTCONN;
+    struct sockaddr_in peer = loopback(found->peer_port);
+    memcpy(address, &peer, sizeof(peer));
+    *length = static_cast<int>(sizeof(peer));
+    return 0;
+}
+
 void accept_addresses(SOCKET, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length)
 {

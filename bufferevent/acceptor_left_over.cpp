@@ -1,0 +1,50 @@
+#include "bufferevent/acceptor_left_over.h"
+#include "bufferevent/acceptor_first_data.h"
+
+namespace iocp {
+
+namespace {
+
+// One with room for first data may have read some: it stays its acceptor's.
+void leave(listening_socket *on, accept_operation *accepting)
+{
+    uint32_t seconds;
+    bool is_whole =
+        accepting->room == 0 && accepting->socket != INVALID_SOCKET && sys::connected_for(accepting->socket, &seconds);
+    if (is_whole && listening_leave(on, accepting->socket))
+        accepting->socket = INVALID_SOCKET;
+}
+
+// False: its peer has gone meanwhile.
+bool finish(evutil_socket_t fd, SOCKET taken, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    if (sys::finish_accept(static_cast<SOCKET>(fd), taken) != 0)
+        return false;
+    return sys::set_blocking(taken, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
+           sys::peer_address(taken, address, length) == 0;
+}
+
+} // namespace
+
+void left_over_call_back(void *holder)
+{
+    auto *self = static_cast<acceptor *>(holder);
+    for (accept_operation *each = self->first_done; each != nullptr; each = each->next)
+        leave(self->on, each);
+    for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
+        sys::cancel(each->operation.file, &each->operation.record.overlapped);
+        leave(self->on, each);
+    }
+}
+
+SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    for (SOCKET taken = listening_take(fd); taken != INVALID_SOCKET; taken = listening_take(fd)) {
+        if (finish(fd, taken, address, length, flags))
+            return taken;
+        sys::close_socket(taken);
+    }
+    return INVALID_SOCKET;
+}
+
+} // namespace iocp
