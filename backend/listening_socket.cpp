@@ -6,7 +6,7 @@
 namespace iocp {
 
 struct left_over {
-    SOCKET connection;
+    left_connection connection;
     left_over *next;
 };
 
@@ -38,25 +38,25 @@ void call_back(listening_socket *self)
     ReleaseSRWLockExclusive(&self->accepts_lock);
 }
 
-SOCKET pop(listening_socket *self)
+bool pop(listening_socket *self, left_connection *taken)
 {
     AcquireSRWLockExclusive(&self->accepts_lock);
-    left_over *taken = self->first_left;
-    SOCKET connection = taken != nullptr ? taken->connection : INVALID_SOCKET;
-    if (taken != nullptr) {
-        self->first_left = taken->next;
+    left_over *first = self->first_left;
+    if (first != nullptr) {
+        *taken = first->connection;
+        self->first_left = first->next;
         --all_left;
-        mm_free(taken);
+        mm_free(first);
     }
     ReleaseSRWLockExclusive(&self->accepts_lock);
-    return connection;
+    return first != nullptr;
 }
 
 // As the backlog is, with the socket.
 void close_left(listening_socket *self)
 {
-    for (SOCKET each = pop(self); each != INVALID_SOCKET; each = pop(self))
-        sys::close_socket(each);
+    for (left_connection each; pop(self, &each);)
+        sys::close_socket(each.socket);
 }
 
 } // namespace
@@ -113,7 +113,7 @@ void listening_share(listening_socket *self)
         call_back(self);
 }
 
-bool listening_leave(listening_socket *self, SOCKET connection)
+bool listening_leave(listening_socket *self, left_connection connection)
 {
     auto *left = static_cast<left_over *>(mm_calloc(1, sizeof(left_over)));
     if (left == nullptr)
@@ -127,15 +127,15 @@ bool listening_leave(listening_socket *self, SOCKET connection)
     return true;
 }
 
-SOCKET listening_take(evutil_socket_t fd)
+bool listening_take(evutil_socket_t fd, left_connection *taken)
 {
     if (all_left == 0)
-        return INVALID_SOCKET;
+        return false;
     AcquireSRWLockExclusive(&all.lock);
     listening_socket *self = find(fd);
-    SOCKET taken = self != nullptr ? pop(self) : INVALID_SOCKET;
+    bool any = self != nullptr && pop(self, taken);
     ReleaseSRWLockExclusive(&all.lock);
-    return taken;
+    return any;
 }
 
 bool listening_has_left(evutil_socket_t fd)

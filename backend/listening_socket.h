@@ -25,6 +25,12 @@ using call_accepts_back = void (*)(void *holder);
 
 struct left_over;
 
+// What an accept has taken and nobody was told of.
+struct left_connection {
+    SOCKET socket;
+    bool is_finished; // accept() has made it; else see sys::finish_accept
+};
+
 struct listening_socket {
     std::atomic<bool> shared;
     evutil_socket_t fd;
@@ -46,9 +52,9 @@ void listening_end(listening_socket *self);
 void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back);
 void listening_let_go(listening_socket *self, const void *holder);
 // With the accepts lock held. False for want of memory: the connection stays where it is.
-bool listening_leave(listening_socket *self, SOCKET connection);
-// The one that was left first, or INVALID_SOCKET. It is not finished yet: see sys::finish_accept.
-SOCKET listening_take(evutil_socket_t fd);
+bool listening_leave(listening_socket *self, left_connection connection);
+// The one that was left first. False: there is none.
+bool listening_take(evutil_socket_t fd, left_connection *taken);
 bool listening_has_left(evutil_socket_t fd);
 // Nobody has it for himself from now on.
 void listening_share(listening_socket *self);

@@ -15,16 +15,9 @@ acceptor *from_source(source *face)
     return reinterpret_cast<acceptor *>(face);
 }
 
-void destroy(accept_operation *accepting)
-{
-    if (accepting->socket != INVALID_SOCKET)
-        sys::close_socket(accepting->socket);
-    mm_free(accepting);
-}
-
 void accept_freed(completion *operation, int, DWORD)
 {
-    destroy(reinterpret_cast<accept_operation *>(operation));
+    accept_operation_free(reinterpret_cast<accept_operation *>(operation));
 }
 
 // Said once a pause, however many accepts end by it.
@@ -40,8 +33,8 @@ void note_shortage(acceptor *self, int error)
 short acceptor_ready(const source *face)
 {
     auto *self = reinterpret_cast<const acceptor *>(face);
-    bool any = self->first_done != nullptr || self->looked_at != INVALID_SOCKET;
-    return any || self->error != 0 || backlog_is_due(self) || listening_has_left(face->fd) ? EV_READ : 0;
+    bool any = self->first_done != nullptr || listening_has_left(face->fd);
+    return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
@@ -59,7 +52,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     if (error == 0 && accepting->socket != INVALID_SOCKET) {
         push_done(self, accepting);
     } else {
-        destroy(accepting);
+        accept_operation_free(accepting);
         if (sys::is_shortage(error))
             note_shortage(self, error);
     }
@@ -72,17 +65,13 @@ const completion_ops accept_ops = {operation_kind::accept, accept_ended, accept_
 int start_one(acceptor *self)
 {
     unsigned room = first_data_room(self);
-    auto *accepting = static_cast<accept_operation *>(mm_calloc(1, sizeof(accept_operation) + room + 2 * address_room));
+    accept_operation *accepting = accept_operation_new(self, &accept_ops, room);
     if (accepting == nullptr)
         return WSAENOBUFS;
-    completion_init(&accepting->operation, &accept_ops);
-    accepting->owner = self;
-    accepting->room = room;
-    accepting->socket = INVALID_SOCKET;
     auto listener = static_cast<SOCKET>(self->face.fd);
     int error = sys::socket_like(self->kind, self->inherit, &accepting->socket);
     if (error != 0) {
-        destroy(accepting);
+        accept_operation_free(accepting);
         return error;
     }
     port *on = self->face.owner->on;
@@ -99,7 +88,7 @@ int start_one(acceptor *self)
         push_done(self, accepting);
         backlog_accept_found(self);
     } else {
-        destroy(accepting);
+        accept_operation_free(accepting);
     }
     return result.error;
 }
@@ -195,8 +184,10 @@ short acceptor_submit(source *face)
         return 0;
     make_way(self);
     if (backlog_comes_first(self)) {
+        if (self->first_done != nullptr)
+            return EV_READ;
         adapt_depth(self);
-        int error = backlog_look(self);
+        int error = backlog_look(self, &accept_ops);
         if (sys::is_shortage(error))
             note_shortage(self, error);
         if (error == 0 || sys::is_shortage(error))
@@ -243,9 +234,13 @@ void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr 
     *length = peer_length;
 }
 
-// Makes a connection out of what AcceptEx left. False if its peer has gone meanwhile.
+// Makes a connection out of what the accept left. False if its peer has gone meanwhile.
 bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
+    if (accepting->by_accept) {
+        give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address, length);
+        return backlog_set_mode(accepting->socket, flags);
+    }
     auto listener = static_cast<SOCKET>(self->face.fd);
     if (sys::finish_accept(listener, accepting->socket) != 0)
         return false;
@@ -273,7 +268,7 @@ SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length,
             taken = accepting->socket;
             accepting->socket = INVALID_SOCKET;
         }
-        destroy(accepting);
+        accept_operation_free(accepting);
     }
     return taken;
 }
@@ -312,7 +307,6 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     self->listeners = 1;
     self->depth = min_accepts;
     self->inherit = inherit;
-    self->looked_at = INVALID_SOCKET;
     self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
     if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
         !socket_set_source(&self->face)) {
@@ -341,14 +335,13 @@ void acceptor_detach(acceptor *self)
     if (self->on != nullptr)
         listening_let_go(self->on, self);
     first_data_free(self);
-    backlog_close(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
         remove_pending(self, accepting);
         completion_disown(&accepting->operation);
     }
     for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
-        destroy(accepting);
+        accept_operation_free(accepting);
     self->never_blocks = false; // if the loop is about to take from it: there is nothing
     if (owner == nullptr) {
         mm_free(self);

@@ -43,9 +43,6 @@ struct acceptor {
     int error;              // to be reported by the next take; 0: none
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
-    SOCKET looked_at;  // taken by accept() to see whether somebody waits; INVALID_SOCKET: none is
-    struct sockaddr_storage looked_at_peer;
-    int looked_at_length;
     sys::socket_kind kind;
     bool inherit; // accepted sockets are passed on to child processes
     bool skips_packets;

@@ -1,5 +1,6 @@
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
+#include "bufferevent/acceptor_lists.h"
 
 namespace iocp {
 
@@ -26,8 +27,7 @@ bool backlog_is_due(const acceptor *self)
 
 bool backlog_comes_first(const acceptor *self)
 {
-    return self->found_in_backlog && self->pending_count == 0 && self->looked_at == INVALID_SOCKET &&
-           self->pause_until_us == 0 && backlog_is_open(self);
+    return self->found_in_backlog && self->pending_count == 0 && self->pause_until_us == 0 && backlog_is_open(self);
 }
 
 void backlog_accept_ended(acceptor *self)
@@ -44,12 +44,11 @@ void backlog_accept_found(acceptor *self)
 namespace {
 
 // 0 with a connection, or a Winsock code.
-int take_next(acceptor *self, SOCKET *taken, struct sockaddr_storage *peer, int *length)
+int take_next(acceptor *self, SOCKET *taken, struct sockaddr *peer, int *length)
 {
     while (self->taken_in_turn < max_taken_in_turn) {
-        *length = sizeof(*peer);
-        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken,
-                                    reinterpret_cast<struct sockaddr *>(peer), length);
+        *length = sizeof(struct sockaddr_storage);
+        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken, peer, length);
         bool found = error == 0 || peer_has_gone(error);
         self->found_in_backlog = found || self->taken_in_turn > 0;
         if (!found) {
@@ -64,49 +63,42 @@ int take_next(acceptor *self, SOCKET *taken, struct sockaddr_storage *peer, int 
     return WSAEWOULDBLOCK;
 }
 
-bool take_looked_at(acceptor *self, SOCKET *taken, struct sockaddr_storage *peer, int *length)
-{
-    if (self->looked_at == INVALID_SOCKET)
-        return false;
-    *taken = self->looked_at;
-    *peer = self->looked_at_peer;
-    *length = self->looked_at_length;
-    self->looked_at = INVALID_SOCKET;
-    return true;
-}
-
 } // namespace
 
-int backlog_look(acceptor *self)
+int backlog_look(acceptor *self, const completion_ops *ops)
 {
     self->backlog_waits = true;
-    int error = take_next(self, &self->looked_at, &self->looked_at_peer, &self->looked_at_length);
-    if (error != 0)
-        self->looked_at = INVALID_SOCKET;
+    accept_operation *found = accept_operation_new(self, ops, 0);
+    if (found == nullptr)
+        return WSAENOBUFS;
+    found->by_accept = true;
+    int error =
+        take_next(self, &found->socket, reinterpret_cast<struct sockaddr *>(found->buffer), &found->peer_length);
+    if (error == 0)
+        push_done(self, found);
+    else
+        accept_operation_free(found);
     return error;
 }
 
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length)
 {
-    while (take_looked_at(self, taken, peer, length) || backlog_is_due(self)) {
-        int error = *taken != INVALID_SOCKET ? 0 : take_next(self, taken, peer, length);
+    while (backlog_is_due(self)) {
+        int error = take_next(self, taken, reinterpret_cast<struct sockaddr *>(peer), length);
         if (error != 0)
             return error;
-        // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
-        bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
-        if (!shall_block || sys::set_blocking(*taken, true) == 0)
+        if (backlog_set_mode(*taken, flags))
             return 0;
         sys::close_socket(*taken);
-        *taken = INVALID_SOCKET;
     }
     return WSAEWOULDBLOCK;
 }
 
-void backlog_close(acceptor *self)
+bool backlog_set_mode(SOCKET taken, int flags)
 {
-    if (self->looked_at != INVALID_SOCKET)
-        sys::close_socket(self->looked_at);
-    self->looked_at = INVALID_SOCKET;
+    // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
+    bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
+    return !shall_block || sys::set_blocking(taken, true) == 0;
 }
 
 } // namespace iocp

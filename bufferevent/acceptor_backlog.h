@@ -36,13 +36,12 @@ bool backlog_comes_first(const acceptor *self);
 void backlog_accept_ended(acceptor *self);
 // An accept found its connection waiting: so may others.
 void backlog_accept_found(acceptor *self);
-// Looks whether somebody waits, by taking the first: 0, or as backlog_take.
-int backlog_look(acceptor *self);
-// 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken. `taken` is INVALID_SOCKET
-// before.
+// Looks whether somebody waits, by taking the first, which is then among the accepts that are done: 0, or as backlog_take.
+int backlog_look(acceptor *self, const completion_ops *ops);
+// 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
-// Closes a connection that was looked at and not taken.
-void backlog_close(acceptor *self);
+// Gives what accept() made the mode that was asked for. False: it is of no use.
+bool backlog_set_mode(SOCKET taken, int flags);
 
 } // namespace iocp
 

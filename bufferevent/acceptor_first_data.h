@@ -16,7 +16,7 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_FIRST_DATA_H
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_FIRST_DATA_H
 
-#include "bufferevent/acceptor.h"
+#include "bufferevent/accept_operation.h"
 
 #include "event2/iocp.h"
 
@@ -25,24 +25,6 @@ namespace iocp {
 constexpr unsigned max_first_data = EVCONNLISTENER_IOCP_MAX_FIRST_DATA;
 constexpr unsigned max_accepts_in_flight = EVCONNLISTENER_IOCP_MAX_ACCEPTS;
 static_assert(max_accepts_in_flight > max_accepts, "the depth must fit, and some silent peers beside it");
-
-// AcceptEx asks for 16 bytes more than the largest address.
-constexpr DWORD address_room = sizeof(struct sockaddr_storage) + 16;
-
-enum class accept_stage : unsigned char { open, silent, leaving };
-
-struct accept_operation {
-    completion operation; // first
-    acceptor *owner;      // not looked at once disowned
-    accept_operation *next;
-    accept_operation *previous; // in the pending list only
-    SOCKET socket;
-    int64_t connected_us; // when its peer connected; of a silent one
-    unsigned room;        // for first data
-    unsigned length;      // of the first data that came
-    accept_stage stage;
-    char buffer[1]; // `room` bytes of first data, then two addresses
-};
 
 // Room for first data that an accept started now has.
 unsigned first_data_room(const acceptor *self);

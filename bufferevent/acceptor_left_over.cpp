@@ -9,19 +9,19 @@ namespace {
 void leave(listening_socket *on, accept_operation *accepting)
 {
     uint32_t seconds;
-    bool is_whole =
-        accepting->room == 0 && accepting->socket != INVALID_SOCKET && sys::connected_for(accepting->socket, &seconds);
-    if (is_whole && listening_leave(on, accepting->socket))
+    bool is_whole = accepting->room == 0 && accepting->socket != INVALID_SOCKET &&
+                    (accepting->by_accept || sys::connected_for(accepting->socket, &seconds));
+    if (is_whole && listening_leave(on, {accepting->socket, accepting->by_accept}))
         accepting->socket = INVALID_SOCKET;
 }
 
 // False: its peer has gone meanwhile.
-bool finish(evutil_socket_t fd, SOCKET taken, struct sockaddr *address, ev_socklen_t *length, int flags)
+bool finish(evutil_socket_t fd, left_connection taken, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
-    if (sys::finish_accept(static_cast<SOCKET>(fd), taken) != 0)
+    if (!taken.is_finished && sys::finish_accept(static_cast<SOCKET>(fd), taken.socket) != 0)
         return false;
-    return sys::set_blocking(taken, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
-           sys::peer_address(taken, address, length) == 0;
+    return sys::set_blocking(taken.socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
+           sys::peer_address(taken.socket, address, length) == 0;
 }
 
 } // namespace
@@ -39,10 +39,10 @@ void left_over_call_back(void *holder)
 
 SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
-    for (SOCKET taken = listening_take(fd); taken != INVALID_SOCKET; taken = listening_take(fd)) {
+    for (left_connection taken; listening_take(fd, &taken);) {
         if (finish(fd, taken, address, length, flags))
-            return taken;
-        sys::close_socket(taken);
+            return taken.socket;
+        sys::close_socket(taken.socket);
     }
     return INVALID_SOCKET;
 }

@@ -1,4 +1,5 @@
 #include "bufferevent/acceptor_lists.h"
+#include "bufferevent/acceptor_first_data.h"
 
 namespace iocp {
 

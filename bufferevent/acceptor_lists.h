@@ -4,7 +4,7 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LISTS_H
 
-#include "bufferevent/acceptor_first_data.h"
+#include "bufferevent/accept_operation.h"
 
 namespace iocp {
 

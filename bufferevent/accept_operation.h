@@ -1,0 +1,40 @@
+// One accept of a listening socket, until its connection is taken: an AcceptEx in flight or ended, or a connection that
+// accept() took to see whether somebody waits (see acceptor_backlog.h).
+//
+// Ownership: what is in flight owns its memory until its packet; its acceptor's lists (see acceptor_lists.h) hold it.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPT_OPERATION_H
+#define LIBEVENT_IOCP_BUFFEREVENT_ACCEPT_OPERATION_H
+
+#include "bufferevent/acceptor.h"
+
+namespace iocp {
+
+// AcceptEx asks for 16 bytes more than the largest address.
+constexpr DWORD address_room = sizeof(struct sockaddr_storage) + 16;
+
+// See acceptor_first_data.h.
+enum class accept_stage : unsigned char { open, silent, leaving };
+
+struct accept_operation {
+    completion operation; // first
+    acceptor *owner;      // not looked at once disowned
+    accept_operation *next;
+    accept_operation *previous; // in the pending list only
+    SOCKET socket;
+    int64_t connected_us; // when its peer connected; of a silent one
+    unsigned room;        // for first data
+    unsigned length;      // of the first data that came
+    accept_stage stage;
+    bool by_accept;  // accept() has made the socket: it is finished
+    int peer_length; // by accept(), of the peer's address in the buffer
+    char buffer[1];  // else `room` bytes of first data, then two addresses
+};
+
+// NULL: there is no memory.
+accept_operation *accept_operation_new(acceptor *owner, const completion_ops *ops, unsigned room);
+// With its socket, unless somebody has taken that. Not in flight.
+void accept_operation_free(accept_operation *self);
+
+} // namespace iocp
+
+#endif
