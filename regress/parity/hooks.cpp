@@ -30,6 +30,9 @@ void move_away(subject *self, moment when)
     // Whether the end was read before a write would be chance.
     if (when == moment::write)
         return;
+    // So is whether a write that is bound to fail was tried before the program heard of what it has read.
+    if (self->on != nullptr && self->on->near_shut && evbuffer_get_length(bufferevent_get_output(self->bev)) > 0)
+        return;
     stop_being_sure(self, when);
     subject_move(self, nullptr);
 }
