@@ -27,7 +27,6 @@ struct start_result {
 // AFD's poll events: the ones that readiness is made of. The values are those of the AFD driver's interface.
 enum afd_event : ULONG {
     afd_receive = 0x0001,
-    afd_receive_urgent = 0x0002,
     afd_send = 0x0004,
     afd_disconnect = 0x0008,
     afd_abort = 0x0010,

@@ -1,16 +1,17 @@
 // R13, R15, S10: busy connections and rate limits, and wake-ups from other threads.
 #include "guarantees.h"
 
+#include <algorithm>
+
 namespace parity {
 
 namespace {
 
 constexpr int flood_ms = 400;
-constexpr int lateness_ms = 50;
-constexpr int wake_ms = 50;
+constexpr int max_callbacks_before_a_timer = 20;
 constexpr int group_members = 30;
-constexpr size_t group_rate = 4000; // a tick of 10 ms
-constexpr int group_ticks = 20;
+constexpr size_t group_rate = 4000; // a tick
+constexpr long group_tick_seconds = 3600;
 
 double now_ms()
 {
@@ -23,15 +24,16 @@ double now_ms()
 struct ticking {
     struct event *timer;
     double due;
-    double latest;
+    int callbacks_since; // of the flooded one
+    int most;
     int count;
 };
 
 void on_timer(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<ticking *>(argument);
-    double late = now_ms() - self->due;
-    self->latest = late > self->latest ? late : self->latest;
+    self->most = std::max(self->most, self->callbacks_since);
+    self->callbacks_since = 0;
     ++self->count;
     self->due = now_ms() + 10;
     struct timeval ten = {0, 10 * 1000};
@@ -56,8 +58,11 @@ DWORD WINAPI flood(void *argument)
     return 0;
 }
 
-void discard(struct bufferevent *bev, void *)
+void discard(struct bufferevent *bev, void *argument)
 {
+    auto *tick = static_cast<ticking *>(argument);
+    if (now_ms() > tick->due)
+        ++tick->callbacks_since;
     struct evbuffer *input = bufferevent_get_input(bev);
     evbuffer_drain(input, evbuffer_get_length(input));
 }
@@ -66,11 +71,11 @@ bool r13_a_flood_does_not_hold_up_timers(struct event_base *base)
 {
     record one;
     REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
-    bufferevent_setcb(one.bev, discard, nullptr, nullptr, nullptr);
+    ticking tick = {};
+    bufferevent_setcb(one.bev, discard, nullptr, nullptr, &tick);
     bufferevent_enable(one.bev, EV_READ);
     flooding = 1;
     HANDLE thread = CreateThread(nullptr, 0, flood, &one.on.far_end, 0, nullptr);
-    ticking tick = {};
     tick.timer = evtimer_new(base, on_timer, &tick);
     tick.due = now_ms() + 10;
     struct timeval ten = {0, 10 * 1000}, end = {0, flood_ms * 1000};
@@ -80,10 +85,10 @@ bool r13_a_flood_does_not_hold_up_timers(struct event_base *base)
     flooding = 0;
     WaitForSingleObject(thread, INFINITE);
     CloseHandle(thread);
-    printf("%d ticks, the latest %d ms late\n", tick.count, static_cast<int>(tick.latest));
+    printf("%d ticks, at most %d callbacks before one that was due\n", tick.count, tick.most);
     event_free(tick.timer);
     close_pair(&one);
-    REQUIRE(tick.count >= 3 && tick.latest < lateness_ms);
+    REQUIRE(tick.count >= 3 && tick.most <= max_callbacks_before_a_timer);
     return true;
 }
 
@@ -91,14 +96,13 @@ struct waking {
     struct event *event;
     struct event_base *base;
     HANDLE go;
-    double asked;
-    double woken;
+    short told;
 };
 
-void on_wake(evutil_socket_t, short, void *argument)
+void on_wake(evutil_socket_t, short what, void *argument)
 {
     auto *self = static_cast<waking *>(argument);
-    self->woken = now_ms();
+    self->told = what;
     event_base_loopbreak(self->base);
 }
 
@@ -106,8 +110,7 @@ DWORD WINAPI wake(void *argument)
 {
     auto *self = static_cast<waking *>(argument);
     WaitForSingleObject(self->go, INFINITE);
-    self->asked = now_ms();
-    event_active(self->event, EV_TIMEOUT, 0);
+    event_active(self->event, EV_READ, 0);
     return 0;
 }
 
@@ -132,15 +135,16 @@ bool r15_woken_from_another_thread(struct event_base *base)
         CloseHandle(thread);
         CloseHandle(self.go);
         event_free(self.event);
-        REQUIRE(self.woken != 0 && self.woken - self.asked < wake_ms);
+        REQUIRE(self.told == EV_READ); // and not when its own time was up
     }
     return true;
 }
 
-// Members that have nothing to read must not use up what the busy one may have.
+// Members that have nothing to read must not use up what the busy one may have: it has the whole of the first tick, and
+// there is no second.
 bool s10_idle_members_cost_a_group_nothing(struct event_base *base)
 {
-    struct timeval tick = {0, 10 * 1000};
+    struct timeval tick = {group_tick_seconds, 0};
     struct ev_token_bucket_cfg *rates = ev_token_bucket_cfg_new(group_rate, group_rate, group_rate, group_rate, &tick);
     struct bufferevent_rate_limit_group *group = bufferevent_rate_limit_group_new(base, rates);
     static record members[group_members];
@@ -151,17 +155,12 @@ bool s10_idle_members_cost_a_group_nothing(struct event_base *base)
     }
     some_turns(base);
     record *busy = &members[0];
-    constexpr size_t total = group_rate * group_ticks;
-    peer_send(&busy->on, static_cast<int>(total), 1);
-    REQUIRE(busy->on.sent == total);
-    double begun = now_ms();
-    REQUIRE(run_until(base, [&] { return busy->data.size() == total; }));
-    double passed = now_ms() - begun;
-    printf("%d ms for %d ticks\n", static_cast<int>(passed), group_ticks);
+    peer_send(&busy->on, static_cast<int>(group_rate), 1);
+    REQUIRE(busy->on.sent == group_rate);
+    REQUIRE(run_until(base, [&] { return busy->data.size() == group_rate; }));
     ev_uint64_t read = 0, written = 0;
     bufferevent_rate_limit_group_get_totals(group, &read, &written);
-    REQUIRE(read == total && written == 0);
-    REQUIRE(passed < 4.0 * 10 * group_ticks); // and not group_members times as long
+    REQUIRE(read == group_rate && written == 0);
     for (record &one : members) {
         bufferevent_remove_from_rate_limit_group(one.bev);
         close_pair(&one);

@@ -184,7 +184,7 @@ const question all[] = {
     {"state.end", "of one whose peer ends its side",
      "packet, events 008; again: at once, events 008; closed: no packet", by_state, end_of_peer},
     {"state.urgent", "of one that urgent data comes to", nullptr,
-     "backend/poll_socket: afd_receive_urgent is not asked for", urgent},
+     "backend/poll_socket: AFD_POLL_RECEIVE_EXPEDITED is not asked for", urgent},
     {"state.end-here", "of one whose own side is shut down for sending", nullptr, by_state, end_of_ours},
     {"state.ends", "of one whose own side is shut down for both", nullptr, by_state, end_of_both},
     {"state.reset", "of one that was told of its reset before", nullptr, by_state, after_a_reset},
