@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Checks the shape of the source tree: short files, short functions, no include cycles, and calls
-into the kernel in compat/sys*.cpp alone, so that tests can put a fake kernel in their place; and
-that README's whole examples are the files that the tests compile."""
+into the kernel in compat/sys*.cpp alone, so that tests can put a fake kernel in their place."""
 import ast
 import pathlib
 import re
@@ -14,8 +13,6 @@ SKIPPED = {"build", ".git", "install"}
 SOURCES = {".c", ".cpp", ".h"}
 # Folders whose code runs in a user's program.
 LIBRARY = ("backend", "bufferevent", "compat")
-# Files that README shows whole.
-SHOWN = ("regress/consumer/tls_server.c",)
 # Any WSA or Nt function is one, but for the two that only read and write a variable of the thread.
 KERNEL_CALLS = re.compile(
     r"\b(WSA(?!(?:Get|Set)LastError)[A-Z][a-z]\w*|Nt[A-Z][a-z]\w*|CreateIoCompletionPort|CancelIo(?:Ex)?|closesocket"
@@ -158,13 +155,6 @@ def find_cycle(graph):
     return None
 
 
-def check_shown(complain):
-    readme = ROOT / "README.md"
-    for name in SHOWN:
-        if f"\n```c\n{(ROOT / name).read_text()}```\n" not in readme.read_text():
-            complain(readme, 1, f"does not show {name} as it is")
-
-
 def main():
     problems, graph, count = [], {}, 0
 
@@ -180,7 +170,6 @@ def main():
         if language(path) == "c":
             check_kernel_calls(path, text, complain)
             graph[path] = list(includes_of(path, text))
-    check_shown(complain)
     cycle = find_cycle(graph)
     if cycle:
         complain(cycle[0], 1, "include cycle: "
