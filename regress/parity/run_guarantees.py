@@ -32,7 +32,7 @@ ELSEWHERE = {
     "s14 (other providers)": "AF_UNIX, LSPs: not in Wine 8; fake kernel",
 }
 
-# How a report fares on libevent's own IOCP in 2.1.12.
+# How a report fares on libevent's own IOCP, in 2.1.12 and 2.1.13.
 SHOWN = "shown"  # one of its tests fails there
 MENDED = "mended in 2.1.9"  # with bufferevent_async.c of 2.1.8 linked into guarantees-stock its tests fail
 NOT_SEEN = "not seen"  # nor was it reported of IOCP

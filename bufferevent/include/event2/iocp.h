@@ -80,7 +80,8 @@ struct timeval;
  *   WSAEINVAL      `bytes` or `patience` is out of bounds
  *   WSAENOBUFS     no memory
  * Where the base is on a port but this socket's connections are accepted plainly (the listener was made without
- * LEV_OPT_CLOSE_ON_FREE, AcceptEx is missing, the socket is shared, does not listen yet or belongs to another port), it returns 0 and has no effect: nothing is read early. */
+ * LEV_OPT_CLOSE_ON_FREE, AcceptEx is missing, the socket is shared, does not listen yet or belongs to another port), it
+ * returns 0 and has no effect: nothing is read early. */
 EVENT2_EXPORT_SYMBOL
 int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience);
 
