@@ -224,6 +224,15 @@ void peer_reset(connection *on)
     on->was_reset = true;
 }
 
+bool becomes_writable(SOCKET one)
+{
+    fd_set writes;
+    FD_ZERO(&writes);
+    FD_SET(one, &writes);
+    struct timeval wait = {0, 60000};
+    return select(0, nullptr, &writes, nullptr, &wait) > 0;
+}
+
 bool reset_overtakes_bytes()
 {
     static int known = -1;

@@ -154,6 +154,8 @@ void ask(serving *self, int client, const operation &what)
         self->served[client] = 0;
     if (one->reads_nothing && what.b > self->max_body) // no deed would tell that it was met
         return;
+    if (what.b > self->max_body && reset_overtakes_bytes()) // what evhttp leaves unread is answered by one
+        return;
     auto does = static_cast<deed>(what.a);
     if (one->reads_nothing && does == deed::chunks_and_drops) // how much has left by then is chance
         does = deed::chunks;

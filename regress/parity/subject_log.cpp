@@ -82,9 +82,11 @@ std::string subject_log(subject *self)
     }
     self->deferred_events = 0;
     if (!self->hide_writing && !self->write_was_fuzzy) {
-        bool exact = (!self->written_much && !self->rate_limited) || self->write_calls == 0;
+        bool exact = !self->written_much || self->write_calls == 0;
         snprintf(text, sizeof(text), exact ? " write*%d" : " write", self->write_calls);
-        log += text + self->write_events;
+        if (!self->rate_limited) // in which step a callback comes is a matter of time
+            log += text;
+        log += self->write_events;
     }
     log += lengths(self);
     if (!self->wrong.empty())
