@@ -1,7 +1,8 @@
 // An echo over WebSockets (libevent 2.2) for regress/real/web_sockets.
 //
 // usage: web_socket_server
-// Prints "web sockets <port>". What comes in a message goes back in one of the same kind, but text that is "close" closes
+// Prints "web sockets <port>, up to <bytes>", 0 for no limit of its own: January 2023's libevent writes no length that
+// takes more than two bytes. What comes in a message goes back in one of the same kind, but text that is "close" closes
 // the session. A request for /quit ends it with "result: <sessions> sessions, <closed> closed, <blocks> blocks left".
 #include "accounting.h"
 
@@ -85,7 +86,7 @@ int main()
     int port = listen_somewhere(http);
     if (port == 0)
         return 2;
-    printf("web sockets %d\n", port);
+    printf("web sockets %d, up to %d\n", port, LIBEVENT_HAS_WEBSOCKET_KINDS ? 0 : 65535);
     timeval life = {seconds_to_live, 0};
     event_base_loopexit(base, &life);
     event_base_dispatch(base);

@@ -1,6 +1,8 @@
 # libevent's own programs, unmodified, each built twice: bin/stock/<name> on libevent's libraries
 # (target stock-<name>) and bin/iocp/<name> on ours (target iocp-<name>).
 
+include(CheckSymbolExists)
+
 set(PROGRAM_STOCK_LIBRARIES event_extra_static event_core_static)
 set(PROGRAM_IOCP_LIBRARIES libevent_iocp::extra libevent_iocp::core)
 set(PROGRAM_LIBRARIES ${LIBEVENT_LIB_PLATFORM} iphlpapi)
@@ -40,8 +42,15 @@ foreach(name dns-example http-server)
     libevent_program(${name} sample/${name}.c ${LIBEVENT_WIN32_GETOPT})
 endforeach()
 if(LIBEVENT_IOCP_OPENSSL)
-    libevent_program(https-client
-        sample/https-client.c sample/openssl_hostname_validation.c sample/hostcheck.c)
+    # 2.2.1 takes strndup from MinGW-w64; Debian 12's has none.
+    file(STRINGS "${LIBEVENT_SOURCE_DIR}/sample/https-client.c" relies_on_it REGEX "_WIN32.*__MINGW32__" LIMIT_COUNT 1)
+    check_symbol_exists(strndup string.h LIBEVENT_IOCP_HAS_STRNDUP)
+    if(MINGW AND relies_on_it AND NOT LIBEVENT_IOCP_HAS_STRNDUP)
+        message(STATUS "No strndup: libevent's https-client is left out")
+    else()
+        libevent_program(https-client
+            sample/https-client.c sample/openssl_hostname_validation.c sample/hostcheck.c)
+    endif()
     libevent_program(le-proxy sample/le-proxy.c)
 endif()
 
