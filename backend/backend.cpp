@@ -16,6 +16,20 @@ int64_t backend_now_us(backend *self)
     return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_usec;
 }
 
+backend *backend_new(struct event_base *base, port *on)
+{
+    auto *self = static_cast<backend *>(mm_calloc(1, sizeof(backend)));
+    if (self == nullptr) {
+        event_warn("%s: calloc", __func__);
+        return nullptr;
+    }
+    self->base = base;
+    self->port = on;
+    loop_init(&self->loop);
+    on->base = base;
+    return self;
+}
+
 bool environment_asks(const struct event_base *base, const char *name)
 {
     if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)
@@ -36,29 +50,29 @@ bool bytes_are_lingering(const void *owner)
 void backend_drain(backend *self)
 {
     self->draining = true;
-    port_collect_while(self->on, bytes_are_lingering, self, lingering_at_free_us);
+    port_collect_while(self->port, bytes_are_lingering, self, lingering_at_free_us);
     EVBASE_ACQUIRE_LOCK(self->base, th_base_lock);
     linger_stop(self);
     EVBASE_RELEASE_LOCK(self->base, th_base_lock);
-    if (!port_drain(self->on))
+    if (!port_drain(self->port))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
-                    static_cast<unsigned>(self->on->in_flight.count));
+                    static_cast<unsigned>(self->port->in_flight.count));
 }
 
 void backend_close(backend *self)
 {
     sources_free(self);
     sockets_free(self);
-    if (self->on->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
+    if (self->port->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
-        port_close(self->on);
+        port_close(self->port);
         mm_free(self);
     }
 }
 
 bool backend_adopt(struct event_base *base)
 {
-    port *on = port_of_face(base->iocp);
+    port *on = port_of(base->iocp);
     // The loop keeps its backend for a whole run. A base that was made with the flag and is on select nevertheless is
     // there because its program ruled this backend out.
     if (base->running_loop || base->evsel != &iocp_stock_select_ops ||
@@ -67,12 +81,9 @@ bool backend_adopt(struct event_base *base)
     // libevent's map of descriptors was laid out for select's records; ours must fit in their place.
     if (iocp_stock_select_ops.fdinfo_len < sizeof(socket_record *) || port_workers_stop(on, -1) != 0)
         return false;
-    auto *prepared = static_cast<backend *>(mm_calloc(1, sizeof(backend)));
+    backend *prepared = backend_new(base, on);
     if (prepared == nullptr)
         return false;
-    prepared->base = base;
-    prepared->on = on;
-    on->owner = prepared;
     base->evsel->dealloc(base);
     base->evsel = &iocpops;
     base->evbase = prepared;

@@ -41,15 +41,15 @@ const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 struct event_iocp_port *event_iocp_port_launch_(int)
 {
     port *launched = port_open();
-    return launched != nullptr ? &launched->face : nullptr;
+    return launched != nullptr ? &launched->for_libevent : nullptr;
 }
 
-int event_iocp_port_associate_(struct event_iocp_port *face, evutil_socket_t fd, ev_uintptr_t key)
+int event_iocp_port_associate_(struct event_iocp_port *libevents, evutil_socket_t fd, ev_uintptr_t key)
 {
-    port *on = port_of_face(face);
-    if (on->owner == nullptr && port_workers_start(on) != 0)
+    port *on = port_of(libevents);
+    if (on->base == nullptr && port_workers_start(on) != 0)
         return -1;
-    int error = sys::port_associate(on->face.port, reinterpret_cast<HANDLE>(fd), key);
+    int error = sys::port_associate(on->for_libevent.port, reinterpret_cast<HANDLE>(fd), key);
     if (error != 0) {
         event_warnx("iocp: a socket could not be associated with the port (error %d)", error);
         return -1;
@@ -58,24 +58,24 @@ int event_iocp_port_associate_(struct event_iocp_port *face, evutil_socket_t fd,
     return 0;
 }
 
-int event_iocp_activate_overlapped_(struct event_iocp_port *face, struct event_overlapped *record, ev_uintptr_t key,
-                                    ev_uint32_t bytes)
+int event_iocp_activate_overlapped_(struct event_iocp_port *libevents, struct event_overlapped *record,
+                                    ev_uintptr_t key, ev_uint32_t bytes)
 {
-    port *on = port_of_face(face);
-    if (on->owner == nullptr && port_workers_start(on) != 0)
+    port *on = port_of(libevents);
+    if (on->base == nullptr && port_workers_start(on) != 0)
         return -1;
     on->foreign_packets = true;
     return port_post(on, record, key, bytes);
 }
 
 // Called by event_base_free before it takes the events away, so that finalizers still find their base.
-int event_iocp_shutdown_(struct event_iocp_port *face, long wait_ms)
+int event_iocp_shutdown_(struct event_iocp_port *libevents, long wait_ms)
 {
-    port *stopping = port_of_face(face);
+    port *stopping = port_of(libevents);
     if (stopping == &port_refused)
         return 0;
-    if (stopping->owner != nullptr) {
-        backend_drain(stopping->owner);
+    if (stopping->base != nullptr) {
+        backend_drain(backend_of(stopping->base));
         return 0;
     }
     if (port_workers_stop(stopping, wait_ms) != 0)
@@ -86,7 +86,7 @@ int event_iocp_shutdown_(struct event_iocp_port *face, long wait_ms)
 
 struct event_iocp_port *event_base_get_iocp_(struct event_base *base)
 {
-    if (base->iocp == nullptr || base->iocp == &port_refused.face)
+    if (base->iocp == nullptr || base->iocp == &port_refused.for_libevent)
         return nullptr;
     if (backend_of(base) == nullptr && !backend_adopt(base))
         return nullptr;

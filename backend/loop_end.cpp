@@ -13,9 +13,10 @@ namespace {
 
 void tell_who_can_write(backend *self)
 {
-    for (source *next = self->changed.first; next != nullptr; next = next->next_queued)
-        if ((next->ops->ready(next) & next->wanted & EV_WRITE) != 0)
-            evmap_io_active_(self->base, next->fd, EV_WRITE);
+    source *next;
+    TAILQ_FOREACH(next, &self->loop.changed, queued)
+    if ((next->ops->ready(next) & next->wanted & EV_WRITE) != 0)
+        evmap_io_active_(self->base, next->fd, EV_WRITE);
 }
 
 } // namespace

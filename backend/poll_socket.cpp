@@ -11,9 +11,9 @@ namespace {
 // What ends any poll, whatever was asked.
 constexpr ULONG always = sys::afd_abort | sys::afd_local_close | sys::afd_connect_failed;
 
-poll_socket *from_source(source *face)
+poll_socket *from_source(source *as_source)
 {
-    return reinterpret_cast<poll_socket *>(face);
+    return reinterpret_cast<poll_socket *>(as_source);
 }
 
 afd_poll *from_completion(completion *operation)
@@ -58,8 +58,8 @@ short give_up(poll_socket *self)
 // found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
 int check(poll_socket *self)
 {
-    auto socket = static_cast<SOCKET>(self->face.fd);
-    unsigned closes = registry_closes(self->face.fd);
+    auto socket = static_cast<SOCKET>(self->as_source.fd);
+    unsigned closes = registry_closes(self->as_source.fd);
     if (self->checked && self->closes == closes && self->base_socket == socket)
         return 0;
     int type = 0;
@@ -82,7 +82,7 @@ int check(poll_socket *self)
 void begin_use(poll_socket *self)
 {
     if (self->listens && self->listening == nullptr)
-        self->listening = listening_begin(self->face.fd, listening_new());
+        self->listening = listening_begin(self->as_source.fd, listening_new());
 }
 
 void end_use(poll_socket *self)
@@ -101,7 +101,7 @@ short ready_after_close(poll_socket *self)
     if (check(self) != 0)
         return give_up(self);
     begin_use(self);
-    source_queue(&self->face);
+    source_queue(&self->as_source);
     return 0;
 }
 
@@ -109,7 +109,7 @@ short ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
-    bool may_be_another = poll->closes != registry_closes(self->face.fd);
+    bool may_be_another = poll->closes != registry_closes(self->as_source.fd);
     if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
         return ready_after_close(self);
     return ready_from(poll->info.events);
@@ -128,7 +128,7 @@ void poll_ended(completion *operation, int error, DWORD)
         ready = give_up(self);
     if (ready != 0)
         self->misses = 0;
-    source_ready(&self->face, ready);
+    source_ready(&self->as_source, ready);
 }
 
 void poll_free(completion *operation, int, DWORD)
@@ -145,8 +145,8 @@ int poll_new(poll_socket *self, afd_poll **created)
     auto *poll = static_cast<afd_poll *>(mm_calloc(1, sizeof(afd_poll)));
     if (poll == nullptr)
         return WSAENOBUFS;
-    backend *owner = self->face.owner;
-    int error = afd_device_acquire(&owner->devices, owner->on, &poll->device);
+    backend *owner = self->as_source.owner;
+    int error = afd_device_acquire(&owner->devices, owner->port, &poll->device);
     if (error != 0) {
         mm_free(poll);
         return error;
@@ -172,10 +172,10 @@ sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->info.exclusive = FALSE;
     poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
     poll->info.events = poll->asked = mask;
-    poll->closes = registry_closes(self->face.fd);
+    poll->closes = registry_closes(self->as_source.fd);
     poll->info.status = 0;
-    port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin_poll(on, &poll->operation, poll->device->handle, self->face.fd);
+    port *on = self->as_source.owner->port;
+    OVERLAPPED *overlapped = completion_begin_poll(on, &poll->operation, poll->device->handle, self->as_source.fd);
     return completion_settle_start(on, &poll->operation, sys::afd_poll(poll->device->handle, &poll->info, overlapped));
 }
 
@@ -183,7 +183,7 @@ sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
 bool find_base_socket(poll_socket *self)
 {
     SOCKET base;
-    if (sys::base_socket(static_cast<SOCKET>(self->face.fd), &base) != 0 || base == self->base_socket)
+    if (sys::base_socket(static_cast<SOCKET>(self->as_source.fd), &base) != 0 || base == self->base_socket)
         return false;
     self->base_socket = base;
     return true;
@@ -192,8 +192,8 @@ bool find_base_socket(poll_socket *self)
 short submit_failed(poll_socket *self, int error)
 {
     if (sys::is_shortage(error)) {
-        self->face.owner->retry_soon = true;
-        source_queue(&self->face);
+        self->as_source.owner->loop.retry_soon = true;
+        source_queue(&self->as_source);
         return 0;
     }
     return give_up(self);
@@ -207,7 +207,7 @@ bool poll_covers(const afd_poll *poll, ULONG mask)
 
 short submit_side(poll_socket *self, poll_side side)
 {
-    ULONG mask = mask_for(side, self->face.wanted);
+    ULONG mask = mask_for(side, self->as_source.wanted);
     afd_poll *poll = self->polls[side];
     if (mask == 0 || poll_covers(poll, mask))
         return 0;
@@ -229,9 +229,9 @@ short submit_side(poll_socket *self, poll_side side)
     return result.how == sys::started::done ? ready_after(self, poll) : static_cast<short>(0);
 }
 
-int poll_widened(source *face, bool first)
+int poll_widened(source *as_source, bool first)
 {
-    poll_socket *self = from_source(face);
+    poll_socket *self = from_source(as_source);
     if (self->dead)
         self->checked = false;
     self->dead = false;
@@ -243,16 +243,16 @@ int poll_widened(source *face, bool first)
 
 // A poll nobody waits for any more is let go at once: the program may close the socket next, and its descriptor may
 // come back as another socket, whose events must not come from this poll.
-void poll_narrowed(source *face)
+void poll_narrowed(source *as_source)
 {
-    poll_socket *self = from_source(face);
+    poll_socket *self = from_source(as_source);
     for (int side = 0; side < side_count; ++side)
-        if (mask_for(static_cast<poll_side>(side), face->wanted) == 0 && self->polls[side] != nullptr &&
+        if (mask_for(static_cast<poll_side>(side), as_source->wanted) == 0 && self->polls[side] != nullptr &&
             self->polls[side]->operation.pending)
             drop_poll(self, static_cast<poll_side>(side));
-    if (face->wanted != 0)
+    if (as_source->wanted != 0)
         return;
-    source_unqueue(face);
+    source_unqueue(as_source);
     end_use(self);
 }
 
@@ -262,15 +262,15 @@ short poll_ready(const source *)
     return 0;
 }
 
-short poll_submit(source *face)
+short poll_submit(source *as_source)
 {
-    poll_socket *self = from_source(face);
+    poll_socket *self = from_source(as_source);
     if (self->dead)
         return 0;
     short ready = submit_side(self, side_read);
     if (!self->dead)
         ready |= submit_side(self, side_write);
-    ready = static_cast<short>(ready & face->wanted);
+    ready = static_cast<short>(ready & as_source->wanted);
     if (ready != 0)
         self->misses = 0;
     return ready;
@@ -287,7 +287,7 @@ const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submi
 
 short poll_socket_unasked(const poll_socket *self)
 {
-    short wanted = self->face.wanted;
+    short wanted = self->as_source.wanted;
     bool reads = !poll_covers(self->polls[side_read], mask_for(side_read, wanted));
     bool writes = !poll_covers(self->polls[side_write], mask_for(side_write, wanted));
     return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
@@ -295,7 +295,7 @@ short poll_socket_unasked(const poll_socket *self)
 
 void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
 {
-    source_init(&self->face, &poll_ops, owner, fd);
+    source_init(&self->as_source, &poll_ops, owner, fd);
     self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
     self->listening = nullptr;
@@ -304,8 +304,8 @@ void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
 
 void poll_socket_destroy(poll_socket *self)
 {
-    source_unqueue(&self->face);
-    self->face.wanted = 0;
+    source_unqueue(&self->as_source);
+    self->as_source.wanted = 0;
     end_use(self);
     drop_poll(self, side_read);
     drop_poll(self, side_write);

@@ -34,7 +34,7 @@ struct afd_poll {
 enum poll_side { side_read, side_write, side_count };
 
 struct poll_socket {
-    source face; // first: a source is cast to its socket
+    source as_source; // first: a source is cast to its socket
     afd_poll *polls[side_count];
     SOCKET base_socket;          // what AFD is asked about; the socket itself until AFD refuses it
     unsigned closes;             // of the descriptor, when it was last found to be a socket

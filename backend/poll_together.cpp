@@ -11,32 +11,33 @@ struct group {
     unsigned count;
 };
 
-poll_socket *from_source(source *face)
+poll_socket *from_source(source *as_source)
 {
-    return reinterpret_cast<poll_socket *>(face);
+    return reinterpret_cast<poll_socket *>(as_source);
 }
 
 // What a look would have to tell; nothing if the socket is in none.
-short to_look_for(source *face)
+short to_look_for(source *as_source)
 {
-    const poll_socket *member = from_source(face);
+    const poll_socket *member = from_source(as_source);
     // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of select:
     // layered ones are not.
-    bool joins = (face->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
-                 member->base_socket == static_cast<SOCKET>(face->fd);
+    bool joins = (as_source->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
+                 member->base_socket == static_cast<SOCKET>(as_source->fd);
     return joins ? poll_socket_unasked(member) : static_cast<short>(0);
 }
 
-bool may_join(source *face)
+bool may_join(source *as_source)
 {
-    return to_look_for(face) != 0;
+    return to_look_for(as_source) != 0;
 }
 
 // One call instead of how many?
 bool enough_to_look_at(const backend *self)
 {
     unsigned polls = 0;
-    for (source *next = self->polling.first; next != nullptr && polls < 2; next = next->next_queued) {
+    for (source *next = TAILQ_FIRST(&self->loop.polling); next != nullptr && polls < 2;
+         next = TAILQ_NEXT(next, queued)) {
         short looked_for = to_look_for(next);
         polls += ((looked_for & EV_READ) != 0 ? 1u : 0u) + ((looked_for & EV_WRITE) != 0 ? 1u : 0u);
     }
@@ -47,7 +48,7 @@ bool enough_to_look_at(const backend *self)
 void gather(group *made, source **next)
 {
     made->count = 0;
-    for (; *next != nullptr && made->count < sys::max_looked_at; *next = (*next)->next_queued) {
+    for (; *next != nullptr && made->count < sys::max_looked_at; *next = TAILQ_NEXT(*next, queued)) {
         short looked_for = to_look_for(*next);
         if (looked_for == 0)
             continue;
@@ -79,8 +80,8 @@ unsigned hand_on(const group *looked_at)
 void poll_the_others(backend *self)
 {
     source *following;
-    for (source *next = self->polling.first; next != nullptr; next = following) {
-        following = next->next_queued;
+    for (source *next = TAILQ_FIRST(&self->loop.polling); next != nullptr; next = following) {
+        following = TAILQ_NEXT(next, queued);
         if (may_join(next))
             continue;
         source_unqueue(next);
@@ -103,17 +104,17 @@ unsigned poll_each(const group *looked_at)
 
 bool look_together(backend *self)
 {
-    if (!enough_to_look_at(self) || !pace_may_look_together(&self->pace))
+    if (!enough_to_look_at(self) || !pace_may_look_together(&self->loop.pace))
         return false;
     unsigned found = 0;
     bool failed = false;
-    source *next = self->polling.first;
+    source *next = TAILQ_FIRST(&self->loop.polling);
     while (next != nullptr) {
         group looked_at;
         gather(&looked_at, &next);
         if (looked_at.count == 0)
             break;
-        ++self->looks_together;
+        ++self->loop.looks_together;
         if (sys::look_now(looked_at.looks, looked_at.count) == 0) {
             found += hand_on(&looked_at);
         } else {
@@ -121,7 +122,7 @@ bool look_together(backend *self)
             failed = true;
         }
     }
-    pace_looked_together(&self->pace, failed ? 0 : found);
+    pace_looked_together(&self->loop.pace, failed ? 0 : found);
     if (found > 0)
         poll_the_others(self);
     return found > 0;

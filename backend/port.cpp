@@ -1,5 +1,4 @@
 #include "backend/port.h"
-#include "backend/backend.h"
 
 namespace iocp {
 
@@ -123,7 +122,7 @@ port *port_open()
     }
     opened->batch = 1;
     in_flight_init(&opened->in_flight);
-    error = sys::port_create(&opened->face.port, max_threads);
+    error = sys::port_create(&opened->for_libevent.port, max_threads);
     if (error != 0) {
         event_warnx("iocp: no completion port could be created (error %d)", error);
         mm_free(opened);
@@ -137,19 +136,19 @@ void port_close(port *closing)
 {
     EVUTIL_ASSERT(closing->workers == nullptr);
     in_flight_destroy(&closing->in_flight);
-    sys::close_handle(closing->face.port);
+    sys::close_handle(closing->for_libevent.port);
     mm_free(closing);
     sys::cleanup();
 }
 
 int port_associate(port *on, HANDLE file)
 {
-    return sys::port_associate(on->face.port, file, key_of_operations(on));
+    return sys::port_associate(on->for_libevent.port, file, key_of_operations(on));
 }
 
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes)
 {
-    int error = sys::port_post(on->face.port, key, bytes, &record->overlapped);
+    int error = sys::port_post(on->for_libevent.port, key, bytes, &record->overlapped);
     if (error != 0) {
         event_warnx("iocp: a packet could not be posted to the port (error %d)", error);
         return -1;
@@ -230,7 +229,7 @@ int collect_batch(port *on, int64_t timeout_us)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    if (sys::port_dequeue(on->face.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
+    if (sys::port_dequeue(on->for_libevent.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
         return -1;
     port_deliver(on, entries, count);
     return static_cast<int>(count);
@@ -252,7 +251,7 @@ bool collect(port *on, const completion *awaited, int64_t limit_us)
 // it needs the lock now and then. What we take from it, it does not wake up for by itself.
 bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
 {
-    struct event_base *base = on->owner->base;
+    struct event_base *base = on->base;
     bool any_taken = false;
     time_limit limit;
     limit_start(&limit, limit_us);
@@ -292,7 +291,7 @@ void port_collect_while(port *on, bool (*holds)(const void *), const void *of, i
 bool port_await(port *on, completion *awaited)
 {
     completion_cancel(awaited);
-    if (on->owner != nullptr && EVBASE_NEED_NOTIFY(on->owner->base))
+    if (on->base != nullptr && EVBASE_NEED_NOTIFY(on->base))
         return collect_beside_loop(on, awaited, await_limit_us);
     return collect(on, awaited, await_limit_us);
 }

@@ -10,7 +10,6 @@
 
 namespace iocp {
 
-struct backend;
 struct port_workers;
 
 // Packets taken by one call. Microsoft's documentation sets no limit; a batch lives on the stack.
@@ -23,9 +22,9 @@ constexpr int64_t drain_limit_us = 5 * 1000 * 1000;
 constexpr int64_t await_limit_us = 1000 * 1000;
 
 struct port {
-    struct event_iocp_port face; // first: what libevent calls a port
-    backend *owner;              // the base that runs it; NULL for a port launched without one
-    port_workers *workers;       // the threads of a port without a base
+    struct event_iocp_port for_libevent; // first: what libevent calls a port
+    struct event_base *base;             // that runs it; NULL for a port launched without one
+    port_workers *workers;               // the threads of a port without a base
     in_flight_table in_flight;
     operation_counts counts;
     size_t posted;         // packets posted by us and not yet dequeued

@@ -22,7 +22,7 @@ void work(void *argument)
     for (;;) {
         OVERLAPPED_ENTRY entry;
         ULONG count = 0;
-        if (sys::port_dequeue(on->face.port, &entry, 1, -1, sys::wait_kind::plain, &count) != 0)
+        if (sys::port_dequeue(on->for_libevent.port, &entry, 1, -1, sys::wait_kind::plain, &count) != 0)
             return;
         if (count == 0)
             continue;

@@ -22,8 +22,8 @@ void post_wake()
 {
     if (state.receiver == nullptr || state.posted.exchange(true))
         return;
-    if (sys::port_post(state.receiver->on->face.port, port_uncounted_key, 0, &state.receiver->signal_wake.overlapped) !=
-        0)
+    if (sys::port_post(state.receiver->port->for_libevent.port, port_uncounted_key, 0,
+                       &state.receiver->signal_wake.overlapped) != 0)
         state.posted = false; // the next signal tries again, and is counted with this one
 }
 

@@ -17,7 +17,7 @@ void use(socket_record *record, source *chosen)
 // The descriptor may be another socket than the last time: its source is chosen anew.
 void choose_source(socket_record *record)
 {
-    use(record, record->own != nullptr ? record->own : &record->poll.face);
+    use(record, record->own != nullptr ? record->own : &record->poll.as_source);
 }
 
 int widen(source *widened, short events)
@@ -49,7 +49,7 @@ short take_interest(backend *owner, source *leaving)
         return 0;
     short moved = leaving->wanted;
     leaving->wanted = 0;
-    use(record, &record->poll.face);
+    use(record, &record->poll.as_source);
     return moved;
 }
 
@@ -76,8 +76,8 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
     if ((old & source_events) == 0)
         choose_source(record);
     // Only a poll sees an early close.
-    short by_poll = record->active == &record->poll.face ? events : static_cast<short>(events & ~own_events);
-    int error = widen(&record->poll.face, by_poll);
+    short by_poll = record->active == &record->poll.as_source ? events : static_cast<short>(events & ~own_events);
+    int error = widen(&record->poll.as_source, by_poll);
     if (error == 0)
         error = widen(record->active, static_cast<short>(events & ~by_poll));
     return error == 0 ? 0 : refuse(fd, error);
@@ -88,8 +88,8 @@ int interest_del(short events, socket_record **slot)
     socket_record *record = *slot;
     if (record == nullptr)
         return 0;
-    narrow(&record->poll.face, events);
-    if (record->active != &record->poll.face)
+    narrow(&record->poll.as_source, events);
+    if (record->active != &record->poll.as_source)
         narrow(record->active, events);
     return 0;
 }
@@ -97,10 +97,10 @@ int interest_del(short events, socket_record **slot)
 void interest_take_over(backend *owner, source *arriving)
 {
     socket_record *record = socket_find(owner, arriving->fd);
-    if (record == nullptr || record->active != &record->poll.face)
+    if (record == nullptr || record->active != &record->poll.as_source)
         return;
-    short moved = record->poll.face.wanted & own_events;
-    narrow(&record->poll.face, moved);
+    short moved = record->poll.as_source.wanted & own_events;
+    narrow(&record->poll.as_source, moved);
     use(record, arriving);
     widen(arriving, moved);
 }
@@ -109,7 +109,7 @@ void interest_fall_back(backend *owner, source *leaving)
 {
     short moved = take_interest(owner, leaving);
     // Refused, if the socket is gone: whoever waits for it is told once, as of any socket that goes.
-    if (moved != 0 && !owner->draining && widen(&socket_find(owner, leaving->fd)->poll.face, moved) != 0)
+    if (moved != 0 && !owner->draining && widen(&socket_find(owner, leaving->fd)->poll.as_source, moved) != 0)
         evmap_io_active_(owner->base, leaving->fd, moved);
 }
 
@@ -119,17 +119,17 @@ void interest_close(backend *owner, source *leaving)
     if (moved == 0 || owner->draining)
         return;
     poll_socket *poll = &socket_find(owner, leaving->fd)->poll;
-    poll->face.wanted = static_cast<short>(poll->face.wanted | moved);
+    poll->as_source.wanted = static_cast<short>(poll->as_source.wanted | moved);
     poll->dead = true;
     evmap_io_active_(owner->base, leaving->fd, moved);
 }
 
 void interest_drop_all(backend *owner)
 {
-    for (socket_record *record = owner->records; record != nullptr; record = record->next) {
+    for (socket_record *record = owner->sockets.first; record != nullptr; record = record->next) {
         source_unqueue(record->active);
         record->active->wanted = 0;
-        use(record, &record->poll.face);
+        use(record, &record->poll.as_source);
         record->active->in_use = false;
         poll_socket_destroy(&record->poll);
     }

@@ -19,7 +19,7 @@ size_t limit_bytes(const lingering_state *state)
 
 lingering_state *state_of(const socket_record *record)
 {
-    return &record->poll.face.owner->lingering;
+    return &record->poll.as_source.owner->lingering;
 }
 
 void list_closed(lingering_state *state, socket_record *record)
@@ -107,7 +107,7 @@ void close_now(socket_record *record)
 
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes)
 {
-    backend *owner = record->poll.face.owner;
+    backend *owner = record->poll.as_source.owner;
     self->record = record;
     self->life = record->life;
     self->operation = operation;
@@ -118,13 +118,13 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
         self->next->previous = self;
     record->left.operations = self;
     record->left.bytes += bytes;
-    owner->bytes_lingering += bytes;
+    owner->lingering.bytes_on_the_way += bytes;
     socket_register(record);
 }
 
 bool linger_goes_on(const lingering_on *self)
 {
-    return self->life == self->record->life && !self->record->poll.face.owner->draining;
+    return self->life == self->record->life && !self->record->poll.as_source.owner->draining;
 }
 
 void linger_fail(lingering_on *self)
@@ -138,7 +138,7 @@ void linger_end(lingering_on *self)
     socket_record *record = self->record;
     if (record == nullptr)
         return;
-    record->poll.face.owner->bytes_lingering -= self->bytes;
+    record->poll.as_source.owner->lingering.bytes_on_the_way -= self->bytes;
     if (self->life != record->life)
         return; // closed by its program meanwhile
     lingering *left = &record->left;
@@ -163,7 +163,7 @@ void linger_end(lingering_on *self)
 bool linger_close(socket_record *record)
 {
     lingering *left = &record->left;
-    backend *owner = record->poll.face.owner;
+    backend *owner = record->poll.as_source.owner;
     lingering_state *state = &owner->lingering;
     if (left->operations == nullptr) {
         if (left->resets)
@@ -194,7 +194,7 @@ void linger_forget(socket_record *record)
 
 bool linger_sends(const backend *owner)
 {
-    return owner->bytes_lingering > 0;
+    return owner->lingering.bytes_on_the_way > 0;
 }
 
 void linger_stop(backend *owner)

@@ -38,7 +38,8 @@ struct lingering_on {
 struct lingering_state {
     socket_record *oldest; // in the order they were closed
     socket_record *newest;
-    size_t bytes; // of their sends
+    size_t bytes;            // of their sends
+    size_t bytes_on_the_way; // in all sends that nobody waits for, of sockets that were not closed, too
     struct event timer;
     bool is_assigned;
     int64_t limit_us; // 0: the defaults hold

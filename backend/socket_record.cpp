@@ -10,15 +10,15 @@ namespace {
 socket_record *new_record(backend *owner, evutil_socket_t fd)
 {
     auto *record = static_cast<socket_record *>(mm_calloc(1, sizeof(socket_record)));
-    if (record == nullptr || !fd_table_add(&owner->sockets, fd, record)) {
+    if (record == nullptr || !fd_table_add(&owner->sockets.by_descriptor, fd, record)) {
         event_warn("%s: calloc", __func__);
         free_if_any(record);
         return nullptr;
     }
     poll_socket_init(&record->poll, owner, fd);
-    record->active = &record->poll.face;
-    record->next = owner->records;
-    owner->records = record;
+    record->active = &record->poll.as_source;
+    record->next = owner->sockets.first;
+    owner->sockets.first = record;
     return record;
 }
 
@@ -39,7 +39,7 @@ bool is_unused(const socket_record *self)
 
 socket_record *socket_find(backend *owner, evutil_socket_t fd)
 {
-    return static_cast<socket_record *>(fd_table_find(&owner->sockets, fd));
+    return static_cast<socket_record *>(fd_table_find(&owner->sockets.by_descriptor, fd));
 }
 
 socket_record *socket_obtain(backend *owner, evutil_socket_t fd)
@@ -60,10 +60,10 @@ void socket_begin_life(socket_record *self)
 
 void sockets_free(backend *owner)
 {
-    while (owner->records != nullptr) {
-        socket_record *record = owner->records;
-        owner->records = record->next;
-        fd_table_remove(&owner->sockets, socket_descriptor(record));
+    while (owner->sockets.first != nullptr) {
+        socket_record *record = owner->sockets.first;
+        owner->sockets.first = record->next;
+        fd_table_remove(&owner->sockets.by_descriptor, socket_descriptor(record));
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
@@ -78,7 +78,7 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
     if (record == nullptr)
         return false;
     HANDLE handle = reinterpret_cast<HANDLE>(fd);
-    if (port_associate(owner->on, handle) == 0) {
+    if (port_associate(owner->port, handle) == 0) {
         // It was on no port: if the record says otherwise, that was another socket.
         socket_begin_life(record);
         record->bound = true;
@@ -99,7 +99,7 @@ void socket_leave_port(socket_record *self)
 bool socket_is_stale(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    if (known == nullptr || port_associate(owner->on, reinterpret_cast<HANDLE>(fd)) != 0)
+    if (known == nullptr || port_associate(owner->port, reinterpret_cast<HANDLE>(fd)) != 0)
         return false;
     socket_begin_life(known);
     known->bound = true;
@@ -134,14 +134,14 @@ source *socket_own_source(backend *owner, evutil_socket_t fd)
 bool socket_register(socket_record *self)
 {
     if (!self->registered)
-        self->registered = registry_add(socket_descriptor(self), self->poll.face.owner);
+        self->registered = registry_add(socket_descriptor(self), self->poll.as_source.owner);
     return self->registered;
 }
 
 void socket_unregister(socket_record *self)
 {
     if (self->registered)
-        registry_remove(socket_descriptor(self), self->poll.face.owner);
+        registry_remove(socket_descriptor(self), self->poll.as_source.owner);
     self->registered = false;
 }
 
@@ -153,13 +153,13 @@ void socket_unregister_unused(socket_record *self)
 
 void socket_note_accepted(backend *owner, evutil_socket_t fd)
 {
-    owner->accepted = {fd, owner->turn, registry_closes(fd)};
+    owner->sockets.accepted = {fd, owner->loop.turn, registry_closes(fd)};
 }
 
 bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 {
-    accepted_note *accepted = &owner->accepted;
-    bool was = accepted->fd == fd && accepted->turn == owner->turn && accepted->closes == registry_closes(fd);
+    accepted_note *accepted = &owner->sockets.accepted;
+    bool was = accepted->fd == fd && accepted->turn == owner->loop.turn && accepted->closes == registry_closes(fd);
     if (was)
         accepted->fd = EVUTIL_INVALID_SOCKET;
     return was;

@@ -8,6 +8,7 @@
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H
 #define LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H
 
+#include "backend/fd_table.h"
 #include "backend/poll_socket.h"
 
 namespace iocp {
@@ -48,9 +49,23 @@ struct socket_record {
     bool registered;    // see socket_registry.h
 };
 
+// The connection that a listener has brought last.
+struct accepted_note {
+    evutil_socket_t fd;
+    uint64_t turn;   // in which
+    unsigned closes; // how many descriptors the process had closed by then
+};
+
+// All that a base has.
+struct socket_records {
+    socket_record *first;
+    fd_table by_descriptor;
+    accepted_note accepted;
+};
+
 inline evutil_socket_t socket_descriptor(const socket_record *self)
 {
-    return self->poll.face.fd;
+    return self->poll.as_source.fd;
 }
 
 // The descriptor's record, or NULL; the other one makes it, or is NULL for want of memory.

@@ -7,27 +7,35 @@ namespace {
 
 source_list *list_at(source *self, source_place place)
 {
-    backend *owner = self->owner;
+    loop *queues = &self->owner->loop;
     switch (place) {
     case source_place::starting:
-        return &owner->starting;
+        return &queues->starting;
     case source_place::receiving:
-        return &owner->receiving;
+        return &queues->receiving;
     case source_place::polling:
-        return &owner->polling;
+        return &queues->polling;
     default:
-        return &owner->changed;
+        return &queues->changed;
     }
 }
 
 } // namespace
+
+void loop_init(loop *self)
+{
+    TAILQ_INIT(&self->changed);
+    TAILQ_INIT(&self->starting);
+    TAILQ_INIT(&self->receiving);
+    TAILQ_INIT(&self->polling);
+    TAILQ_INIT(&self->to_free);
+}
 
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd)
 {
     self->ops = ops;
     self->owner = owner;
     self->fd = fd;
-    self->next_queued = self->previous_queued = nullptr;
     self->sent_in_round = 0;
     self->wanted = 0;
     self->place = source_place::nowhere;
@@ -60,13 +68,12 @@ void source_queue_in(source *self, source_place place)
     // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
     bool at_front = place != source_place::changed && self->waits;
     if (at_front && place != source_place::starting)
-        (place == source_place::receiving ? self->owner->pace.receives : self->owner->pace.polls).any_at_front = true;
-    source *previous = at_front ? nullptr : list->last;
-    source *next = at_front ? list->first : nullptr;
-    self->previous_queued = previous;
-    self->next_queued = next;
-    (previous != nullptr ? previous->next_queued : list->first) = self;
-    (next != nullptr ? next->previous_queued : list->last) = self;
+        (place == source_place::receiving ? self->owner->loop.pace.receives : self->owner->loop.pace.polls)
+            .any_at_front = true;
+    if (at_front)
+        TAILQ_INSERT_HEAD(list, self, queued);
+    else
+        TAILQ_INSERT_TAIL(list, self, queued);
     self->waits = self->waits || place != source_place::changed;
 }
 
@@ -74,17 +81,8 @@ void source_unqueue(source *self)
 {
     if (self->place == source_place::nowhere)
         return;
-    source_list *list = list_at(self, self->place);
+    TAILQ_REMOVE(list_at(self, self->place), self, queued);
     self->place = source_place::nowhere;
-    if (self->previous_queued != nullptr)
-        self->previous_queued->next_queued = self->next_queued;
-    else
-        list->first = self->next_queued;
-    if (self->next_queued != nullptr)
-        self->next_queued->previous_queued = self->previous_queued;
-    else
-        list->last = self->previous_queued;
-    self->next_queued = self->previous_queued = nullptr;
 }
 
 void source_ready(source *self, short ready)
@@ -113,15 +111,15 @@ bool source_start(source *self)
 void source_free_later(source *self)
 {
     source_unqueue(self);
-    self->next_queued = self->owner->to_free;
-    self->owner->to_free = self;
+    TAILQ_INSERT_TAIL(&self->owner->loop.to_free, self, queued);
 }
 
 void sources_free(backend *owner)
 {
-    while (owner->to_free != nullptr) {
-        source *freed = owner->to_free;
-        owner->to_free = freed->next_queued;
+    source_list *list = &owner->loop.to_free;
+    while (!TAILQ_EMPTY(list)) {
+        source *freed = TAILQ_FIRST(list);
+        TAILQ_REMOVE(list, freed, queued);
         mm_free(freed);
     }
 }

@@ -42,17 +42,13 @@ struct source_ops {
     source_place (*waits_in)(const source *self);
 };
 
-struct source_list {
-    source *first;
-    source *last;
-};
+TAILQ_HEAD(source_list, source);
 
 struct source {
     const source_ops *ops;
     backend *owner;
     evutil_socket_t fd;
-    source *next_queued;
-    source *previous_queued;
+    TAILQ_ENTRY(source) queued;
     unsigned sent_in_round; // see start_pace.h; 0: never
     short wanted;
     source_place place;

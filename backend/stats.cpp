@@ -9,25 +9,25 @@ namespace {
 
 const struct event_iocp_operation_stats &stats_of(const backend *self, operation_kind kind)
 {
-    return self->on->counts.of[static_cast<int>(kind)];
+    return self->port->counts.of[static_cast<int>(kind)];
 }
 
 struct event_iocp_stats collect(const backend *self)
 {
     struct event_iocp_stats stats = {};
-    stats.turns = self->turn;
-    stats.waits = self->waits;
-    stats.looks = self->looks;
-    stats.looks_together = self->looks_together;
-    stats.packets = self->packets;
+    stats.turns = self->loop.turn;
+    stats.waits = self->loop.waits;
+    stats.looks = self->loop.looks;
+    stats.looks_together = self->loop.looks_together;
+    stats.packets = self->loop.packets;
     stats.polls = stats_of(self, operation_kind::poll);
     stats.receives = stats_of(self, operation_kind::receive);
     stats.sends = stats_of(self, operation_kind::send);
     stats.connects = stats_of(self, operation_kind::connect);
     stats.accepts = stats_of(self, operation_kind::accept);
-    stats.sockets = self->sockets.used;
-    stats.receive_buffer_bytes = self->receives.spent;
-    stats.lingering_bytes = self->bytes_lingering;
+    stats.sockets = self->sockets.by_descriptor.used;
+    stats.receive_buffer_bytes = self->streams.receives.spent;
+    stats.lingering_bytes = self->lingering.bytes_on_the_way;
     return stats;
 }
 

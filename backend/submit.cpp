@@ -7,7 +7,7 @@ namespace {
 
 source *take_first(source_list *list)
 {
-    source *taken = list->first;
+    source *taken = TAILQ_FIRST(list);
     source_unqueue(taken);
     return taken;
 }
@@ -17,15 +17,15 @@ source *take_first(source_list *list)
 bool hand_on_ready(backend *self)
 {
     bool any_ready = false;
-    const source *last = self->changed.last;
-    while (self->changed.first != nullptr) {
-        source *next = take_first(&self->changed);
+    const source *last = TAILQ_LAST(&self->loop.changed, source_list);
+    while (!TAILQ_EMPTY(&self->loop.changed)) {
+        source *next = take_first(&self->loop.changed);
         auto ready = static_cast<short>(next->ops->ready(next) & next->wanted);
         source_place place = next->ops->waits_in(next);
         if (ready != 0) {
             any_ready = true;
             if ((ready & EV_WRITE) != 0)
-                pace_will_send(&self->pace, next->sent_in_round);
+                pace_will_send(&self->loop.pace, next->sent_in_round);
             source_ready(next, ready);
         }
         if (place != source_place::nowhere)
@@ -41,8 +41,8 @@ bool hand_on_ready(backend *self)
 bool start_all(source_list *list)
 {
     bool any_ready = false;
-    const source *last = list->last;
-    while (list->first != nullptr) {
+    const source *last = TAILQ_LAST(list, source_list);
+    while (!TAILQ_EMPTY(list)) {
         source *next = take_first(list);
         any_ready = source_start(next) || any_ready;
         if (next == last)
@@ -60,21 +60,21 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
     }
     unsigned found = 0;
     bool waits = false;
-    const source *last = list->last;
-    while (list->first != nullptr && !waits && found < pace_finds(pace)) {
+    const source *last = TAILQ_LAST(list, source_list);
+    while (!TAILQ_EMPTY(list) && !waits && found < pace_finds(pace)) {
         source *next = take_first(list);
-        size_t in_flight = self->on->in_flight.count;
+        size_t in_flight = self->port->in_flight.count;
         if (source_start(next))
             ++found;
         else
-            waits = found > 0 && self->on->in_flight.count > in_flight;
+            waits = found > 0 && self->port->in_flight.count > in_flight;
         if (next == last)
             break;
     }
     pace_keep(pace, found, waits);
-    pace_left(pace, list->first != nullptr);
+    pace_left(pace, !TAILQ_EMPTY(list));
     if (waits)
-        self->pace.looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
+        self->loop.pace.looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
     return found > 0;
 }
 
@@ -83,20 +83,22 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
 bool submit_ready(backend *self)
 {
     bool any_ready = hand_on_ready(self);
-    return start_all(&self->starting) || any_ready;
+    return start_all(&self->loop.starting) || any_ready;
 }
 
 bool submit_receives(backend *self, receives which)
 {
-    pace_begin_round(&self->pace);
+    pace_begin_round(&self->loop.pace);
     if (which == receives::before_sends)
-        return start_at_pace(self, &self->receiving, &self->pace.receives);
-    pace_started(&self->pace);
+        return start_at_pace(self, &self->loop.receiving, &self->loop.pace.receives);
+    pace_started(&self->loop.pace);
     bool all = which != receives::at_pace;
-    bool found = all ? start_all(&self->receiving) : start_at_pace(self, &self->receiving, &self->pace.receives);
+    bool found =
+        all ? start_all(&self->loop.receiving) : start_at_pace(self, &self->loop.receiving, &self->loop.pace.receives);
     if (look_together(self))
         return true;
-    bool polled = all ? start_all(&self->polling) : start_at_pace(self, &self->polling, &self->pace.polls);
+    bool polled =
+        all ? start_all(&self->loop.polling) : start_at_pace(self, &self->loop.polling, &self->loop.pace.polls);
     return polled || found;
 }
 

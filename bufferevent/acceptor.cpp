@@ -10,9 +10,9 @@ namespace iocp {
 
 namespace {
 
-acceptor *from_source(source *face)
+acceptor *from_source(source *as_source)
 {
-    return reinterpret_cast<acceptor *>(face);
+    return reinterpret_cast<acceptor *>(as_source);
 }
 
 void accept_freed(completion *operation, int, DWORD)
@@ -23,17 +23,17 @@ void accept_freed(completion *operation, int, DWORD)
 // Said once a pause, however many accepts end by it.
 void note_shortage(acceptor *self, int error)
 {
-    int64_t now = backend_now_us(self->face.owner);
+    int64_t now = backend_now_us(self->as_source.owner);
     if (now < self->pause_until_us)
         return;
     self->error = error;
     self->pause_until_us = now + shortage_pause_us;
 }
 
-short acceptor_ready(const source *face)
+short acceptor_ready(const source *as_source)
 {
-    auto *self = reinterpret_cast<const acceptor *>(face);
-    bool any = self->first_done != nullptr || listening_has_left(face->fd);
+    auto *self = reinterpret_cast<const acceptor *>(as_source);
+    bool any = self->first_done != nullptr || listening_has_left(as_source->fd);
     return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
 }
 
@@ -56,7 +56,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
         if (sys::is_shortage(error))
             note_shortage(self, error);
     }
-    source_ready(&self->face, acceptor_ready(&self->face));
+    source_ready(&self->as_source, acceptor_ready(&self->as_source));
 }
 
 const completion_ops accept_ops = {operation_kind::accept, accept_ended, accept_freed};
@@ -68,14 +68,14 @@ int start_one(acceptor *self)
     accept_operation *accepting = accept_operation_new(self, &accept_ops, room);
     if (accepting == nullptr)
         return WSAENOBUFS;
-    auto listener = static_cast<SOCKET>(self->face.fd);
+    auto listener = static_cast<SOCKET>(self->as_source.fd);
     int error = sys::socket_like(self->kind, self->inherit, &accepting->socket);
     if (error != 0) {
         accept_operation_free(accepting);
         return error;
     }
-    port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, self->face.fd);
+    port *on = self->as_source.owner->port;
+    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(on, &accepting->operation,
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));
@@ -117,9 +117,9 @@ void fill(acceptor *self)
 {
     adapt_depth(self);
     if (self->pause_until_us != 0) {
-        if (backend_now_us(self->face.owner) < self->pause_until_us) {
-            self->face.owner->retry_soon = true;
-            source_queue(&self->face);
+        if (backend_now_us(self->as_source.owner) < self->pause_until_us) {
+            self->as_source.owner->loop.retry_soon = true;
+            source_queue(&self->as_source);
             return;
         }
         self->pause_until_us = 0;
@@ -140,8 +140,8 @@ void fill(acceptor *self)
         }
     }
     if (wants_more(self)) { // others get their turn
-        self->face.owner->retry_soon = true;
-        source_queue(&self->face);
+        self->as_source.owner->loop.retry_soon = true;
+        source_queue(&self->as_source);
     }
 }
 
@@ -152,12 +152,12 @@ int acceptor_widened(source *, bool)
 
 // While nobody listens, who connects waits in the backlog, for whoever takes it from there. (With room for first data an
 // accept may have a peer already, which a cancel would lose.)
-void acceptor_narrowed(source *face)
+void acceptor_narrowed(source *as_source)
 {
-    if (face->wanted != 0)
+    if (as_source->wanted != 0)
         return;
-    source_unqueue(face);
-    for (accept_operation *each = from_source(face)->pending; each != nullptr; each = each->next)
+    source_unqueue(as_source);
+    for (accept_operation *each = from_source(as_source)->pending; each != nullptr; each = each->next)
         if (each->room == 0)
             completion_cancel(&each->operation);
 }
@@ -173,14 +173,14 @@ void go_plain(acceptor *self)
 // flight, may have come in between.
 void make_way(acceptor *self)
 {
-    if (self->on->shared)
+    if (self->listening->shared)
         go_plain(self);
 }
 
-short acceptor_submit(source *face)
+short acceptor_submit(source *as_source)
 {
-    acceptor *self = from_source(face);
-    if ((face->wanted & EV_READ) == 0)
+    acceptor *self = from_source(as_source);
+    if ((as_source->wanted & EV_READ) == 0)
         return 0;
     make_way(self);
     if (backlog_comes_first(self)) {
@@ -199,29 +199,29 @@ short acceptor_submit(source *face)
             break;
     }
     make_way(self);
-    if (self->plain && self->pending == nullptr && acceptor_ready(face) == 0) {
-        face->owner->retry_soon = true; // its poll is started by the next turn
-        interest_fall_back(face->owner, face);
+    if (self->plain && self->pending == nullptr && acceptor_ready(as_source) == 0) {
+        as_source->owner->loop.retry_soon = true; // its poll is started by the next turn
+        interest_fall_back(as_source->owner, as_source);
         return 0;
     }
-    return acceptor_ready(face);
+    return acceptor_ready(as_source);
 }
 
-source_place acceptor_waits_in(const source *face)
+source_place acceptor_waits_in(const source *as_source)
 {
-    return backlog_comes_first(reinterpret_cast<const acceptor *>(face)) ? source_place::receiving
-                                                                         : source_place::starting;
+    return backlog_comes_first(reinterpret_cast<const acceptor *>(as_source)) ? source_place::receiving
+                                                                              : source_place::starting;
 }
 
 // Its listeners free it. They use the socket no more, whether they are freed or not.
-void acceptor_base_ends(source *face)
+void acceptor_base_ends(source *as_source)
 {
-    acceptor *self = from_source(face);
-    listening_let_go(self->on, self);
+    acceptor *self = from_source(as_source);
+    listening_let_go(self->listening, self);
     for (unsigned i = 0; i < self->listeners; ++i)
-        listening_end(self->on);
-    self->on = nullptr;
-    face->owner = nullptr;
+        listening_end(self->listening);
+    self->listening = nullptr;
+    as_source->owner = nullptr;
 }
 
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
@@ -241,7 +241,7 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
         give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address, length);
         return backlog_set_mode(accepting->socket, flags);
     }
-    auto listener = static_cast<SOCKET>(self->face.fd);
+    auto listener = static_cast<SOCKET>(self->as_source.fd);
     if (sys::finish_accept(listener, accepting->socket) != 0)
         return false;
     // Whether it has inherited that from the listener is not said by Microsoft.
@@ -302,25 +302,25 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     auto *self = static_cast<acceptor *>(mm_calloc(1, sizeof(acceptor)));
     if (self == nullptr)
         return nullptr;
-    source_init(&self->face, &acceptor_ops, owner, fd);
-    self->on = on;
+    source_init(&self->as_source, &acceptor_ops, owner, fd);
+    self->listening = on;
     self->listeners = 1;
     self->depth = min_accepts;
     self->inherit = inherit;
     self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
     if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
-        !socket_set_source(&self->face)) {
+        !socket_set_source(&self->as_source)) {
         mm_free(self);
         return nullptr;
     }
     listening_hold(on, self, left_over_call_back);
-    interest_take_over(owner, &self->face);
+    interest_take_over(owner, &self->as_source);
     return self;
 }
 
 void acceptor_detach(acceptor *self)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     if (owner != nullptr)
         EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     if (--self->listeners > 0) {
@@ -329,11 +329,11 @@ void acceptor_detach(acceptor *self)
         return;
     }
     if (owner != nullptr) {
-        interest_fall_back(owner, &self->face);
-        socket_clear_source(&self->face);
+        interest_fall_back(owner, &self->as_source);
+        socket_clear_source(&self->as_source);
     }
-    if (self->on != nullptr)
-        listening_let_go(self->on, self);
+    if (self->listening != nullptr)
+        listening_let_go(self->listening, self);
     first_data_free(self);
     while (self->pending != nullptr) {
         accept_operation *accepting = self->pending;
@@ -347,7 +347,7 @@ void acceptor_detach(acceptor *self)
         mm_free(self);
         return;
     }
-    source_free_later(&self->face);
+    source_free_later(&self->as_source);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
@@ -360,22 +360,22 @@ acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
 void acceptor_avoid_accept_ex(acceptor *self)
 {
     go_plain(self);
-    source_ready(&self->face, 0); // the next submit leaves it to a poll
+    source_ready(&self->as_source, 0); // the next submit leaves it to a poll
 }
 
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     int error = WSAEWOULDBLOCK;
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    SOCKET socket = left_over_take(self->face.fd, address, length, flags);
+    SOCKET socket = left_over_take(self->as_source.fd, address, length, flags);
     if (socket == INVALID_SOCKET)
         socket = take_done(self, address, length, flags);
     if (socket == INVALID_SOCKET && self->error == 0)
         socket = take_waiting(self, address, length, flags);
     auto taken = static_cast<evutil_socket_t>(socket);
     if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
-        socket_note_accepted(self->face.owner, taken);
+        socket_note_accepted(self->as_source.owner, taken);
     if (socket == INVALID_SOCKET && self->error != 0) {
         error = self->error;
         self->error = 0;

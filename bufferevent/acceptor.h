@@ -30,8 +30,8 @@ struct accept_operation;
 struct first_data;
 
 struct acceptor {
-    source face;                  // first: a source is cast to its acceptor
-    listening_socket *on;         // whether others use it, too; NULL: its base is gone
+    source as_source;             // first: a source is cast to its acceptor
+    listening_socket *listening;  // whether others use it, too; NULL: its base is gone
     unsigned listeners;           // of this base, on this socket
     accept_operation *pending;    // in flight
     accept_operation *first_done; // connections to be taken, in the order they came

@@ -48,7 +48,7 @@ int take_next(acceptor *self, SOCKET *taken, struct sockaddr *peer, int *length)
 {
     while (self->taken_in_turn < max_taken_in_turn) {
         *length = sizeof(struct sockaddr_storage);
-        int error = sys::accept_now(static_cast<SOCKET>(self->face.fd), taken, peer, length);
+        int error = sys::accept_now(static_cast<SOCKET>(self->as_source.fd), taken, peer, length);
         bool found = error == 0 || peer_has_gone(error);
         self->found_in_backlog = found || self->taken_in_turn > 0;
         if (!found) {

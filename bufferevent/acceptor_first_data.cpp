@@ -67,7 +67,7 @@ void call_back(acceptor *self, accept_operation *accepting)
 unsigned find_silent(acceptor *self, bool until_open)
 {
     unsigned found = 0;
-    int64_t now = backend_now_us(self->face.owner);
+    int64_t now = backend_now_us(self->as_source.owner);
     for (accept_operation *accepting = self->pending; accepting != nullptr; accepting = accepting->next) {
         uint32_t seconds = 0;
         if (accepting->room == 0 || accepting->stage != accept_stage::open)
@@ -131,7 +131,7 @@ void go_blind(acceptor *self)
 // Connects wait, or did when the poll ended: an accept in flight may have taken them.
 void connects_wait(acceptor *self)
 {
-    if (self->face.wanted == 0)
+    if (self->as_source.wanted == 0)
         return;
     find_silent(self, true);
     if (open_accepts(self) == 0 && self->pending_count >= max_accepts_in_flight && self->first->leaving == 0)
@@ -152,10 +152,10 @@ void watch_ended(completion *operation, int error, DWORD)
     auto *watch = reinterpret_cast<backlog_watch *>(operation);
     acceptor *self = watch->owner;
     self->first->watch = nullptr;
-    if (error == 0 && !self->face.owner->draining)
+    if (error == 0 && !self->as_source.owner->draining)
         take_outcome(self, watch->info);
     free_watch(watch);
-    source_ready(&self->face, 0); // the next submit fills up and watches again
+    source_ready(&self->as_source, 0); // the next submit fills up and watches again
 }
 
 const completion_ops watch_ops = {operation_kind::poll, watch_ended, watch_freed};
@@ -165,8 +165,8 @@ int new_watch(acceptor *self, backlog_watch **created)
     auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
     if (watch == nullptr)
         return WSAENOBUFS;
-    backend *owner = self->face.owner;
-    int error = afd_device_acquire(&owner->devices, owner->on, &watch->device);
+    backend *owner = self->as_source.owner;
+    int error = afd_device_acquire(&owner->devices, owner->port, &watch->device);
     if (error != 0) {
         mm_free(watch);
         return error;
@@ -175,7 +175,7 @@ int new_watch(acceptor *self, backlog_watch **created)
     watch->owner = self;
     watch->info.timeout.QuadPart = INT64_MAX;
     watch->info.count = 1;
-    watch->info.socket = reinterpret_cast<HANDLE>(self->face.fd);
+    watch->info.socket = reinterpret_cast<HANDLE>(self->as_source.fd);
     watch->info.events = sys::afd_accept | sys::afd_abort | sys::afd_local_close;
     *created = watch;
     return 0;
@@ -188,9 +188,9 @@ bool start_watch(acceptor *self)
     int error = new_watch(self, &watch);
     sys::start_result result = {sys::started::failed, error, 0};
     if (error == 0) {
-        port *on = self->face.owner->on;
+        port *on = self->as_source.owner->port;
         HANDLE device = watch->device->handle;
-        OVERLAPPED *overlapped = completion_begin_poll(on, &watch->operation, device, self->face.fd);
+        OVERLAPPED *overlapped = completion_begin_poll(on, &watch->operation, device, self->as_source.fd);
         result = completion_settle_start(on, &watch->operation, sys::afd_poll(device, &watch->info, overlapped));
     }
     if (result.how == sys::started::pending) {
@@ -203,8 +203,8 @@ bool start_watch(acceptor *self)
         go_blind(self);
     if (watch != nullptr)
         free_watch(watch);
-    self->face.owner->retry_soon = true;
-    source_queue(&self->face);
+    self->as_source.owner->loop.retry_soon = true;
+    source_queue(&self->as_source);
     return result.how == sys::started::done;
 }
 
@@ -245,10 +245,10 @@ bool has_accepts_for_data(const acceptor *self)
 void look_at_peers(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<acceptor *>(argument);
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     bool changed = find_silent(self, false) != 0;
-    int64_t now = backend_now_us(self->face.owner);
+    int64_t now = backend_now_us(self->as_source.owner);
     for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
         if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
             continue;
@@ -256,7 +256,7 @@ void look_at_peers(evutil_socket_t, short, void *argument)
         changed = true;
     }
     if (changed)
-        source_ready(&self->face, 0);
+        source_ready(&self->as_source, 0);
     if (has_accepts_for_data(self))
         start_timer(self);
     EVBASE_RELEASE_LOCK(base, th_base_lock);
@@ -267,7 +267,7 @@ int make(acceptor *self)
     self->first = static_cast<first_data *>(mm_calloc(1, sizeof(first_data)));
     if (self->first == nullptr)
         return WSAENOBUFS;
-    evtimer_assign(&self->first->timer, self->face.owner->base, look_at_peers, self);
+    evtimer_assign(&self->first->timer, self->as_source.owner->base, look_at_peers, self);
     self->first->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
     event_priority_set(&self->first->timer, 0);
     return 0;
@@ -301,7 +301,7 @@ int first_data_set(acceptor *self, unsigned bytes, int64_t patience_us)
         event_del_nolock_(&self->first->timer, EVENT_DEL_NOBLOCK);
         start_timer(self);
     }
-    source_ready(&self->face, 0);
+    source_ready(&self->as_source, 0);
     return 0;
 }
 
@@ -328,7 +328,7 @@ bool first_data_keep(acceptor *self, const accept_operation *taken)
 {
     if (taken->length == 0)
         return true;
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     auto fd = static_cast<evutil_socket_t>(taken->socket);
     bool skips_packets;
     early_data early = {static_cast<char *>(mm_malloc(taken->length)), taken->length};
@@ -346,7 +346,7 @@ void first_data_free(acceptor *self)
     if (self->first == nullptr)
         return;
     self->first->closing = true;
-    if (self->face.owner != nullptr) // else the base has gone, and its timers
+    if (self->as_source.owner != nullptr) // else the base has gone, and its timers
         event_del_nolock_(&self->first->timer, EVENT_DEL_BLOCK);
     event_debug_unassign(&self->first->timer);
     if (self->first->watch != nullptr)

@@ -30,10 +30,10 @@ void left_over_call_back(void *holder)
 {
     auto *self = static_cast<acceptor *>(holder);
     for (accept_operation *each = self->first_done; each != nullptr; each = each->next)
-        leave(self->on, each);
+        leave(self->listening, each);
     for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
         sys::cancel(each->operation.file, &each->operation.record.overlapped);
-        leave(self->on, each);
+        leave(self->listening, each);
     }
 }
 

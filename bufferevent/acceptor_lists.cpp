@@ -8,14 +8,14 @@ namespace {
 // Another thread may call back those in the list.
 void lock(const acceptor *self)
 {
-    if (self->on != nullptr)
-        AcquireSRWLockExclusive(&self->on->accepts_lock);
+    if (self->listening != nullptr)
+        AcquireSRWLockExclusive(&self->listening->accepts_lock);
 }
 
 void unlock(const acceptor *self)
 {
-    if (self->on != nullptr)
-        ReleaseSRWLockExclusive(&self->on->accepts_lock);
+    if (self->listening != nullptr)
+        ReleaseSRWLockExclusive(&self->listening->accepts_lock);
 }
 
 } // namespace

@@ -106,8 +106,8 @@ struct evconnlistener *attach(struct evconnlistener *listener, const preparation
     evutil_socket_t fd = evconnlistener_get_fd(listener);
     listener_record *record = prepared.record;
     record->listener = listener;
-    record->on = listening_begin(fd, prepared.spare);
-    record->own = new_acceptor(base, fd, record->on, flags);
+    record->listening = listening_begin(fd, prepared.spare);
+    record->own = new_acceptor(base, fd, record->listening, flags);
     remember(record);
     return listener;
 }
@@ -120,7 +120,7 @@ acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
         return nullptr;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     acceptor *own = acceptor_find(owner, fd);
-    if (own != nullptr && !own->face.in_use)
+    if (own != nullptr && !own->as_source.in_use)
         own = nullptr;
     EVBASE_RELEASE_LOCK(base, th_base_lock);
     return own;
@@ -139,8 +139,8 @@ bool is_listener(const void *argument)
 void share_with_program(struct event_base *base, const struct event *waiting)
 {
     acceptor *own = acceptor_find(backend_of(base), waiting->ev_fd);
-    if (own != nullptr && own->on != nullptr && !is_listener(waiting->ev_arg))
-        listening_share(own->on);
+    if (own != nullptr && own->listening != nullptr && !is_listener(waiting->ev_arg))
+        listening_share(own->listening);
 }
 
 } // namespace
@@ -197,11 +197,11 @@ void evconnlistener_free(struct evconnlistener *listener)
     listener_record *record = forget(listener);
     if (record != nullptr) {
         // A base that was freed first has left the socket with all its listeners.
-        bool has_left = record->own != nullptr && record->own->on == nullptr;
+        bool has_left = record->own != nullptr && record->own->listening == nullptr;
         if (record->own != nullptr)
             acceptor_detach(record->own);
         if (!has_left)
-            listening_end(record->on);
+            listening_end(record->listening);
         mm_free(record);
     }
     iocp_stock_evconnlistener_free(listener);

@@ -14,7 +14,7 @@ struct listening_socket;
 
 struct listener_record {
     const struct evconnlistener *listener;
-    listening_socket *on;
+    listening_socket *listening;
     acceptor *own; // NULL: the base is not on a port, or the socket cannot be, or is left open
     listener_record *next;
 };

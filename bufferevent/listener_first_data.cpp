@@ -38,7 +38,7 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
     int error = 0;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     acceptor *own = listener_acceptor(listener);
-    if (own != nullptr && own->face.owner != nullptr)
+    if (own != nullptr && own->as_source.owner != nullptr)
         error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
     EVBASE_RELEASE_LOCK(base, th_base_lock);
     return error == 0 ? 0 : fail(error);
@@ -51,7 +51,7 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener)
         return fail(WSAEOPNOTSUPP);
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     acceptor *own = listener_acceptor(listener);
-    if (own != nullptr && own->face.owner != nullptr)
+    if (own != nullptr && own->as_source.owner != nullptr)
         acceptor_avoid_accept_ex(own);
     EVBASE_RELEASE_LOCK(base, th_base_lock);
     return 0;

@@ -10,10 +10,10 @@ constexpr uint64_t cold_after_turns = 64;
 // Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
 void call_back_coldest(backend *owner)
 {
-    receive_operation *coldest = owner->receives.oldest;
-    if (coldest == nullptr || owner->turn - coldest->started_turn < cold_after_turns)
+    receive_operation *coldest = owner->streams.receives.oldest;
+    if (coldest == nullptr || owner->loop.turn - coldest->started_turn < cold_after_turns)
         return;
-    receive_list_remove(&owner->receives, coldest);
+    receive_list_remove(&owner->streams.receives, coldest);
     coldest->owner->warm = false;
     completion_cancel(&coldest->operation);
 }
@@ -54,8 +54,8 @@ void receive_release_buffer(backend *owner, receive_operation *receiving)
     mm_free(receiving->buffer);
     receiving->buffer = nullptr;
     if (owner != nullptr) {
-        EVUTIL_ASSERT(owner->receives.spent >= receiving->capacity);
-        owner->receives.spent -= receiving->capacity;
+        EVUTIL_ASSERT(owner->streams.receives.spent >= receiving->capacity);
+        owner->streams.receives.spent -= receiving->capacity;
     }
     receiving->capacity = 0;
 }
@@ -69,22 +69,22 @@ bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsig
     if (receiving->buffer == nullptr)
         return false;
     receiving->capacity = size;
-    owner->receives.spent += size;
+    owner->streams.receives.spent += size;
     return true;
 }
 
 void receive_provide_buffer(stream *self, receive_operation *receiving)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     if (!self->warm) {
         receive_release_buffer(owner, receiving);
         return;
     }
-    bool affordable = owner->receives.spent <= receive_budget_bytes;
+    bool affordable = owner->streams.receives.spent <= receive_budget_bytes;
     if (receiving->buffer != nullptr && receiving->capacity == self->receive_size && affordable)
         return;
     receive_release_buffer(owner, receiving);
-    if (owner->receives.spent + self->receive_size > receive_budget_bytes)
+    if (owner->streams.receives.spent + self->receive_size > receive_budget_bytes)
         call_back_coldest(owner);
     else
         receive_allocate_buffer(owner, receiving, self->receive_size); // or zero bytes, then

@@ -97,13 +97,13 @@ void free_operation(send_operation *self)
 bool send_rest(send_operation *self)
 {
     socket_record *record = self->left.record;
-    backend *owner = record->poll.face.owner;
+    backend *owner = record->poll.as_source.owner;
     size_t length = evbuffer_get_length(self->rest);
     if (length == 0)
         return false;
     self->operation.orphan = false;
     sys::start_result result =
-        send_operation_start(self, owner->on, static_cast<SOCKET>(socket_descriptor(record)), self->rest, length);
+        send_operation_start(self, owner->port, static_cast<SOCKET>(socket_descriptor(record)), self->rest, length);
     if (result.how == sys::started::failed)
         return false;
     send_operation_take(self->rest, result.bytes);
@@ -118,7 +118,7 @@ bool left_send_goes_on(send_operation *self, int *error, DWORD *bytes)
         return false;
     socket_record *record = self->left.record;
     self->operation.orphan = false;
-    bool goes_on = send_operation_goes_on(self, record->poll.face.owner->on,
+    bool goes_on = send_operation_goes_on(self, record->poll.as_source.owner->port,
                                           static_cast<SOCKET>(socket_descriptor(record)), error, bytes);
     if (goes_on)
         completion_abandon(&self->operation);

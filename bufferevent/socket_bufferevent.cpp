@@ -72,11 +72,11 @@ int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mod
 void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
     backend *owner = backend_for(bev);
-    bool to_connect = owner != nullptr && owner->connecting == bev;
+    bool to_connect = owner != nullptr && owner->streams.connecting == bev;
     if (to_connect)
-        owner->connecting = nullptr;
+        owner->streams.connecting = nullptr;
     stream *own = stream_for(bev);
-    if (own != nullptr && own->face.fd == fd && !socket_is_stale(own->face.owner, fd))
+    if (own != nullptr && own->as_source.fd == fd && !socket_is_stale(own->as_source.owner, fd))
         return; // the same socket as before
     if (own != nullptr)
         stream_detach(own, false);
@@ -89,7 +89,7 @@ int connect_not_started(struct bufferevent *bev)
 {
     int error = EVUTIL_SOCKET_ERROR();
     stream *own = stream_for(bev);
-    if (backend_for(bev)->socket_made_for == bev)
+    if (backend_for(bev)->streams.socket_made_for == bev)
         bufferevent_setfd(bev, -1);
     else if (own != nullptr)
         stream_detach(own, false);
@@ -124,7 +124,7 @@ bool has_left(const struct bufferevent *bev, evutil_socket_t fd)
 stream *stream_in_use(const struct bufferevent *bev)
 {
     stream *own = backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
-    return own != nullptr && own->face.in_use ? own : nullptr;
+    return own != nullptr && own->as_source.in_use ? own : nullptr;
 }
 
 // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program, once.
@@ -212,8 +212,8 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
         return 0;
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
-    owner->connecting = bev;
-    owner->socket_made_for = event_get_fd(&bev->ev_read) < 0 ? bev : nullptr;
+    owner->streams.connecting = bev;
+    owner->streams.socket_made_for = event_get_fd(&bev->ev_read) < 0 ? bev : nullptr;
     return 1;
 }
 

@@ -15,17 +15,17 @@ int stream_widened(source *, bool)
     return 0;
 }
 
-void stream_narrowed(source *face)
+void stream_narrowed(source *as_source)
 {
-    if (face->wanted == 0 && !stream_queue_waits(stream_of(face)))
-        source_unqueue(face);
-    if ((face->wanted & EV_READ) == 0)
-        stream_receive_rest(stream_of(face));
+    if (as_source->wanted == 0 && !stream_queue_waits(stream_of(as_source)))
+        source_unqueue(as_source);
+    if ((as_source->wanted & EV_READ) == 0)
+        stream_receive_rest(stream_of(as_source));
 }
 
-short stream_ready(const source *face)
+short stream_ready(const source *as_source)
 {
-    auto *self = reinterpret_cast<const stream *>(face);
+    auto *self = reinterpret_cast<const stream *>(as_source);
     short ready = 0;
     if (self->connect == connect_state::pending)
         return 0;
@@ -36,36 +36,36 @@ short stream_ready(const source *face)
     return ready;
 }
 
-source_place stream_waits_in(const source *face)
+source_place stream_waits_in(const source *as_source)
 {
-    auto *self = reinterpret_cast<const stream *>(face);
+    auto *self = reinterpret_cast<const stream *>(as_source);
     if (stream_queue_waits(self))
         return source_place::starting;
-    bool receives = (face->wanted & EV_READ) != 0 && self->connect == connect_state::none &&
+    bool receives = (as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none &&
                     self->receive != receive_state::pending && !stream_receive_ready(self);
-    bool sends_again = (face->wanted & EV_WRITE) != 0 && self->send_again;
+    bool sends_again = (as_source->wanted & EV_WRITE) != 0 && self->send_again;
     return receives || sends_again ? source_place::receiving : source_place::nowhere;
 }
 
-short stream_submit(source *face)
+short stream_submit(source *as_source)
 {
-    stream *self = stream_of(face);
+    stream *self = stream_of(as_source);
     short ready = 0;
     if (self->connect == connect_state::pending)
         return 0;
     stream_queue_submit(self);
     if (stream_queue_waits(self)) { // a shortage
         self->send_again = false;
-        face->owner->retry_soon = true;
-        source_queue(face);
+        as_source->owner->loop.retry_soon = true;
+        source_queue(as_source);
     }
-    if ((face->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
+    if ((as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
         ready |= EV_READ;
-    if ((face->wanted & EV_WRITE) != 0 && stream_queue_has_room(self)) {
+    if ((as_source->wanted & EV_WRITE) != 0 && stream_queue_has_room(self)) {
         if (self->send_again) {
             self->send_again = false;
-            face->owner->retry_soon = true;
-            source_queue(face);
+            as_source->owner->loop.retry_soon = true;
+            source_queue(as_source);
         } else {
             ready |= EV_WRITE;
         }
@@ -80,12 +80,12 @@ bool is_connected_stream(SOCKET socket)
 }
 
 // A bufferevent that is freed after its base finds no stream.
-void stream_base_ends(source *face)
+void stream_base_ends(source *as_source)
 {
-    stream *self = stream_of(face);
+    stream *self = stream_of(as_source);
     if (self->seen_by != nullptr)
         *self->seen_by = nullptr;
-    if (face->owner->on->in_flight.count != 0)
+    if (as_source->owner->port->in_flight.count != 0)
         return; // what the kernel has not given back points to it
     stream_receive_let_go(self, nullptr, true);
     stream_queue_let_go(self);
@@ -99,10 +99,10 @@ const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
 // What came with the connection is read first. If it cannot be held, stream_early_is_lost finds it.
 void take_early(stream *self)
 {
-    backend *owner = self->face.owner;
-    early_data early = socket_take_early(owner, self->face.fd);
+    backend *owner = self->as_source.owner;
+    early_data early = socket_take_early(owner, self->as_source.fd);
     if (early.bytes != nullptr && !stream_receive_hold(self, early))
-        socket_keep_early(owner, self->face.fd, early, false);
+        socket_keep_early(owner, self->as_source.fd, early, false);
 }
 
 stream *attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
@@ -117,15 +117,15 @@ stream *attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_c
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
     if (self == nullptr)
         return nullptr;
-    source_init(&self->face, &stream_ops, owner, fd);
+    source_init(&self->as_source, &stream_ops, owner, fd);
     self->holder = holder;
     self->looks_first = just_accepted;
-    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->face)) {
+    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->as_source)) {
         mm_free(self);
         return nullptr;
     }
     if (to_connect)
-        interest_take_over(owner, &self->face);
+        interest_take_over(owner, &self->as_source);
     take_early(self);
     return self;
 }
@@ -147,13 +147,13 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
 
 void stream_release(stream *self, bool closing)
 {
-    backend *owner = self->face.owner;
-    socket_record *record = socket_find(owner, self->face.fd);
+    backend *owner = self->as_source.owner;
+    socket_record *record = socket_find(owner, self->as_source.fd);
     if (closing)
-        interest_close(owner, &self->face);
+        interest_close(owner, &self->as_source);
     else
-        interest_fall_back(owner, &self->face);
-    socket_clear_source(&self->face);
+        interest_fall_back(owner, &self->as_source);
+    socket_clear_source(&self->as_source);
     if (self->seen_by != nullptr)
         *self->seen_by = nullptr;
     stream_receive_let_go(self, record, closing);
@@ -161,12 +161,12 @@ void stream_release(stream *self, bool closing)
     stream_connect_let_go(self, record);
     if (!closing)
         socket_leave_port(record);
-    source_free_later(&self->face);
+    source_free_later(&self->as_source);
 }
 
 void stream_detach(stream *self, bool closing)
 {
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     stream_release(self, closing);
     EVBASE_RELEASE_LOCK(base, th_base_lock);

@@ -48,7 +48,7 @@ enum class receive_state : unsigned char {
 enum class connect_state : unsigned char { none, pending, succeeded, failed };
 
 struct stream {
-    source face;        // first: a source is cast to its stream
+    source as_source;   // first: a source is cast to its stream
     const void *holder; // the bufferevent that brought it
     receive_operation *receiving;
     send_operation *sending;
@@ -101,9 +101,9 @@ int stream_connect(stream *self, const struct sockaddr *address, int length);
 // 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome.
 int stream_connect_outcome(stream *self);
 
-inline stream *stream_of(source *face)
+inline stream *stream_of(source *as_source)
 {
-    return reinterpret_cast<stream *>(face);
+    return reinterpret_cast<stream *>(as_source);
 }
 
 } // namespace iocp

@@ -15,7 +15,7 @@ namespace {
 void connect_settled(stream *self, int error)
 {
     if (error == 0)
-        error = sys::finish_connect(static_cast<SOCKET>(self->face.fd));
+        error = sys::finish_connect(static_cast<SOCKET>(self->as_source.fd));
     self->connect = error == 0 ? connect_state::succeeded : connect_state::failed;
     self->connect_error = error;
 }
@@ -29,10 +29,10 @@ void connect_freed(completion *operation, int, DWORD)
 // Whoever reads and writes from here on is told by a poll; of a failure now, since a poll may not know of it.
 void leave_to_poll(stream *self)
 {
-    backend *owner = self->face.owner;
-    short wanted = self->face.wanted;
+    backend *owner = self->as_source.owner;
+    short wanted = self->as_source.wanted;
     bool failed = self->connect == connect_state::failed;
-    evutil_socket_t fd = self->face.fd;
+    evutil_socket_t fd = self->as_source.fd;
     stream_release(self, false);
     if (failed && wanted != 0 && !owner->draining)
         evmap_io_active_(owner->base, fd, wanted);
@@ -47,14 +47,14 @@ void connect_ended(completion *operation, int error, DWORD)
     if (self->steps_aside)
         leave_to_poll(self);
     else
-        source_ready(&self->face, EV_WRITE);
+        source_ready(&self->as_source, EV_WRITE);
 }
 
 const completion_ops connect_ops = {operation_kind::connect, connect_ended, connect_freed};
 
 int start(stream *self, const struct sockaddr *address, int length)
 {
-    auto socket = static_cast<SOCKET>(self->face.fd);
+    auto socket = static_cast<SOCKET>(self->as_source.fd);
     int error = sys::bind_any(socket, address->sa_family);
     if (error != 0)
         return error;
@@ -63,8 +63,8 @@ int start(stream *self, const struct sockaddr *address, int length)
         return WSAENOBUFS;
     completion_init(&connecting->operation, &connect_ops);
     connecting->owner = self;
-    port *on = self->face.owner->on;
-    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, self->face.fd);
+    port *on = self->as_source.owner->port;
+    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(
         on, &connecting->operation, sys::connect(socket, address, length, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {
@@ -83,7 +83,7 @@ int start(stream *self, const struct sockaddr *address, int length)
 
 int stream_connect(stream *self, const struct sockaddr *address, int length)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
     self->receive = receive_state::none; // of an earlier connection, if any
     int error = start(self, address, length);
@@ -108,7 +108,7 @@ int stream_connect_outcome(stream *self)
 
 void stream_step_aside(stream *self)
 {
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     if (self->connect == connect_state::pending)
         self->steps_aside = true;

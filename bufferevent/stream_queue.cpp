@@ -18,7 +18,10 @@ int fail(int error)
 // For the length of a function.
 struct base_locked {
     struct event_base *base;
-    explicit base_locked(const stream *self) : base(self->face.owner->base) { EVBASE_ACQUIRE_LOCK(base, th_base_lock); }
+    explicit base_locked(const stream *self) : base(self->as_source.owner->base)
+    {
+        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    }
     ~base_locked() { EVBASE_RELEASE_LOCK(base, th_base_lock); }
     base_locked(const base_locked &) = delete;
     base_locked &operator=(const base_locked &) = delete;
@@ -48,7 +51,7 @@ bool is_full(const stream *self)
 
 void flush(stream *self)
 {
-    if (self->connect != connect_state::none || self->face.owner->draining)
+    if (self->connect != connect_state::none || self->as_source.owner->draining)
         return;
     for (int sends = 0; queued_length(self) > 0 && sends < max_sends; ++sends) {
         if (stream_send_locked(self, self->queued) >= 0)
@@ -86,8 +89,8 @@ int stream_put(stream *self, const char *bytes, int length)
         self->queued = evbuffer_new();
     if (self->queued == nullptr || evbuffer_add(self->queued, bytes, static_cast<size_t>(length)) != 0)
         return fail(WSAENOBUFS);
-    source_queue(&self->face); // if nobody flushes, the next turn does
-    if (!self->face.owner->base->running_loop)
+    source_queue(&self->as_source); // if nobody flushes, the next turn does
+    if (!self->as_source.owner->base->running_loop)
         flush(self); // there may be none
     return length;
 }

@@ -39,9 +39,9 @@ void receive_ended(completion *operation, int error, DWORD bytes)
 {
     receive_operation *receiving = from_completion(operation);
     stream *self = receiving->owner;
-    receive_list_remove(&self->face.owner->receives, receiving);
+    receive_list_remove(&self->as_source.owner->streams.receives, receiving);
     self->receive = outcome(receiving, error, bytes, &self->receive_error);
-    source_ready(&self->face, self->receive == receive_state::none ? 0 : EV_READ);
+    source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
 void receive_freed(completion *operation, int, DWORD)
@@ -71,15 +71,15 @@ receive_operation *operation_for(stream *self)
 
 bool retry_later(stream *self)
 {
-    self->face.owner->retry_soon = true;
-    source_queue(&self->face);
+    self->as_source.owner->loop.retry_soon = true;
+    source_queue(&self->as_source);
     return false;
 }
 
 // Receives what is there into the operation's own buffer, where it is held.
 void fill(stream *self)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     receive_operation *receiving = operation_for(self);
     if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
         self->receive = receive_state::none;
@@ -88,7 +88,7 @@ void fill(stream *self)
     }
     WSABUF buffer = {receiving->capacity, receiving->buffer};
     DWORD bytes = 0;
-    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
+    int error = sys::receive_now(static_cast<SOCKET>(self->as_source.fd), &buffer, 1, &bytes);
     if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
         self->receive = receive_state::none;
         self->receive_again = error == WSAENOBUFS;
@@ -101,7 +101,7 @@ void fill(stream *self)
 // wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
 bool start(stream *self, bool waits)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     receive_operation *receiving = operation_for(self);
     if (receiving == nullptr)
         return retry_later(self);
@@ -109,16 +109,16 @@ bool start(stream *self, bool waits)
         receive_provide_buffer(self, receiving);
     else if (!receive_allocate_buffer(owner, receiving, self->receive_size))
         return retry_later(self);
-    auto socket = static_cast<SOCKET>(self->face.fd);
+    auto socket = static_cast<SOCKET>(self->as_source.fd);
     WSABUF buffer = {receiving->capacity, receiving->buffer};
-    OVERLAPPED *overlapped = completion_begin(owner->on, &receiving->operation, self->face.fd);
+    OVERLAPPED *overlapped = completion_begin(owner->port, &receiving->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(
-        owner->on, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
+        owner->port, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
-        receiving->started_turn = owner->turn;
+        receiving->started_turn = owner->loop.turn;
         if (receiving->buffer != nullptr)
-            receive_list_append(&owner->receives, receiving);
+            receive_list_append(&owner->streams.receives, receiving);
         if (!waits)
             completion_cancel(&receiving->operation);
         return false;
@@ -159,9 +159,9 @@ int add_held(stream *self, struct evbuffer *input, unsigned length)
         return evbuffer_add(input, receiving->buffer + receiving->begin, length);
     if (evbuffer_add_reference(input, receiving->buffer, length, free_handed_over, nullptr) != 0)
         return -1;
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    self->face.owner->receives.spent -= receiving->capacity;
+    self->as_source.owner->streams.receives.spent -= receiving->capacity;
     EVBASE_RELEASE_LOCK(base, th_base_lock);
     receiving->buffer = nullptr;
     receiving->capacity = 0;
@@ -201,7 +201,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     }
     WSABUF buffer = {wanted, static_cast<char *>(space.iov_base)};
     DWORD bytes = 0;
-    int error = sys::receive_now(static_cast<SOCKET>(self->face.fd), &buffer, 1, &bytes);
+    int error = sys::receive_now(static_cast<SOCKET>(self->as_source.fd), &buffer, 1, &bytes);
     space.iov_len = error == 0 ? bytes : 0;
     if (evbuffer_commit_space(input, &space, 1) != 0)
         error = WSAENOBUFS;
@@ -240,10 +240,10 @@ int take_part(stream *self, char *into, int at_most)
 // The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
 void give_back(stream *self, receive_operation *receiving)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     early_data left = {receiving->buffer, receiving->end - receiving->begin};
     memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
-    if (socket_keep_early(owner, self->face.fd, left, receiving->came_early))
+    if (socket_keep_early(owner, self->as_source.fd, left, receiving->came_early))
         receiving->buffer = nullptr;
 }
 
@@ -258,7 +258,7 @@ bool stream_receive_hold(stream *self, early_data early)
     receiving->capacity = receiving->end = early.length;
     receiving->begin = 0;
     receiving->came_early = true;
-    self->face.owner->receives.spent += early.length;
+    self->as_source.owner->streams.receives.spent += early.length;
     self->receive = receive_state::held;
     return true;
 }
@@ -287,19 +287,19 @@ bool stream_receive_submit(stream *self)
 void stream_receive_let_go(stream *self, socket_record *record, bool closing)
 {
     receive_operation *receiving = self->receiving;
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     // A buffer in flight may have taken bytes already, or take them before the cancel does; and who has the socket next
     // finds nothing in flight on it.
     if (!closing && self->receive == receive_state::pending)
-        port_await(owner->on, &receiving->operation);
+        port_await(owner->port, &receiving->operation);
     if (self->receive == receive_state::held && !closing)
         give_back(self, receiving);
     self->receive = receive_state::none;
     self->receiving = nullptr;
     if (receiving == nullptr)
         return;
-    receive_list_remove(&owner->receives, receiving);
-    owner->receives.spent -= receiving->capacity; // the buffer itself lives until the packet
+    receive_list_remove(&owner->streams.receives, receiving);
+    owner->streams.receives.spent -= receiving->capacity; // the buffer itself lives until the packet
     receiving->capacity = 0;
     if (receiving->operation.pending)
         linger_begin(&receiving->left, record, &receiving->operation, 0);
@@ -314,7 +314,7 @@ size_t stream_receive_held(const stream *self)
 int stream_receive_take(stream *self, char *into, int at_most)
 {
     // Otherwise what there may be is found out by the next receive, and no call need ask; if there will be one.
-    bool receives = (self->face.wanted & EV_READ) != 0;
+    bool receives = (self->as_source.wanted & EV_READ) != 0;
     if (self->receive == receive_state::readable)
         fill(self);
     else if (self->receive == receive_state::none && !receives)
@@ -338,7 +338,7 @@ int stream_receive_take(stream *self, char *into, int at_most)
 void stream_receive_rest(stream *self)
 {
     if (self->receiving != nullptr && self->receive == receive_state::none)
-        receive_release_buffer(self->face.owner, self->receiving);
+        receive_release_buffer(self->as_source.owner, self->receiving);
 }
 
 int stream_read(stream *self, struct evbuffer *input, int at_most)

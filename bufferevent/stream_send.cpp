@@ -9,16 +9,16 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
 {
     auto *sending = reinterpret_cast<send_operation *>(operation);
     stream *self = sending->owner;
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     if (!owner->draining &&
-        send_operation_goes_on(sending, owner->on, static_cast<SOCKET>(self->face.fd), &error, &bytes))
+        send_operation_goes_on(sending, owner->port, static_cast<SOCKET>(self->as_source.fd), &error, &bytes))
         return;
     error = send_operation_settle(sending, error, bytes);
     if (error != 0)
         self->send_error = error;
     if (self->queued != nullptr)
-        source_queue(&self->face); // there may be more, whoever waits for it
-    source_ready(&self->face, EV_WRITE);
+        source_queue(&self->as_source); // there may be more, whoever waits for it
+    source_ready(&self->as_source, EV_WRITE);
 }
 
 const completion_ops stream_send_ops = {operation_kind::send, stream_send_ended, send_operation_left_ended};
@@ -38,15 +38,15 @@ int stream_send_later(stream *self)
 
 sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most)
 {
-    backend *owner = self->face.owner;
+    backend *owner = self->as_source.owner;
     if (self->sending == nullptr)
         self->sending = send_operation_new(self, &stream_send_ops, self->skips_packets);
     if (self->sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
-    self->face.sent_in_round = pace_round(&owner->pace);
+    self->as_source.sent_in_round = pace_round(&owner->loop.pace);
     if (self->read_limit == 0)
         self->warm = true; // who sends expects an answer
-    return send_operation_start(self->sending, owner->on, static_cast<SOCKET>(self->face.fd), output,
+    return send_operation_start(self->sending, owner->port, static_cast<SOCKET>(self->as_source.fd), output,
                                 at_most < max_send_size ? at_most : max_send_size);
 }
 
@@ -77,7 +77,7 @@ bool stream_send_ready(const stream *self)
 
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
 {
-    struct event_base *base = self->face.owner->base;
+    struct event_base *base = self->as_source.owner->base;
     EVBUFFER_LOCK(output);
     size_t length = evbuffer_get_length(output);
     if (at_most >= 0 && static_cast<size_t>(at_most) < length)
@@ -115,7 +115,7 @@ void stream_send_let_go(stream *self, struct evbuffer *rest)
     send_operation *sending = self->sending;
     self->sending = nullptr;
     if (sending != nullptr)
-        send_operation_let_go(sending, socket_find(self->face.owner, self->face.fd), rest);
+        send_operation_let_go(sending, socket_find(self->as_source.owner, self->as_source.fd), rest);
     else if (rest != nullptr)
         evbuffer_free(rest);
 }

@@ -57,7 +57,7 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     if (own == nullptr)
         own = stream_attach(owner, fd, bev, to_connect);
     if (own != nullptr) // libevent has added its events already
-        interest_take_over(owner, &own->face);
+        interest_take_over(owner, &own->as_source);
     EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     if (own == nullptr)
         return;
@@ -81,8 +81,8 @@ void let_go(struct bufferevent *bev)
     stream *own = stream_for(bev);
     if (own == nullptr)
         return;
-    backend *owner = own->face.owner;
-    evutil_socket_t fd = own->face.fd;
+    backend *owner = own->as_source.owner;
+    evutil_socket_t fd = own->as_source.fd;
     bool bio_is_gone = own->steps_aside; // and perhaps the SSL with it
     stream_detach(own, false);
     if (bio_is_gone)
@@ -139,9 +139,9 @@ int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mod
 int set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
 {
     backend *owner = backend_for(bev);
-    bool to_connect = owner != nullptr && owner->connecting == bev;
+    bool to_connect = owner != nullptr && owner->streams.connecting == bev;
     if (to_connect)
-        owner->connecting = nullptr;
+        owner->streams.connecting = nullptr;
     let_go(bev);
     int result = bufferevent_ops_openssl.ctrl(bev, BEV_CTRL_SET_FD, data);
     if (result == 0)

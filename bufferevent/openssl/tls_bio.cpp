@@ -24,7 +24,7 @@ tls_bio *from_bio(BIO *bio)
 // NULL: there is none, or events on the descriptor go by a poll.
 stream *own_stream(const tls_bio *self)
 {
-    return self->used != nullptr && self->used->face.in_use ? self->used : nullptr;
+    return self->used != nullptr && self->used->as_source.in_use ? self->used : nullptr;
 }
 
 int take_kept(tls_bio *self, char *into, int at_most)

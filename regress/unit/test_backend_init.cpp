@@ -35,7 +35,7 @@ void check_base(const base_options &options, expected what)
     if (what == expected::iocp) {
         assert_int_equal(event_base_get_features(base), EV_FEATURE_O1 | EV_FEATURE_EARLY_CLOSE);
         assert_non_null(backend_of(base));
-        assert_ptr_equal(event_base_get_iocp_(base), &backend_of(base)->on->face);
+        assert_ptr_equal(event_base_get_iocp_(base), &backend_of(base)->port->for_libevent);
         assert_non_null(base->th_notify_fn);
         assert_int_equal(base->th_notify_fd[0], -1);
         assert_int_equal(base->sig.ev_signal_pair[0], -1);

@@ -83,7 +83,8 @@ void take_some(port *on)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    assert_int_equal(sys::port_dequeue(on->face.port, entries, max_packets, 0, sys::wait_kind::plain, &count), 0);
+    assert_int_equal(sys::port_dequeue(on->for_libevent.port, entries, max_packets, 0, sys::wait_kind::plain, &count),
+                     0);
     port_deliver(on, entries, count);
 }
 

@@ -80,7 +80,7 @@ void collect()
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    sys::port_dequeue(on->face.port, entries, max_packets, 0, sys::wait_kind::plain, &count);
+    sys::port_dequeue(on->for_libevent.port, entries, max_packets, 0, sys::wait_kind::plain, &count);
     port_deliver(on, entries, count);
 }
 

@@ -88,14 +88,14 @@ void a_conversation_costs_no_packets(void **)
     size_t answered = 0;
     for (uint64_t message = 0; message < warm_up + messages; ++message) {
         if (message == warm_up)
-            before = backend_of(base)->packets;
+            before = backend_of(base)->loop.packets;
         fake::peer_sends(one.socket, "a message");
         for (int turns = 0; turns < 20 && fake::sent(one.socket).size() == answered; ++turns)
             event_base_loop(base, EVLOOP_ONCE);
         assert_true(fake::sent(one.socket).size() > answered);
         answered = fake::sent(one.socket).size();
     }
-    assert_int_equal(backend_of(base)->packets - before, 0);
+    assert_int_equal(backend_of(base)->loop.packets - before, 0);
     free_connection(&one);
     event_base_free(base);
     assert_null(fake::complaint_after_free());
@@ -165,7 +165,7 @@ void a_place_in_the_queue_is_kept(void **)
         bufferevent_write(patient.bev, "y", 1);
         event_base_loop(base, EVLOOP_ONCE);
         fake::peer_sends(lucky.socket, "x");
-        backend_of(base)->pace.receives.left_out = max_finds - 1;
+        backend_of(base)->loop.pace.receives.left_out = max_finds - 1;
         event_base_loop(base, EVLOOP_ONCE);
     }
     free_connection(&lucky);
@@ -199,7 +199,7 @@ void nobody_is_overtaken_for_ever(void **)
         event_base_loop(base, EVLOOP_ONCE);
         for (connection &one : busy)
             fake::peer_sends(one.socket, "x");
-        backend_of(base)->pace.receives.left_out = max_finds - 1;
+        backend_of(base)->loop.pace.receives.left_out = max_finds - 1;
         event_base_loop(base, EVLOOP_ONCE);
     }
     for (connection *one : {&busy[0], &busy[1], &patient})

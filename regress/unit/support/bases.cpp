@@ -61,7 +61,7 @@ void turn_to_port(struct event_base *base)
     bool owed = true;
     for (int tries = 0; tries < 20 && owed && looks == fake::calls(fake::call::port_dequeue); ++tries) {
         turn(base);
-        owed = port_owes(backend_of(base)->on);
+        owed = port_owes(backend_of(base)->port);
     }
 }
 

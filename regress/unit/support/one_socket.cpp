@@ -216,7 +216,7 @@ void world_breaks(world *self, const char *what, int slot)
 
 static const socket_record *record_of(const world *self)
 {
-    return backend_of(self->base)->records;
+    return backend_of(self->base)->sockets.first;
 }
 
 const poll_socket *world_poll(const world *self)
@@ -228,7 +228,7 @@ const poll_socket *world_poll(const world *self)
 short world_wanted(const world *self)
 {
     const poll_socket *poll = world_poll(self);
-    return poll != nullptr ? poll->face.wanted : static_cast<short>(0);
+    return poll != nullptr ? poll->as_source.wanted : static_cast<short>(0);
 }
 
 bool world_is_dead(const world *self)

@@ -29,11 +29,11 @@ void check_interest(world *self)
     if (world_wanted(self) != model)
         world_breaks(self, "the interest is not the events'");
     if (poll == nullptr || model == 0) {
-        if (attached_in_flight(poll) != 0 || (poll != nullptr && poll->face.place != source_place::nowhere))
+        if (attached_in_flight(poll) != 0 || (poll != nullptr && poll->as_source.place != source_place::nowhere))
             world_breaks(self, "a poll is kept that nobody waits for");
         return;
     }
-    if (poll->dead || poll->face.place != source_place::nowhere)
+    if (poll->dead || poll->as_source.place != source_place::nowhere)
         return;
     // Neither to be submitted nor given up: then the kernel must have been asked for all of it.
     ULONG read = (model & EV_READ) != 0 ? sys::afd_receive | sys::afd_accept | sys::afd_disconnect : 0u;
@@ -120,7 +120,7 @@ std::string describe_packet(const world *self, const fake::packet &packet)
 
 void world_check(world *self)
 {
-    const port *on = backend_of(self->base)->on;
+    const port *on = backend_of(self->base)->port;
     if (fake::complaint() != nullptr && self->broken.empty())
         self->broken = fake::complaint();
     if (on->in_flight.count != fake::operations_in_flight())
@@ -182,10 +182,12 @@ std::string world_signature(const world *self)
         text += attached == nullptr ? "n" : !attached->operation.pending ? "i" : "p" + std::to_string(attached->asked);
     }
     if (poll != nullptr) {
-        text += poll->face.place == source_place::nowhere ? '-' : poll->face.place == source_place::changed ? 'c' : 's';
+        text += poll->as_source.place == source_place::nowhere   ? '-'
+                : poll->as_source.place == source_place::changed ? 'c'
+                                                                 : 's';
         text += poll->dead ? 'd' : poll->checked ? 'k' : '-';
         text += std::to_string(poll->misses);
-        text += poll->base_socket == static_cast<SOCKET>(poll->face.fd) ? 's' : 'b';
+        text += poll->base_socket == static_cast<SOCKET>(poll->as_source.fd) ? 's' : 'b';
     }
     for (const fake::packet &packet : fake::k().packets)
         text += describe_packet(self, packet) + ',';

@@ -1,6 +1,6 @@
-// What a base spends on buffers that wait for data. Kept by bufferevent/stream_receive.cpp.
-#ifndef LIBEVENT_IOCP_BACKEND_RECEIVE_BUDGET_H
-#define LIBEVENT_IOCP_BACKEND_RECEIVE_BUDGET_H
+// What a base spends on buffers that wait for data. Kept by receive_operation.cpp and stream_receive.cpp.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
+#define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 
 #include <stddef.h>
 

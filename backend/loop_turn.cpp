@@ -1,0 +1,157 @@
+#include "backend/loop_turn.h"
+#include "backend/signals.h"
+#include "backend/submit.h"
+
+namespace iocp {
+
+namespace {
+
+// Batches dequeued in one turn, before callbacks and timers get theirs.
+constexpr int max_batches = 8;
+
+// The longest sleep while a start waits for the kernel to have memory again.
+constexpr int64_t retry_wait_us = 10 * 1000;
+
+int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
+{
+    if (any_ready)
+        return 0;
+    int64_t wait = -1;
+    if (tv != nullptr) {
+        constexpr int64_t max_seconds = INT32_MAX;
+        int64_t seconds = tv->tv_sec < max_seconds ? static_cast<int64_t>(tv->tv_sec) : max_seconds;
+        wait = seconds * 1000000 + tv->tv_usec;
+    }
+    if (self->loop.retry_soon && (wait < 0 || wait > retry_wait_us))
+        wait = retry_wait_us;
+    return wait;
+}
+
+// Takes batches from the port until one is not full; the base's lock is free only during the wait.
+int collect(backend *self, int64_t timeout_us)
+{
+    struct event_base *base = self->base;
+    for (int batch = 0; batch < max_batches; ++batch) {
+        OVERLAPPED_ENTRY entries[max_packets];
+        ULONG count = 0;
+        ULONG wanted = port_packets_wanted(self->port, base->nactivequeues > 1 || timeout_us == 0);
+        EVBASE_RELEASE_LOCK(base, th_base_lock);
+        int error = sys::port_dequeue(self->port->for_libevent.port, entries, wanted, timeout_us,
+                                      sys::wait_kind::alertable, &count);
+        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+        if (error != 0) {
+            event_warnx("iocp: the completion port failed (error %d)", error);
+            return -1;
+        }
+        self->loop.packets += count;
+        port_packets_came(self->port, wanted, count);
+        port_deliver(self->port, entries, count);
+        if (count < max_packets)
+            break;
+        timeout_us = 0;
+    }
+    return 0;
+}
+
+// Looks at the port, or waits there. 0, or -1.
+int look(backend *self, int64_t timeout_us)
+{
+    uint64_t packets = self->loop.packets;
+    int64_t before = sys::now_ns();
+    ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
+    int result = collect(self, timeout_us);
+    pace_looked(&self->loop.pace, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
+    return result;
+}
+
+// Has anything come that should be dealt with before receives are started, or before somebody sends again?
+bool look_first(backend *self, int *result)
+{
+    bool any_to_start = !TAILQ_EMPTY(&self->loop.receiving) || !TAILQ_EMPTY(&self->loop.polling);
+    if ((!any_to_start && !self->loop.pace.sender_is_ahead) || self->port->in_flight.count == 0 ||
+        !pace_may_look_first(&self->loop.pace))
+        return false;
+    uint64_t before = self->loop.packets;
+    *result = look(self, 0);
+    bool came = self->loop.packets != before;
+    pace_looked_first(&self->loop.pace, came);
+    return came || *result != 0;
+}
+
+// What a turn goes by.
+struct turn_plan {
+    bool at_once;    // all that is ready is wanted now: priorities rank it, or the loop would not wait
+    bool goes_on;    // the loop has callbacks to run, whatever the port brings
+    bool only_looks; // the program asks what is ready now (EVLOOP_NONBLOCK)
+};
+
+turn_plan plan_turn(const backend *self, const struct timeval *tv)
+{
+    bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
+    turn_plan plan;
+    plan.goes_on = must_not_wait && N_ACTIVE_CALLBACKS(self->base) != 0;
+    plan.only_looks = must_not_wait && !plan.goes_on;
+    plan.at_once = self->base->nactivequeues > 1 || must_not_wait;
+    return plan;
+}
+
+// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of without a
+// call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then otherwise.
+bool look_is_due(backend *self)
+{
+    bool is_known = self->port->posted != 0 || signals_waiting();
+    return pace_look_is_due(&self->loop.pace, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
+}
+
+bool anything_to_see(const backend *self)
+{
+    return port_owes(self->port) || signals_waiting();
+}
+
+// Timers that have come due since the loop asked for its next one run after this turn. On select, what was ready before
+// them comes first: so a turn of that kind leaves nothing out.
+bool timers_are_due(backend *self)
+{
+    const struct event *first = min_heap_top_(&self->base->timeheap);
+    struct timeval now;
+    if (first == nullptr)
+        return false;
+    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
+    return evutil_timercmp(&first->ev_timeout, &now, <=);
+}
+
+} // namespace
+
+// One turn of the loop: hands on what is ready without a call, and sends; starts receives and polls, if nothing is to be
+// sent first; looks at the port, or waits there if all that has brought nothing.
+int loop_take_turn(backend *self, const struct timeval *tv)
+{
+    ++self->loop.turn;
+    sources_free(self);
+    self->loop.retry_soon = false;
+    signals_claim(self);
+    turn_plan plan = plan_turn(self, tv);
+    bool any_ready = submit_ready(self) || plan.goes_on;
+    bool is_due = any_ready && look_is_due(self);
+    int result = 0;
+    bool receives_first = !any_ready || self->loop.pace.sender_is_ahead;
+    bool came = receives_first && !plan.at_once && look_first(self, &result);
+    bool at_once = plan.at_once || timers_are_due(self);
+    if (result != 0 || (came && !at_once))
+        return result;
+    any_ready = any_ready || came;
+    // What waits while others are ready all the time is not held back for ever.
+    bool held_back = pace_starts_held_back(&self->loop.pace) && is_due;
+    if (receives_first || at_once || held_back) {
+        receives which = any_ready ? receives::before_sends : receives::at_pace;
+        which = held_back ? receives::held_back : which;
+        bool found = submit_receives(self, at_once ? receives::at_once : which);
+        is_due = is_due || (found && !any_ready && look_is_due(self));
+        any_ready = any_ready || found;
+    }
+    if (any_ready && !plan.only_looks && (!is_due || !anything_to_see(self)))
+        return 0;
+    return look(self, wait_us(self, tv, any_ready));
+}
+
+} // namespace iocp
