@@ -19,19 +19,19 @@ int open_device(port *on, HANDLE *handle)
 
 } // namespace
 
-int afd_device_acquire(afd_device **devices, port *on, afd_device **acquired)
+int afd_device_acquire(afd_device_list *devices, port *on, afd_device **acquired)
 {
-    afd_device *device = *devices;
+    afd_device *device;
     // Usually the first has room; all are looked at only when one more is about to be opened.
-    for (afd_device **link = devices; device != nullptr; link = &device->next, device = device->next) {
-        if (device->polls < max_polls_per_device) {
-            *link = device->next;
-            device->next = *devices;
-            *devices = device;
-            ++device->polls;
-            *acquired = device;
-            return 0;
-        }
+    LIST_FOREACH (device, devices, listed)
+        if (device->polls < max_polls_per_device)
+            break;
+    if (device != nullptr) {
+        LIST_REMOVE(device, listed);
+        LIST_INSERT_HEAD(devices, device, listed);
+        ++device->polls;
+        *acquired = device;
+        return 0;
     }
     device = static_cast<afd_device *>(mm_calloc(1, sizeof(*device)));
     if (device == nullptr)
@@ -42,8 +42,7 @@ int afd_device_acquire(afd_device **devices, port *on, afd_device **acquired)
         return error;
     }
     device->polls = 1;
-    device->next = *devices;
-    *devices = device;
+    LIST_INSERT_HEAD(devices, device, listed);
     *acquired = device;
     return 0;
 }
@@ -54,11 +53,11 @@ void afd_device_release(afd_device *device)
     --device->polls;
 }
 
-void afd_device_close_all(afd_device **devices)
+void afd_device_close_all(afd_device_list *devices)
 {
-    while (*devices != nullptr) {
-        afd_device *device = *devices;
-        *devices = device->next;
+    while (!LIST_EMPTY(devices)) {
+        afd_device *device = LIST_FIRST(devices);
+        LIST_REMOVE(device, listed);
         EVUTIL_ASSERT(device->polls == 0);
         sys::close_handle(device->handle);
         mm_free(device);

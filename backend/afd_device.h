@@ -9,17 +9,19 @@ namespace iocp {
 
 constexpr unsigned max_polls_per_device = 32;
 
+LIST_HEAD(afd_device_list, afd_device);
+
 struct afd_device {
-    afd_device *next; // devices with room come first in their list
+    LIST_ENTRY(afd_device) listed; // devices with room come first
     HANDLE handle;
     unsigned polls; // polls that use it
 };
 
 // Finds room for one poll, opening a device and associating it with the port if need be. 0 or a Winsock code.
-int afd_device_acquire(afd_device **devices, port *on, afd_device **acquired);
+int afd_device_acquire(afd_device_list *devices, port *on, afd_device **acquired);
 void afd_device_release(afd_device *device);
 // No poll may be outstanding.
-void afd_device_close_all(afd_device **devices);
+void afd_device_close_all(afd_device_list *devices);
 
 } // namespace iocp
 

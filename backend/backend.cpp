@@ -26,6 +26,8 @@ backend *backend_new(struct event_base *base, port *on)
     self->base = base;
     self->port = on;
     loop_init(&self->loop);
+    linger_init(&self->lingering);
+    TAILQ_INIT(&self->streams.receives.waiting);
     on->base = base;
     return self;
 }

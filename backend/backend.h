@@ -2,6 +2,7 @@
 #ifndef LIBEVENT_IOCP_BACKEND_BACKEND_H
 #define LIBEVENT_IOCP_BACKEND_BACKEND_H
 
+#include "backend/afd_device.h"
 #include "backend/loop.h"
 #include "backend/port.h"
 #include "backend/socket_lingering.h"
@@ -9,13 +10,11 @@
 
 namespace iocp {
 
-struct afd_device;
-
 struct backend {
     struct event_base *base;
     iocp::port *port;
     iocp::loop loop;
-    afd_device *devices;
+    afd_device_list devices;
     socket_records sockets;
     lingering_state lingering;
     base_streams streams;

@@ -7,7 +7,7 @@ namespace iocp {
 
 struct left_over {
     left_connection connection;
-    left_over *next;
+    TAILQ_ENTRY(left_over) listed;
 };
 
 namespace {
@@ -17,16 +17,17 @@ std::atomic<unsigned> all_left;
 
 struct table {
     SRWLOCK lock;
-    listening_socket *first;
+    LIST_HEAD(, listening_socket) sockets;
 };
 
-table all = {SRWLOCK_INIT, nullptr};
+table all = {SRWLOCK_INIT, {nullptr}};
 
 listening_socket *find(evutil_socket_t fd)
 {
-    listening_socket *found = all.first;
-    while (found != nullptr && found->fd != fd)
-        found = found->next;
+    listening_socket *found;
+    LIST_FOREACH (found, &all.sockets, listed)
+        if (found->fd == fd)
+            break;
     return found;
 }
 
@@ -41,10 +42,10 @@ void call_back(listening_socket *self)
 bool pop(listening_socket *self, left_connection *taken)
 {
     AcquireSRWLockExclusive(&self->accepts_lock);
-    left_over *first = self->first_left;
+    left_over *first = TAILQ_FIRST(&self->left);
     if (first != nullptr) {
         *taken = first->connection;
-        self->first_left = first->next;
+        TAILQ_REMOVE(&self->left, first, listed);
         --all_left;
         mm_free(first);
     }
@@ -64,7 +65,11 @@ void close_left(listening_socket *self)
 listening_socket *listening_new()
 {
     void *memory = mm_calloc(1, sizeof(listening_socket));
-    return memory != nullptr ? new (memory) listening_socket() : nullptr;
+    if (memory == nullptr)
+        return nullptr;
+    auto *made = new (memory) listening_socket();
+    TAILQ_INIT(&made->left);
+    return made;
 }
 
 listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
@@ -77,8 +82,7 @@ listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
     } else if (spare != nullptr) {
         self = spare;
         self->fd = fd;
-        self->next = all.first;
-        all.first = self;
+        LIST_INSERT_HEAD(&all.sockets, self, listed);
     }
     if (self != nullptr)
         ++self->users;
@@ -92,12 +96,8 @@ void listening_end(listening_socket *self)
 {
     AcquireSRWLockExclusive(&all.lock);
     bool was_last = --self->users == 0;
-    if (was_last) {
-        listening_socket **place = &all.first;
-        while (*place != self)
-            place = &(*place)->next;
-        *place = self->next;
-    }
+    if (was_last)
+        LIST_REMOVE(self, listed);
     ReleaseSRWLockExclusive(&all.lock);
     if (was_last) {
         close_left(self);
@@ -119,10 +119,7 @@ bool listening_leave(listening_socket *self, left_connection connection)
     if (left == nullptr)
         return false;
     left->connection = connection;
-    left_over **last = &self->first_left;
-    while (*last != nullptr)
-        last = &(*last)->next;
-    *last = left;
+    TAILQ_INSERT_TAIL(&self->left, left, listed);
     ++all_left;
     return true;
 }
@@ -147,7 +144,7 @@ bool listening_has_left(evutil_socket_t fd)
     bool any = false;
     if (self != nullptr) {
         AcquireSRWLockExclusive(&self->accepts_lock);
-        any = self->first_left != nullptr;
+        any = !TAILQ_EMPTY(&self->left);
         ReleaseSRWLockExclusive(&self->accepts_lock);
     }
     ReleaseSRWLockExclusive(&all.lock);

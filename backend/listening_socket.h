@@ -35,9 +35,9 @@ struct listening_socket {
     std::atomic<bool> shared;
     evutil_socket_t fd;
     unsigned users;
-    listening_socket *next;
+    LIST_ENTRY(listening_socket) listed;
     SRWLOCK accepts_lock; // of what follows, and of the holder's lists of accepts
-    left_over *first_left;
+    TAILQ_HEAD(, left_over) left;
     void *holder; // NULL: none is in flight
     call_accepts_back call_back;
 };

@@ -14,9 +14,9 @@ namespace {
 void tell_who_can_write(backend *self)
 {
     source *next;
-    TAILQ_FOREACH(next, &self->loop.changed, queued)
-    if ((next->ops->ready(next) & next->wanted & EV_WRITE) != 0)
-        evmap_io_active_(self->base, next->fd, EV_WRITE);
+    TAILQ_FOREACH (next, &self->loop.changed, queued)
+        if ((next->ops->ready(next) & next->wanted & EV_WRITE) != 0)
+            evmap_io_active_(self->base, next->fd, EV_WRITE);
 }
 
 } // namespace

@@ -126,7 +126,8 @@ void interest_close(backend *owner, source *leaving)
 
 void interest_drop_all(backend *owner)
 {
-    for (socket_record *record = owner->sockets.first; record != nullptr; record = record->next) {
+    socket_record *record;
+    LIST_FOREACH (record, &owner->sockets.all, listed) {
         source_unqueue(record->active);
         record->active->wanted = 0;
         use(record, &record->poll.as_source);

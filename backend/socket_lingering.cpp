@@ -17,6 +17,11 @@ size_t limit_bytes(const lingering_state *state)
     return state->limit_us != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
 }
 
+socket_record *oldest(const lingering_state *state)
+{
+    return TAILQ_FIRST(&state->closed);
+}
+
 lingering_state *state_of(const socket_record *record)
 {
     return &record->poll.as_source.owner->lingering;
@@ -24,27 +29,18 @@ lingering_state *state_of(const socket_record *record)
 
 void list_closed(lingering_state *state, socket_record *record)
 {
-    record->left.older = state->newest;
-    record->left.newer = nullptr;
-    (state->newest != nullptr ? state->newest->left.newer : state->oldest) = record;
-    state->newest = record;
+    TAILQ_INSERT_TAIL(&state->closed, record, left.listed);
+    record->left.is_listed = true;
     state->bytes += record->left.bytes;
-}
-
-bool is_listed(const lingering_state *state, const socket_record *record)
-{
-    return state->oldest == record || record->left.older != nullptr;
 }
 
 void unlist_closed(lingering_state *state, socket_record *record)
 {
-    if (!is_listed(state, record))
+    if (!record->left.is_listed)
         return;
-    lingering *left = &record->left;
-    (left->older != nullptr ? left->older->left.newer : state->oldest) = left->newer;
-    (left->newer != nullptr ? left->newer->left.older : state->newest) = left->older;
-    left->older = left->newer = nullptr;
-    state->bytes -= left->bytes;
+    TAILQ_REMOVE(&state->closed, record, left.listed);
+    record->left.is_listed = false;
+    state->bytes -= record->left.bytes;
 }
 
 // Its peer takes too little, for too long. Bytes are lost, and a reset tells the peer so.
@@ -52,7 +48,8 @@ void reset(socket_record *record)
 {
     unlist_closed(state_of(record), record);
     record->left.resets = true;
-    for (lingering_on *each = record->left.operations; each != nullptr; each = each->next)
+    lingering_on *each;
+    LIST_FOREACH (each, &record->left.operations, listed)
         completion_cancel(each->operation);
 }
 
@@ -69,14 +66,14 @@ void end_overdue(evutil_socket_t, short, void *argument)
 void start_timer(backend *owner)
 {
     lingering_state *state = &owner->lingering;
-    if (state->oldest == nullptr || owner->draining || (state->timer.ev_flags & EVLIST_TIMEOUT) != 0)
+    if (TAILQ_EMPTY(&state->closed) || owner->draining || (state->timer.ev_flags & EVLIST_TIMEOUT) != 0)
         return;
     if (!state->is_assigned) {
         evtimer_assign(&state->timer, owner->base, end_overdue, owner);
         state->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
         state->is_assigned = true;
     }
-    int64_t wait_us = state->oldest->left.closed_us + limit_us(state) - backend_now_us(owner);
+    int64_t wait_us = oldest(state)->left.closed_us + limit_us(state) - backend_now_us(owner);
     wait_us = wait_us > 0 ? wait_us : 0;
     struct timeval wait;
     wait.tv_sec = static_cast<long>(wait_us / 1000000);
@@ -88,9 +85,9 @@ void enforce_limits(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     int64_t now = backend_now_us(owner);
-    while (state->oldest != nullptr &&
-           (state->bytes > limit_bytes(state) || now - state->oldest->left.closed_us >= limit_us(state)))
-        reset(state->oldest);
+    while (!TAILQ_EMPTY(&state->closed) &&
+           (state->bytes > limit_bytes(state) || now - oldest(state)->left.closed_us >= limit_us(state)))
+        reset(oldest(state));
     start_timer(owner);
 }
 
@@ -105,6 +102,11 @@ void close_now(socket_record *record)
 
 } // namespace
 
+void linger_init(lingering_state *self)
+{
+    TAILQ_INIT(&self->closed);
+}
+
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes)
 {
     backend *owner = record->poll.as_source.owner;
@@ -112,11 +114,7 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
     self->life = record->life;
     self->operation = operation;
     self->bytes = bytes;
-    self->previous = nullptr;
-    self->next = record->left.operations;
-    if (self->next != nullptr)
-        self->next->previous = self;
-    record->left.operations = self;
+    LIST_INSERT_HEAD(&record->left.operations, self, listed);
     record->left.bytes += bytes;
     owner->lingering.bytes_on_the_way += bytes;
     socket_register(record);
@@ -142,13 +140,11 @@ void linger_end(lingering_on *self)
     if (self->life != record->life)
         return; // closed by its program meanwhile
     lingering *left = &record->left;
-    (self->previous != nullptr ? self->previous->next : left->operations) = self->next;
-    if (self->next != nullptr)
-        self->next->previous = self->previous;
-    if (is_listed(state_of(record), record))
+    LIST_REMOVE(self, listed);
+    if (left->is_listed)
         state_of(record)->bytes -= self->bytes;
     left->bytes -= self->bytes;
-    if (left->operations != nullptr)
+    if (!LIST_EMPTY(&left->operations))
         return;
     if (left->closes) {
         close_now(record);
@@ -165,7 +161,7 @@ bool linger_close(socket_record *record)
     lingering *left = &record->left;
     backend *owner = record->poll.as_source.owner;
     lingering_state *state = &owner->lingering;
-    if (left->operations == nullptr) {
+    if (LIST_EMPTY(&left->operations)) {
         if (left->resets)
             sys::reset_when_closed(static_cast<SOCKET>(socket_descriptor(record)));
         socket_begin_life(record);
@@ -200,8 +196,8 @@ bool linger_sends(const backend *owner)
 void linger_stop(backend *owner)
 {
     lingering_state *state = &owner->lingering;
-    while (state->oldest != nullptr)
-        reset(state->oldest);
+    while (!TAILQ_EMPTY(&state->closed))
+        reset(oldest(state));
     if (!state->is_assigned)
         return;
     event_del_nolock_(&state->timer, EVENT_DEL_NOBLOCK);

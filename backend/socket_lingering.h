@@ -29,22 +29,22 @@ struct lingering_on {
     socket_record *record;
     unsigned life;
     completion *operation;
-    lingering_on *next; // the record's list
-    lingering_on *previous;
-    size_t bytes; // that are still to be sent
+    LIST_ENTRY(lingering_on) listed; // the record's
+    size_t bytes;                    // that are still to be sent
 };
 
 // What a base keeps of those that were closed.
 struct lingering_state {
-    socket_record *oldest; // in the order they were closed
-    socket_record *newest;
-    size_t bytes;            // of their sends
-    size_t bytes_on_the_way; // in all sends that nobody waits for, of sockets that were not closed, too
+    TAILQ_HEAD(, socket_record) closed; // in that order
+    size_t bytes;                       // of their sends
+    size_t bytes_on_the_way;            // in all sends that nobody waits for, of sockets that were not closed, too
     struct event timer;
     bool is_assigned;
     int64_t limit_us; // 0: the defaults hold
     size_t limit_bytes;
 };
+
+void linger_init(lingering_state *self);
 
 // How long a base that is freed waits for bytes that are on their way: they count as sent.
 constexpr int64_t lingering_at_free_us = 500 * 1000;

@@ -17,8 +17,7 @@ socket_record *new_record(backend *owner, evutil_socket_t fd)
     }
     poll_socket_init(&record->poll, owner, fd);
     record->active = &record->poll.as_source;
-    record->next = owner->sockets.first;
-    owner->sockets.first = record;
+    LIST_INSERT_HEAD(&owner->sockets.all, record, listed);
     return record;
 }
 
@@ -31,7 +30,7 @@ void drop_early(socket_record *self)
 // Bytes that were lost are told by a reset, when the socket is closed.
 bool is_unused(const socket_record *self)
 {
-    return self->own == nullptr && self->left.operations == nullptr && !self->left.resets &&
+    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets &&
            self->early.bytes == nullptr;
 }
 
@@ -60,9 +59,9 @@ void socket_begin_life(socket_record *self)
 
 void sockets_free(backend *owner)
 {
-    while (owner->sockets.first != nullptr) {
-        socket_record *record = owner->sockets.first;
-        owner->sockets.first = record->next;
+    while (!LIST_EMPTY(&owner->sockets.all)) {
+        socket_record *record = LIST_FIRST(&owner->sockets.all);
+        LIST_REMOVE(record, listed);
         fd_table_remove(&owner->sockets.by_descriptor, socket_descriptor(record));
         socket_unregister(record);
         if (record->own != nullptr)

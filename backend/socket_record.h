@@ -24,20 +24,20 @@ struct early_data {
 
 // Of a socket that outlives whoever used it (see socket_lingering.h).
 struct lingering {
-    lingering_on *operations; // in flight, and nobody waits for them
-    size_t bytes;             // that they have still to send
+    LIST_HEAD(, lingering_on) operations; // in flight, and nobody waits for them
+    size_t bytes;                         // that they have still to send
     int64_t closed_us;
-    socket_record *older; // the base's list of those that were closed
-    socket_record *newer;
+    TAILQ_ENTRY(socket_record) listed; // the base's, of those that were closed
+    bool is_listed;
     bool closes; // was closed, as far as its program knows
     bool shuts_down;
     bool resets; // has lingered for too long
 };
 
 struct socket_record {
-    socket_record *next; // the base's list of all
-    source *active;      // whose readiness EV_READ and EV_WRITE use at present: `own`, or the poll
-    source *own;         // what a bufferevent or listener has brought for the descriptor; NULL: nothing
+    LIST_ENTRY(socket_record) listed; // the base's, of all
+    source *active;                   // whose readiness EV_READ and EV_WRITE use at present: `own`, or the poll
+    source *own;                      // what a bufferevent or listener has brought for the descriptor; NULL: nothing
     poll_socket poll;
     lingering left;
     early_data early;
@@ -58,7 +58,7 @@ struct accepted_note {
 
 // All that a base has.
 struct socket_records {
-    socket_record *first;
+    LIST_HEAD(, socket_record) all;
     fd_table by_descriptor;
     accepted_note accepted;
 };

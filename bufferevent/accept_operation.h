@@ -18,8 +18,7 @@ enum class accept_stage : unsigned char { open, silent, leaving };
 struct accept_operation {
     completion operation; // first
     acceptor *owner;      // not looked at once disowned
-    accept_operation *next;
-    accept_operation *previous; // in the pending list only
+    TAILQ_ENTRY(accept_operation) listed;
     SOCKET socket;
     int64_t connected_us; // when its peer connected; of a silent one
     unsigned room;        // for first data

@@ -33,7 +33,7 @@ void note_shortage(acceptor *self, int error)
 short acceptor_ready(const source *as_source)
 {
     auto *self = reinterpret_cast<const acceptor *>(as_source);
-    bool any = self->first_done != nullptr || listening_has_left(as_source->fd);
+    bool any = !TAILQ_EMPTY(&self->done) || listening_has_left(as_source->fd);
     return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
 }
 
@@ -157,7 +157,8 @@ void acceptor_narrowed(source *as_source)
     if (as_source->wanted != 0)
         return;
     source_unqueue(as_source);
-    for (accept_operation *each = from_source(as_source)->pending; each != nullptr; each = each->next)
+    accept_operation *each;
+    TAILQ_FOREACH (each, &from_source(as_source)->pending, listed)
         if (each->room == 0)
             completion_cancel(&each->operation);
 }
@@ -165,7 +166,8 @@ void acceptor_narrowed(source *as_source)
 void go_plain(acceptor *self)
 {
     self->plain = true;
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed)
         completion_cancel(&each->operation);
 }
 
@@ -184,7 +186,7 @@ short acceptor_submit(source *as_source)
         return 0;
     make_way(self);
     if (backlog_comes_first(self)) {
-        if (self->first_done != nullptr)
+        if (!TAILQ_EMPTY(&self->done))
             return EV_READ;
         adapt_depth(self);
         int error = backlog_look(self, &accept_ops);
@@ -199,7 +201,7 @@ short acceptor_submit(source *as_source)
             break;
     }
     make_way(self);
-    if (self->plain && self->pending == nullptr && acceptor_ready(as_source) == 0) {
+    if (self->plain && TAILQ_EMPTY(&self->pending) && acceptor_ready(as_source) == 0) {
         as_source->owner->loop.retry_soon = true; // its poll is started by the next turn
         interest_fall_back(as_source->owner, as_source);
         return 0;
@@ -262,7 +264,7 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
 SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     SOCKET taken = INVALID_SOCKET;
-    while (taken == INVALID_SOCKET && self->first_done != nullptr) {
+    while (taken == INVALID_SOCKET && !TAILQ_EMPTY(&self->done)) {
         accept_operation *accepting = pop_done(self);
         if (accepting->socket != INVALID_SOCKET && finish(self, accepting, address, length, flags)) {
             taken = accepting->socket;
@@ -304,6 +306,8 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
         return nullptr;
     source_init(&self->as_source, &acceptor_ops, owner, fd);
     self->listening = on;
+    TAILQ_INIT(&self->pending);
+    TAILQ_INIT(&self->done);
     self->listeners = 1;
     self->depth = min_accepts;
     self->inherit = inherit;
@@ -335,8 +339,8 @@ void acceptor_detach(acceptor *self)
     if (self->listening != nullptr)
         listening_let_go(self->listening, self);
     first_data_free(self);
-    while (self->pending != nullptr) {
-        accept_operation *accepting = self->pending;
+    while (!TAILQ_EMPTY(&self->pending)) {
+        accept_operation *accepting = TAILQ_FIRST(&self->pending);
         remove_pending(self, accepting);
         completion_disown(&accepting->operation);
     }

@@ -28,14 +28,14 @@ constexpr unsigned max_fills = 4;
 
 struct accept_operation;
 struct first_data;
+TAILQ_HEAD(accept_list, accept_operation);
 
 struct acceptor {
-    source as_source;             // first: a source is cast to its acceptor
-    listening_socket *listening;  // whether others use it, too; NULL: its base is gone
-    unsigned listeners;           // of this base, on this socket
-    accept_operation *pending;    // in flight
-    accept_operation *first_done; // connections to be taken, in the order they came
-    accept_operation *last_done;
+    source as_source;            // first: a source is cast to its acceptor
+    listening_socket *listening; // whether others use it, too; NULL: its base is gone
+    unsigned listeners;          // of this base, on this socket
+    accept_list pending;         // in flight, newest first
+    accept_list done;            // connections to be taken, in the order they came
     unsigned pending_count;
     unsigned depth;         // how many to keep in flight
     unsigned done_in_turn;  // how many peers the present turn has brought, be they gone again

@@ -68,7 +68,8 @@ unsigned find_silent(acceptor *self, bool until_open)
 {
     unsigned found = 0;
     int64_t now = backend_now_us(self->as_source.owner);
-    for (accept_operation *accepting = self->pending; accepting != nullptr; accepting = accepting->next) {
+    accept_operation *accepting;
+    TAILQ_FOREACH (accepting, &self->pending, listed) {
         uint32_t seconds = 0;
         if (accepting->room == 0 || accepting->stage != accept_stage::open)
             continue;
@@ -91,7 +92,8 @@ void drop_longest_silent(acceptor *self)
     for (unsigned dropped = 0; dropped < dropped_at_bound; ++dropped) {
         accept_operation *longest = nullptr;
         // The list is newest first: of several that connected at one time, the last is the oldest.
-        for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+        accept_operation *each;
+        TAILQ_FOREACH (each, &self->pending, listed)
             if (each->stage == accept_stage::silent &&
                 (longest == nullptr || each->connected_us <= longest->connected_us))
                 longest = each;
@@ -104,7 +106,8 @@ void drop_longest_silent(acceptor *self)
 // Accepts of another kind than are started now make way for those.
 void call_back_others(acceptor *self)
 {
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next)
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed)
         if (each->stage == accept_stage::open && each->room != first_data_room(self))
             call_back(self, each);
 }
@@ -236,7 +239,8 @@ void start_timer(acceptor *self)
 
 bool has_accepts_for_data(const acceptor *self)
 {
-    for (const accept_operation *each = self->pending; each != nullptr; each = each->next)
+    const accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed)
         if (each->room != 0)
             return true;
     return false;
@@ -249,7 +253,8 @@ void look_at_peers(evutil_socket_t, short, void *argument)
     EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     bool changed = find_silent(self, false) != 0;
     int64_t now = backend_now_us(self->as_source.owner);
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed) {
         if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
             continue;
         drop(self, each);

@@ -29,9 +29,10 @@ bool finish(evutil_socket_t fd, left_connection taken, struct sockaddr *address,
 void left_over_call_back(void *holder)
 {
     auto *self = static_cast<acceptor *>(holder);
-    for (accept_operation *each = self->first_done; each != nullptr; each = each->next)
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->done, listed)
         leave(self->listening, each);
-    for (accept_operation *each = self->pending; each != nullptr; each = each->next) {
+    TAILQ_FOREACH (each, &self->pending, listed) {
         sys::cancel(each->operation.file, &each->operation.record.overlapped);
         leave(self->listening, each);
     }

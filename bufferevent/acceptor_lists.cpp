@@ -23,11 +23,7 @@ void unlock(const acceptor *self)
 void push_pending(acceptor *self, accept_operation *accepting)
 {
     lock(self);
-    accepting->previous = nullptr;
-    accepting->next = self->pending;
-    if (self->pending != nullptr)
-        self->pending->previous = accepting;
-    self->pending = accepting;
+    TAILQ_INSERT_HEAD(&self->pending, accepting, listed);
     unlock(self);
     ++self->pending_count;
 }
@@ -35,13 +31,7 @@ void push_pending(acceptor *self, accept_operation *accepting)
 void remove_pending(acceptor *self, accept_operation *accepting)
 {
     lock(self);
-    if (accepting->previous != nullptr)
-        accepting->previous->next = accepting->next;
-    else
-        self->pending = accepting->next;
-    if (accepting->next != nullptr)
-        accepting->next->previous = accepting->previous;
-    accepting->next = accepting->previous = nullptr;
+    TAILQ_REMOVE(&self->pending, accepting, listed);
     unlock(self);
     --self->pending_count;
     first_data_unlisted(self, accepting);
@@ -50,23 +40,16 @@ void remove_pending(acceptor *self, accept_operation *accepting)
 void push_done(acceptor *self, accept_operation *accepting)
 {
     lock(self);
-    accepting->next = nullptr;
-    if (self->last_done != nullptr)
-        self->last_done->next = accepting;
-    else
-        self->first_done = accepting;
-    self->last_done = accepting;
+    TAILQ_INSERT_TAIL(&self->done, accepting, listed);
     unlock(self);
 }
 
 accept_operation *pop_done(acceptor *self)
 {
     lock(self);
-    accept_operation *taken = self->first_done;
+    accept_operation *taken = TAILQ_FIRST(&self->done);
     if (taken != nullptr)
-        self->first_done = taken->next;
-    if (self->first_done == nullptr)
-        self->last_done = nullptr;
+        TAILQ_REMOVE(&self->done, taken, listed);
     unlock(self);
     return taken;
 }

@@ -13,35 +13,34 @@ namespace {
 
 struct listener_table {
     SRWLOCK lock;
-    listener_record *first;
+    LIST_HEAD(, listener_record) all;
 };
 
-listener_table listeners = {SRWLOCK_INIT, nullptr};
+listener_table listeners = {SRWLOCK_INIT, {nullptr}};
 
 // Lock held.
-listener_record **place_of(const struct evconnlistener *listener)
+listener_record *record_of(const struct evconnlistener *listener)
 {
-    listener_record **place = &listeners.first;
-    while (*place != nullptr && (*place)->listener != listener)
-        place = &(*place)->next;
-    return place;
+    listener_record *found;
+    LIST_FOREACH (found, &listeners.all, listed)
+        if (found->listener == listener)
+            break;
+    return found;
 }
 
 void remember(listener_record *added)
 {
     AcquireSRWLockExclusive(&listeners.lock);
-    added->next = listeners.first;
-    listeners.first = added;
+    LIST_INSERT_HEAD(&listeners.all, added, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
 }
 
 listener_record *forget(const struct evconnlistener *listener)
 {
     AcquireSRWLockExclusive(&listeners.lock);
-    listener_record **place = place_of(listener);
-    listener_record *removed = *place;
+    listener_record *removed = record_of(listener);
     if (removed != nullptr)
-        *place = removed->next;
+        LIST_REMOVE(removed, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
     return removed;
 }
@@ -129,7 +128,7 @@ acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
 bool is_listener(const void *argument)
 {
     AcquireSRWLockShared(&listeners.lock);
-    bool found = *place_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
+    bool found = record_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
     ReleaseSRWLockShared(&listeners.lock);
     return found;
 }
@@ -150,7 +149,7 @@ namespace iocp {
 acceptor *listener_acceptor(const struct evconnlistener *listener)
 {
     AcquireSRWLockShared(&listeners.lock);
-    const listener_record *found = *place_of(listener);
+    const listener_record *found = record_of(listener);
     acceptor *own = found != nullptr ? found->own : nullptr;
     ReleaseSRWLockShared(&listeners.lock);
     return own;

@@ -16,7 +16,7 @@ struct listener_record {
     const struct evconnlistener *listener;
     listening_socket *listening;
     acceptor *own; // NULL: the base is not on a port, or the socket cannot be, or is left open
-    listener_record *next;
+    LIST_ENTRY(listener_record) listed;
 };
 
 // NULL: it goes by readiness, like any other socket.

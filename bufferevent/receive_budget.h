@@ -2,19 +2,19 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 #define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 
-#include <stddef.h>
+#include "compat/libevent.h"
 
 namespace iocp {
 
 struct receive_operation;
+TAILQ_HEAD(receive_list, receive_operation);
 
 // Bytes that one base allots to buffers of receives. Beyond, connections wait without a buffer.
 constexpr size_t receive_budget_bytes = 4 * 1024 * 1024;
 
 struct receive_budget {
     size_t spent;
-    receive_operation *oldest; // receives with a buffer in flight, in the order they were started
-    receive_operation *newest;
+    receive_list waiting; // receives with a buffer in flight, in the order they were started
 };
 
 } // namespace iocp

@@ -10,7 +10,7 @@ constexpr uint64_t cold_after_turns = 64;
 // Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
 void call_back_coldest(backend *owner)
 {
-    receive_operation *coldest = owner->streams.receives.oldest;
+    receive_operation *coldest = TAILQ_FIRST(&owner->streams.receives.waiting);
     if (coldest == nullptr || owner->loop.turn - coldest->started_turn < cold_after_turns)
         return;
     receive_list_remove(&owner->streams.receives, coldest);
@@ -22,13 +22,7 @@ void call_back_coldest(backend *owner)
 
 void receive_list_append(receive_budget *budget, receive_operation *receiving)
 {
-    receiving->newer = nullptr;
-    receiving->older = budget->newest;
-    if (budget->newest != nullptr)
-        budget->newest->newer = receiving;
-    else
-        budget->oldest = receiving;
-    budget->newest = receiving;
+    TAILQ_INSERT_TAIL(&budget->waiting, receiving, listed);
     receiving->in_list = true;
 }
 
@@ -36,14 +30,7 @@ void receive_list_remove(receive_budget *budget, receive_operation *receiving)
 {
     if (!receiving->in_list)
         return;
-    if (receiving->older != nullptr)
-        receiving->older->newer = receiving->newer;
-    else
-        budget->oldest = receiving->newer;
-    if (receiving->newer != nullptr)
-        receiving->newer->older = receiving->older;
-    else
-        budget->newest = receiving->older;
+    TAILQ_REMOVE(&budget->waiting, receiving, listed);
     receiving->in_list = false;
 }
 

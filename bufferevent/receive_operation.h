@@ -22,8 +22,7 @@ struct receive_operation {
     unsigned begin; // held bytes: buffer[begin, end)
     unsigned end;
     uint64_t started_turn;
-    receive_operation *newer; // the budget's list, while in flight with a buffer
-    receive_operation *older;
+    TAILQ_ENTRY(receive_operation) listed; // the budget's, while in flight with a buffer
     bool in_list;
     bool came_early; // the held bytes came with the connection
 };

@@ -216,7 +216,7 @@ void world_breaks(world *self, const char *what, int slot)
 
 static const socket_record *record_of(const world *self)
 {
-    return backend_of(self->base)->sockets.first;
+    return LIST_FIRST(&backend_of(self->base)->sockets.all);
 }
 
 const poll_socket *world_poll(const world *self)
