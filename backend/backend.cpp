@@ -53,9 +53,10 @@ void backend_drain(backend *self)
 {
     self->draining = true;
     port_collect_while(self->port, bytes_are_lingering, self, lingering_at_free_us);
-    EVBASE_ACQUIRE_LOCK(self->base, th_base_lock);
-    linger_stop(self);
-    EVBASE_RELEASE_LOCK(self->base, th_base_lock);
+    {
+        base_locked held(self->base);
+        linger_stop(self);
+    }
     if (!port_drain(self->port))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
                     static_cast<unsigned>(self->port->in_flight.count));

@@ -29,9 +29,8 @@ extern "C" void event_loopexit_cb(evutil_socket_t, short, void *argument)
     auto *base = static_cast<struct event_base *>(argument);
     iocp::backend *self = iocp::backend_of(base);
     if (self != nullptr) {
-        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+        iocp::base_locked held(base);
         iocp::tell_who_can_write(self);
-        EVBASE_RELEASE_LOCK(base, th_base_lock);
     }
     base->event_gotterm = 1;
 }

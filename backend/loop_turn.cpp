@@ -35,10 +35,12 @@ int collect(backend *self, int64_t timeout_us)
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
         ULONG wanted = port_packets_wanted(self->port, base->nactivequeues > 1 || timeout_us == 0);
-        EVBASE_RELEASE_LOCK(base, th_base_lock);
-        int error = sys::port_dequeue(self->port->for_libevent.port, entries, wanted, timeout_us,
+        int error;
+        {
+            base_unlocked others(base);
+            error = sys::port_dequeue(self->port->for_libevent.port, entries, wanted, timeout_us,
                                       sys::wait_kind::alertable, &count);
-        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+        }
         if (error != 0) {
             event_warnx("iocp: the completion port failed (error %d)", error);
             return -1;

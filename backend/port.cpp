@@ -260,9 +260,8 @@ bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
         any_taken = any_taken || taken > 0;
         if (taken < 0 || !awaited->pending)
             break;
-        EVBASE_RELEASE_LOCK(base, th_base_lock);
+        base_unlocked others(base);
         sys::let_others_run();
-        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
     }
     if (any_taken && !base->is_notify_pending) {
         base->is_notify_pending = 1;

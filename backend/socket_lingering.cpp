@@ -58,9 +58,8 @@ void enforce_limits(backend *owner);
 void end_overdue(evutil_socket_t, short, void *argument)
 {
     auto *owner = static_cast<backend *>(argument);
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     enforce_limits(owner);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 void start_timer(backend *owner)
@@ -222,12 +221,11 @@ int event_base_iocp_set_lingering(struct event_base *base, const struct timeval 
         WSASetLastError(error);
         return -1;
     }
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     if (owner->lingering.is_assigned)
         event_del_nolock_(&owner->lingering.timer, EVENT_DEL_NOBLOCK);
     owner->lingering.limit_us = span;
     owner->lingering.limit_bytes = bytes;
     enforce_limits(owner);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     return 0;
 }

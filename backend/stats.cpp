@@ -40,9 +40,11 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
         WSASetLastError(self == nullptr ? WSAEOPNOTSUPP : WSAEINVAL);
         return -1;
     }
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    struct event_iocp_stats stats = collect(self);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    struct event_iocp_stats stats;
+    {
+        base_locked held(base);
+        stats = collect(self);
+    }
     memset(into, 0, size);
     memcpy(into, &stats, size < sizeof(stats) ? size : sizeof(stats));
     return 0;

@@ -325,13 +325,9 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
 void acceptor_detach(acceptor *self)
 {
     backend *owner = self->as_source.owner;
-    if (owner != nullptr)
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    if (--self->listeners > 0) {
-        if (owner != nullptr)
-            EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner != nullptr ? owner->base : nullptr);
+    if (--self->listeners > 0)
         return;
-    }
     if (owner != nullptr) {
         interest_fall_back(owner, &self->as_source);
         socket_clear_source(&self->as_source);
@@ -352,7 +348,6 @@ void acceptor_detach(acceptor *self)
         return;
     }
     source_free_later(&self->as_source);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
@@ -370,24 +365,24 @@ void acceptor_avoid_accept_ex(acceptor *self)
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     int error = WSAEWOULDBLOCK;
-    struct event_base *base = self->as_source.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    SOCKET socket = left_over_take(self->as_source.fd, address, length, flags);
-    if (socket == INVALID_SOCKET)
-        socket = take_done(self, address, length, flags);
-    if (socket == INVALID_SOCKET && self->error == 0)
-        socket = take_waiting(self, address, length, flags);
-    auto taken = static_cast<evutil_socket_t>(socket);
-    if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
-        socket_note_accepted(self->as_source.owner, taken);
-    if (socket == INVALID_SOCKET && self->error != 0) {
-        error = self->error;
-        self->error = 0;
+    SOCKET socket;
+    {
+        base_locked held(self->as_source.owner->base);
+        socket = left_over_take(self->as_source.fd, address, length, flags);
+        if (socket == INVALID_SOCKET)
+            socket = take_done(self, address, length, flags);
+        if (socket == INVALID_SOCKET && self->error == 0)
+            socket = take_waiting(self, address, length, flags);
+        if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
+            socket_note_accepted(self->as_source.owner, static_cast<evutil_socket_t>(socket));
+        if (socket == INVALID_SOCKET && self->error != 0) {
+            error = self->error;
+            self->error = 0;
+        }
     }
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     if (socket == INVALID_SOCKET)
         WSASetLastError(error);
-    return taken;
+    return static_cast<evutil_socket_t>(socket);
 }
 
 } // namespace iocp

@@ -250,7 +250,7 @@ void look_at_peers(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<acceptor *>(argument);
     struct event_base *base = self->as_source.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     bool changed = find_silent(self, false) != 0;
     int64_t now = backend_now_us(self->as_source.owner);
     accept_operation *each;
@@ -264,7 +264,6 @@ void look_at_peers(evutil_socket_t, short, void *argument)
         source_ready(&self->as_source, 0);
     if (has_accepts_for_data(self))
         start_timer(self);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
 int make(acceptor *self)

@@ -32,9 +32,8 @@ inline stream *stream_for(const struct bufferevent *bev)
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     if (owner == nullptr || fd < 0)
         return nullptr;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     stream *found = stream_find(owner, fd);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     return found != nullptr && found->holder == bev ? found : nullptr;
 }
 

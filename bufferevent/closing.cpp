@@ -12,23 +12,21 @@ namespace {
 // True if the socket is closed by the last operation on it.
 bool closes_later(backend *owner, evutil_socket_t fd)
 {
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
     if (own != nullptr)
         stream_release(own, true);
     socket_record *record = socket_find(owner, fd);
     bool later = record != nullptr && linger_close(record);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     return later;
 }
 
 bool shuts_down_later(backend *owner, evutil_socket_t fd)
 {
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
     socket_record *record = socket_find(owner, fd);
     bool later = own == nullptr && record != nullptr && linger_shutdown(record);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
     return later;
 }
 

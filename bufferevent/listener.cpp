@@ -53,9 +53,8 @@ acceptor *new_acceptor(struct event_base *base, evutil_socket_t fd, listening_so
     if (owner == nullptr || (flags & LEV_OPT_CLOSE_ON_FREE) == 0 || environment_asks(base, "EVENT_IOCP_NO_ACCEPTEX") ||
         event_get_win32_extension_fns_()->AcceptEx == nullptr)
         return nullptr;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     acceptor *own = acceptor_attach(owner, fd, on, (flags & LEV_OPT_CLOSE_ON_EXEC) == 0);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     return own;
 }
 
@@ -81,9 +80,8 @@ bool reserve(struct event_base *base, evutil_socket_t fd)
     backend *owner = base != nullptr ? backend_of(base) : nullptr;
     if (owner == nullptr || fd < 0)
         return true;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     bool reserved = socket_obtain(owner, fd) != nullptr;
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     return reserved;
 }
 
@@ -117,11 +115,10 @@ acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
     backend *owner = backend_of(base);
     if (owner == nullptr)
         return nullptr;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     acceptor *own = acceptor_find(owner, fd);
     if (own != nullptr && !own->as_source.in_use)
         own = nullptr;
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     return own;
 }
 

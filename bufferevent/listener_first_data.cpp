@@ -36,11 +36,12 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
     if (base == nullptr || backend_of(base) == nullptr)
         return fail(WSAEOPNOTSUPP);
     int error = 0;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    acceptor *own = listener_acceptor(listener);
-    if (own != nullptr && own->as_source.owner != nullptr)
-        error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    {
+        base_locked held(base);
+        acceptor *own = listener_acceptor(listener);
+        if (own != nullptr && own->as_source.owner != nullptr)
+            error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
+    }
     return error == 0 ? 0 : fail(error);
 }
 
@@ -49,10 +50,9 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener)
     struct event_base *base = evconnlistener_get_base(listener);
     if (base == nullptr || backend_of(base) == nullptr)
         return fail(WSAEOPNOTSUPP);
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     acceptor *own = listener_acceptor(listener);
     if (own != nullptr && own->as_source.owner != nullptr)
         acceptor_avoid_accept_ex(own);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
     return 0;
 }

@@ -20,11 +20,10 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's.
     if (owns_descriptor(bev) || to_connect || socket_came_early(owner, fd))
         stream_attach(owner, fd, bev, to_connect);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 int enable(struct bufferevent *bev, short events)

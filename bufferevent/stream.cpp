@@ -167,9 +167,8 @@ void stream_release(stream *self, bool closing)
 void stream_detach(stream *self, bool closing)
 {
     struct event_base *base = self->as_source.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     stream_release(self, closing);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
 stream *stream_find(backend *owner, evutil_socket_t fd)

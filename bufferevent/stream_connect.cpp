@@ -84,10 +84,12 @@ int start(stream *self, const struct sockaddr *address, int length)
 int stream_connect(stream *self, const struct sockaddr *address, int length)
 {
     backend *owner = self->as_source.owner;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    self->receive = receive_state::none; // of an earlier connection, if any
-    int error = start(self, address, length);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    int error;
+    {
+        base_locked held(owner->base);
+        self->receive = receive_state::none; // of an earlier connection, if any
+        error = start(self, address, length);
+    }
     if (error == 0)
         return 0;
     WSASetLastError(error);
@@ -109,12 +111,11 @@ int stream_connect_outcome(stream *self)
 void stream_step_aside(stream *self)
 {
     struct event_base *base = self->as_source.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    base_locked held(base);
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
     else
         leave_to_poll(self);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
 }
 
 void stream_connect_let_go(stream *self, socket_record *record)

@@ -15,18 +15,6 @@ int fail(int error)
     return -1;
 }
 
-// For the length of a function.
-struct base_locked {
-    struct event_base *base;
-    explicit base_locked(const stream *self) : base(self->as_source.owner->base)
-    {
-        EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    }
-    ~base_locked() { EVBASE_RELEASE_LOCK(base, th_base_lock); }
-    base_locked(const base_locked &) = delete;
-    base_locked &operator=(const base_locked &) = delete;
-};
-
 // 0 if bytes can move: the socket is connected as far as we know.
 int not_ready(stream *self)
 {
@@ -68,14 +56,14 @@ void flush(stream *self)
 
 int stream_take(stream *self, char *into, int at_most)
 {
-    base_locked locked(self);
+    base_locked locked(self->as_source.owner->base);
     int error = not_ready(self);
     return error == 0 ? stream_receive_take(self, into, at_most) : fail(error);
 }
 
 int stream_put(stream *self, const char *bytes, int length)
 {
-    base_locked locked(self);
+    base_locked locked(self->as_source.owner->base);
     int error = not_ready(self);
     if (error != 0)
         return fail(error);
@@ -97,7 +85,7 @@ int stream_put(stream *self, const char *bytes, int length)
 
 int stream_flush(stream *self)
 {
-    base_locked locked(self);
+    base_locked locked(self->as_source.owner->base);
     flush(self);
     return self->send_error == 0 ? 0 : fail(self->send_error);
 }

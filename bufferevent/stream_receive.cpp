@@ -160,9 +160,10 @@ int add_held(stream *self, struct evbuffer *input, unsigned length)
     if (evbuffer_add_reference(input, receiving->buffer, length, free_handed_over, nullptr) != 0)
         return -1;
     struct event_base *base = self->as_source.owner->base;
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    self->as_source.owner->streams.receives.spent -= receiving->capacity;
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    {
+        base_locked held(base);
+        self->as_source.owner->streams.receives.spent -= receiving->capacity;
+    }
     receiving->buffer = nullptr;
     receiving->capacity = 0;
     return 0;

@@ -82,12 +82,15 @@ int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
     size_t length = evbuffer_get_length(output);
     if (at_most >= 0 && static_cast<size_t>(at_most) < length)
         length = static_cast<size_t>(at_most);
-    EVBASE_ACQUIRE_LOCK(base, th_base_lock);
-    int refused = stream_send_refused(self);
-    sys::start_result result = {sys::started::failed, refused, 0};
-    if (refused == 0 && length > 0)
-        result = stream_send_start(self, output, length);
-    EVBASE_RELEASE_LOCK(base, th_base_lock);
+    int refused;
+    sys::start_result result;
+    {
+        base_locked held(base);
+        refused = stream_send_refused(self);
+        result = {sys::started::failed, refused, 0};
+        if (refused == 0 && length > 0)
+            result = stream_send_start(self, output, length);
+    }
     int taken = 0;
     if (refused != 0)
         taken = stream_send_fails(refused);

@@ -46,6 +46,38 @@ inline void free_if_any(void *memory)
         mm_free(memory);
 }
 
+// A base's lock, held to the end of the scope; not taken if there is no base. Recursive, as libevent's are.
+class base_locked {
+public:
+    explicit base_locked(struct event_base *of) : base(of)
+    {
+        if (base != nullptr)
+            EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    }
+    ~base_locked()
+    {
+        if (base != nullptr)
+            EVBASE_RELEASE_LOCK(base, th_base_lock);
+    }
+    base_locked(const base_locked &) = delete;
+    base_locked &operator=(const base_locked &) = delete;
+
+private:
+    struct event_base *base;
+};
+
+// The same, let go of for the scope.
+class base_unlocked {
+public:
+    explicit base_unlocked(struct event_base *of) : base(of) { EVBASE_RELEASE_LOCK(base, th_base_lock); }
+    ~base_unlocked() { EVBASE_ACQUIRE_LOCK(base, th_base_lock); }
+    base_unlocked(const base_unlocked &) = delete;
+    base_unlocked &operator=(const base_unlocked &) = delete;
+
+private:
+    struct event_base *base;
+};
+
 } // namespace iocp
 
 // A packet's OVERLAPPED is cast to the record that holds it, by libevent and by us.

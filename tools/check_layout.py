@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Checks the shape of the source tree: short files, short functions, no include cycles, and calls
-into the kernel in compat/sys*.cpp alone, so that tests can put a fake kernel in their place."""
+"""Checks the shape of the source tree: short files, short functions, no include cycles, no includes of
+what lies above, and calls into the kernel in compat/sys*.cpp alone, so that tests can put a fake
+kernel in their place."""
 import ast
 import pathlib
 import re
@@ -11,6 +12,17 @@ FILE_LINES = 400
 FUNCTION_LINES = 70
 SKIPPED = {"build", ".git", "install"}
 SOURCES = {".c", ".cpp", ".h"}
+# From below to above, by the first pattern that fits: nobody includes what lies above. What is declared of each piece of
+# state lies below backend.h, which composes them; who works with more than one piece lies above it.
+LAYERS = (
+    ("the kernel's door, and libevent's headers", r"(compat|bufferevent/include)/.*"),
+    ("the port and its operations", r"backend/(completion|operation_counts|port\w*|afd_device)\.(h|cpp)"),
+    ("what a base keeps", r"(backend/(fd_table|source|start_pace|loop|poll_socket|socket_record|socket_lingering"
+                          r"|socket_registry|listening_socket)|bufferevent/(receive_budget|base_streams))\.h"),
+    ("a base", r"backend/backend\.h"),
+    ("its loop and its sockets", r"backend/.*"),
+    ("bufferevents and listeners", r"bufferevent/.*"),
+)
 # Folders whose code runs in a user's program.
 LIBRARY = ("backend", "bufferevent", "compat")
 # Any WSA or Nt function is one, but for the two that only read and write a variable of the thread.
@@ -131,6 +143,24 @@ def includes_of(path, text):
                 break
 
 
+def layer_of(path):
+    """Of a file of the library, else None."""
+    name = path.relative_to(ROOT).as_posix()
+    for number, (_, pattern) in enumerate(LAYERS):
+        if re.fullmatch(pattern, name):
+            return number
+    return None
+
+
+def check_layers(path, includes, complain):
+    own = layer_of(path)
+    for target in includes if own is not None else ():
+        above = layer_of(target)
+        if above is not None and above > own:
+            complain(path, 1, f"lies in \"{LAYERS[own][0]}\" and includes {target.relative_to(ROOT)}, "
+                              f"of \"{LAYERS[above][0]}\" above it")
+
+
 def find_cycle(graph):
     """One include cycle as a list of files, or None."""
     finished, trail = set(), []
@@ -170,6 +200,7 @@ def main():
         if language(path) == "c":
             check_kernel_calls(path, text, complain)
             graph[path] = list(includes_of(path, text))
+            check_layers(path, graph[path], complain)
     cycle = find_cycle(graph)
     if cycle:
         complain(cycle[0], 1, "include cycle: "

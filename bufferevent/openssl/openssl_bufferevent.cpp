@@ -53,26 +53,27 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || own_bio(ssl) == nullptr)
         return;
     stream *own = stream_for(bev);
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    if (own == nullptr)
-        own = stream_attach(owner, fd, bev, to_connect);
-    if (own != nullptr) // libevent has added its events already
-        interest_take_over(owner, &own->as_source);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    {
+        base_locked held(owner->base);
+        if (own == nullptr)
+            own = stream_attach(owner, fd, bev, to_connect);
+        if (own != nullptr) // libevent has added its events already
+            interest_take_over(owner, &own->as_source);
+    }
     if (own == nullptr)
         return;
     if (!is_tls_bio(own_bio(ssl)) && !put_own_bio(ssl, fd)) {
-        EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-        stream_release(own, false);
-        stream_early_is_lost(owner, fd);
-        EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+        {
+            base_locked held(owner->base);
+            stream_release(own, false);
+            stream_early_is_lost(owner, fd);
+        }
         return;
     }
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
+    base_locked held(owner->base);
     BIO *bio = own_bio(ssl);
     tls_bio_set_stream(bio, own);
     hand_over_kept(own, bio);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
 }
 
 // The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
@@ -90,9 +91,11 @@ void let_go(struct bufferevent *bev)
     BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
     if (!is_tls_bio(bio))
         return;
-    EVBASE_ACQUIRE_LOCK(owner->base, th_base_lock);
-    early_data left = socket_take_early(owner, fd);
-    EVBASE_RELEASE_LOCK(owner->base, th_base_lock);
+    early_data left;
+    {
+        base_locked held(owner->base);
+        left = socket_take_early(owner, fd);
+    }
     if (left.bytes != nullptr)
         tls_bio_keep(bio, left);
 }
