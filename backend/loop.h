@@ -4,8 +4,12 @@
 #ifndef LIBEVENT_IOCP_BACKEND_LOOP_H
 #define LIBEVENT_IOCP_BACKEND_LOOP_H
 
+#include "backend/find_pace.h"
+#include "backend/first_look.h"
+#include "backend/look_pace.h"
+#include "backend/send_round.h"
 #include "backend/source.h"
-#include "backend/start_pace.h"
+#include "backend/together_pace.h"
 
 namespace iocp {
 
@@ -15,7 +19,12 @@ struct loop {
     source_list receiving;
     source_list polling;
     source_list to_free; // see source_free_later
-    start_pace pace;
+    send_round round;
+    find_pace receives;
+    find_pace polls;
+    look_pace look;
+    first_look before_receives;
+    together_pace together;
     uint64_t turn;    // how many it has made
     uint64_t packets; // how many those have dequeued
     uint64_t looks;   // how often they looked at the port without waiting

@@ -62,7 +62,7 @@ int look(backend *self, int64_t timeout_us)
     int64_t before = sys::now_ns();
     ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
     int result = collect(self, timeout_us);
-    pace_looked(&self->loop.pace, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
+    look_pace_looked(&self->loop.look, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
     return result;
 }
 
@@ -70,13 +70,13 @@ int look(backend *self, int64_t timeout_us)
 bool look_first(backend *self, int *result)
 {
     bool any_to_start = !TAILQ_EMPTY(&self->loop.receiving) || !TAILQ_EMPTY(&self->loop.polling);
-    if ((!any_to_start && !self->loop.pace.sender_is_ahead) || self->port->in_flight.count == 0 ||
-        !pace_may_look_first(&self->loop.pace))
+    if ((!any_to_start && !self->loop.round.sender_is_ahead) || self->port->in_flight.count == 0 ||
+        !first_look_is_due(&self->loop.before_receives))
         return false;
     uint64_t before = self->loop.packets;
     *result = look(self, 0);
     bool came = self->loop.packets != before;
-    pace_looked_first(&self->loop.pace, came);
+    first_look_taken(&self->loop.before_receives, came);
     return came || *result != 0;
 }
 
@@ -102,7 +102,7 @@ turn_plan plan_turn(const backend *self, const struct timeval *tv)
 bool look_is_due(backend *self)
 {
     bool is_known = self->port->posted != 0 || signals_waiting();
-    return pace_look_is_due(&self->loop.pace, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
+    return look_pace_is_due(&self->loop.look, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
 }
 
 bool anything_to_see(const backend *self)
@@ -136,14 +136,14 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     bool any_ready = submit_ready(self) || plan.goes_on;
     bool is_due = any_ready && look_is_due(self);
     int result = 0;
-    bool receives_first = !any_ready || self->loop.pace.sender_is_ahead;
+    bool receives_first = !any_ready || self->loop.round.sender_is_ahead;
     bool came = receives_first && !plan.at_once && look_first(self, &result);
     bool at_once = plan.at_once || timers_are_due(self);
     if (result != 0 || (came && !at_once))
         return result;
     any_ready = any_ready || came;
     // What waits while others are ready all the time is not held back for ever.
-    bool held_back = pace_starts_held_back(&self->loop.pace) && is_due;
+    bool held_back = send_round_holds_back(&self->loop.round) && is_due;
     if (receives_first || at_once || held_back) {
         receives which = any_ready ? receives::before_sends : receives::at_pace;
         which = held_back ? receives::held_back : which;

@@ -104,7 +104,7 @@ unsigned poll_each(const group *looked_at)
 
 bool look_together(backend *self)
 {
-    if (!enough_to_look_at(self) || !pace_may_look_together(&self->loop.pace))
+    if (!enough_to_look_at(self) || !together_pace_is_due(&self->loop.together))
         return false;
     unsigned found = 0;
     bool failed = false;
@@ -122,7 +122,7 @@ bool look_together(backend *self)
             failed = true;
         }
     }
-    pace_looked_together(&self->loop.pace, failed ? 0 : found);
+    together_pace_looked(&self->loop.together, failed ? 0 : found);
     if (found > 0)
         poll_the_others(self);
     return found > 0;

@@ -49,7 +49,7 @@ struct source {
     backend *owner;
     evutil_socket_t fd;
     TAILQ_ENTRY(source) queued;
-    unsigned sent_in_round; // see start_pace.h; 0: never
+    unsigned sent_in_round; // see send_round.h; 0: never
     short wanted;
     source_place place;
     bool in_use; // its readiness is what the descriptor's events go by

@@ -25,7 +25,7 @@ bool hand_on_ready(backend *self)
         if (ready != 0) {
             any_ready = true;
             if ((ready & EV_WRITE) != 0)
-                pace_will_send(&self->loop.pace, next->sent_in_round);
+                send_round_will_send(&self->loop.round, next->sent_in_round);
             source_ready(next, ready);
         }
         if (place != source_place::nowhere)
@@ -54,14 +54,14 @@ bool start_all(source_list *list)
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
 bool start_at_pace(backend *self, source_list *list, find_pace *pace)
 {
-    if (pace_all_are_due(pace)) {
-        pace_left(pace, false);
+    if (find_pace_all_are_due(pace)) {
+        find_pace_left(pace, false);
         return start_all(list);
     }
     unsigned found = 0;
     bool waits = false;
     const source *last = TAILQ_LAST(list, source_list);
-    while (!TAILQ_EMPTY(list) && !waits && found < pace_finds(pace)) {
+    while (!TAILQ_EMPTY(list) && !waits && found < find_pace_most(pace)) {
         source *next = take_first(list);
         size_t in_flight = self->port->in_flight.count;
         if (source_start(next))
@@ -71,10 +71,10 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
         if (next == last)
             break;
     }
-    pace_keep(pace, found, waits);
-    pace_left(pace, !TAILQ_EMPTY(list));
+    find_pace_keep(pace, found, waits);
+    find_pace_left(pace, !TAILQ_EMPTY(list));
     if (waits)
-        self->loop.pace.looks_to_leave_out = 0; // its packet is on its way, or else the others will wait as well
+        first_look_may_bring(&self->loop.before_receives);
     return found > 0;
 }
 
@@ -88,17 +88,17 @@ bool submit_ready(backend *self)
 
 bool submit_receives(backend *self, receives which)
 {
-    pace_begin_round(&self->loop.pace);
+    send_round_begin(&self->loop.round);
     if (which == receives::before_sends)
-        return start_at_pace(self, &self->loop.receiving, &self->loop.pace.receives);
-    pace_started(&self->loop.pace);
+        return start_at_pace(self, &self->loop.receiving, &self->loop.receives);
+    send_round_all_had_turn(&self->loop.round);
+    first_look_receives_started(&self->loop.before_receives);
     bool all = which != receives::at_pace;
     bool found =
-        all ? start_all(&self->loop.receiving) : start_at_pace(self, &self->loop.receiving, &self->loop.pace.receives);
+        all ? start_all(&self->loop.receiving) : start_at_pace(self, &self->loop.receiving, &self->loop.receives);
     if (look_together(self))
         return true;
-    bool polled =
-        all ? start_all(&self->loop.polling) : start_at_pace(self, &self->loop.polling, &self->loop.pace.polls);
+    bool polled = all ? start_all(&self->loop.polling) : start_at_pace(self, &self->loop.polling, &self->loop.polls);
     return polled || found;
 }
 

@@ -43,7 +43,7 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
         self->sending = send_operation_new(self, &stream_send_ops, self->skips_packets);
     if (self->sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
-    self->as_source.sent_in_round = pace_round(&owner->loop.pace);
+    self->as_source.sent_in_round = send_round_now(&owner->loop.round);
     if (self->read_limit == 0)
         self->warm = true; // who sends expects an answer
     return send_operation_start(self->sending, owner->port, static_cast<SOCKET>(self->as_source.fd), output,
