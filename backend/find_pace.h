@@ -5,8 +5,8 @@
 // the other, and what they bring is handed on before the next: after one had to wait, slowly, and faster again as long as
 // all of them find something.
 //
-// Invariants: a turn starts until at least one has found something, and until at most max_finds have; and nobody is
-// overtaken, by others that come to the front, for more than max_turns_overtaken turns.
+// Invariants: a turn starts until one has found something or all are started, and until max_finds have at the most; and
+// nobody is overtaken, by others that come to the front, for more than max_turns_overtaken turns.
 #ifndef LIBEVENT_IOCP_BACKEND_FIND_PACE_H
 #define LIBEVENT_IOCP_BACKEND_FIND_PACE_H
 

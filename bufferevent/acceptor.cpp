@@ -42,19 +42,20 @@ void accept_ended(completion *operation, int error, DWORD bytes)
 {
     auto *accepting = reinterpret_cast<accept_operation *>(operation);
     acceptor *self = accepting->owner;
-    remove_pending(self, accepting);
     accepting->length = bytes;
     // A peer that has gone came all the same: the depth follows those as well.
-    if (!sys::is_shortage(error) && error != WSA_OPERATION_ABORTED) {
-        ++self->done_in_turn;
-        backlog_accept_ended(self);
-    }
+    bool peer_came = !sys::is_shortage(error) && error != WSA_OPERATION_ABORTED;
     if (error == 0 && accepting->socket != INVALID_SOCKET) {
-        push_done(self, accepting);
+        pending_is_done(self, accepting);
     } else {
+        remove_pending(self, accepting);
         accept_operation_free(accepting);
         if (sys::is_shortage(error))
             note_shortage(self, error);
+    }
+    if (peer_came) {
+        ++self->done_in_turn;
+        backlog_accept_ended(self);
     }
     source_ready(&self->as_source, acceptor_ready(&self->as_source));
 }
@@ -75,6 +76,11 @@ int start_one(acceptor *self)
         return error;
     }
     port *on = self->as_source.owner->port;
+    accepts_locked held(self);
+    if (self->listening->shared) {
+        accept_operation_free(accepting);
+        return WSAEADDRINUSE;
+    }
     OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(on, &accepting->operation,
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
@@ -171,8 +177,7 @@ void go_plain(acceptor *self)
         completion_cancel(&each->operation);
 }
 
-// Others use the socket as well. Asked again after accepts were started: the other thread, which cancels all that are in
-// flight, may have come in between.
+// Others use the socket as well.
 void make_way(acceptor *self)
 {
     if (self->listening->shared)
@@ -201,7 +206,10 @@ short acceptor_submit(source *as_source)
             break;
     }
     make_way(self);
-    if (self->plain && TAILQ_EMPTY(&self->pending) && acceptor_ready(as_source) == 0) {
+    if (self->plain && TAILQ_EMPTY(&self->pending) && self->error == 0 && !holds_done(self)) {
+        // What is left over is told of once more: who listens takes it all, and who begins to listen is told then.
+        if (listening_has_left(as_source->fd))
+            source_ready(as_source, EV_READ);
         as_source->owner->loop.retry_soon = true; // its poll is started by the next turn
         interest_fall_back(as_source->owner, as_source);
         return 0;

@@ -72,8 +72,11 @@ int backlog_look(acceptor *self, const completion_ops *ops)
     if (found == nullptr)
         return WSAENOBUFS;
     found->by_accept = true;
-    int error =
-        take_next(self, &found->socket, reinterpret_cast<struct sockaddr *>(found->buffer), &found->peer_length);
+    accepts_locked held(self);
+    int error = WSAEWOULDBLOCK;
+    if (!self->listening->shared)
+        error =
+            take_next(self, &found->socket, reinterpret_cast<struct sockaddr *>(found->buffer), &found->peer_length);
     if (error == 0)
         push_done(self, found);
     else

@@ -75,7 +75,7 @@ public:
     base_unlocked &operator=(const base_unlocked &) = delete;
 
 private:
-    struct event_base *base;
+    [[maybe_unused]] struct event_base *base; // libevent may be built without locks
 };
 
 } // namespace iocp

@@ -34,6 +34,29 @@ void what_the_first_has_taken_is_not_held_back(void **)
     }
 }
 
+// A disabled listener has some, and an event of the program's own, which cannot be given them, comes to the same base: it is
+// not told of them over and over, and they are the listener's when it is enabled.
+void what_a_disabled_listener_has_keeps_no_loop_busy(void **)
+{
+    open_world(1);
+    add_owner(0, 0);
+    turns(0, 2);
+    clients_come(2);
+    set_enabled(0, false); // their accepts have ended
+    turns(0, 2);
+    add_own(0);
+    turns(0, 20);
+    assert_true(w.own_told <= 2);
+    clients_come(1);
+    turns(0, 5);
+    assert_int_equal(w.accepted_by_own, 1);
+    set_enabled(0, true);
+    turns(0, 20);
+    assert_int_equal(w.sharers[0].accepted, 2);
+    assert_true(w.own_told <= 5);
+    close_world();
+}
+
 // Nor by one that comes and goes.
 void what_was_left_over_comes_back(void **)
 {
@@ -88,6 +111,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_the_first_has_taken_is_not_held_back, set_up),
         cmocka_unit_test_setup(what_the_first_has_looked_at_is_not_held_back, set_up),
+        cmocka_unit_test_setup(what_a_disabled_listener_has_keeps_no_loop_busy, set_up),
         cmocka_unit_test_setup(what_was_left_over_comes_back, set_up),
     };
     return cmocka_run_group_tests_name("listener_left_over", tests, nullptr, nullptr);

@@ -31,6 +31,7 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
 
 void on_readable(evutil_socket_t fd, short, void *)
 {
+    ++w.own_told;
     struct sockaddr_storage peer;
     int length = sizeof(peer);
     SOCKET taken = accept(static_cast<SOCKET>(fd), reinterpret_cast<struct sockaddr *>(&peer), &length);

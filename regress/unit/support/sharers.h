@@ -26,6 +26,7 @@ struct sharing_world {
     unsigned owner;               // max_listeners: none
     struct event *own[max_bases]; // NULL: freed
     int accepted_by_own;
+    int own_told; // how often, whether somebody waited or not
     SOCKET socket;
     int clients;
     int times[max_clients + 1]; // accepted, by the client's port
