@@ -98,21 +98,15 @@ void what_the_first_has_looked_at_is_not_held_back(void **)
     close_world();
 }
 
-int set_up(void **)
-{
-    catch_log();
-    return set_up_kernel(nullptr);
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(what_the_first_has_taken_is_not_held_back, set_up),
-        cmocka_unit_test_setup(what_the_first_has_looked_at_is_not_held_back, set_up),
-        cmocka_unit_test_setup(what_a_disabled_listener_has_keeps_no_loop_busy, set_up),
-        cmocka_unit_test_setup(what_was_left_over_comes_back, set_up),
+        cmocka_unit_test_setup(what_the_first_has_taken_is_not_held_back, set_up_sharers),
+        cmocka_unit_test_setup(what_the_first_has_looked_at_is_not_held_back, set_up_sharers),
+        cmocka_unit_test_setup(what_a_disabled_listener_has_keeps_no_loop_busy, set_up_sharers),
+        cmocka_unit_test_setup(what_was_left_over_comes_back, set_up_sharers),
     };
     return cmocka_run_group_tests_name("listener_left_over", tests, nullptr, nullptr);
 }

@@ -189,24 +189,18 @@ void sharers_at_random(void **)
     }
 }
 
-int set_up(void **)
-{
-    catch_log();
-    return set_up_kernel(nullptr);
-}
-
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_second_listener_ends_the_accepts_of_the_first, set_up),
-        cmocka_unit_test_setup(two_listeners_of_one_base, set_up),
-        cmocka_unit_test_setup(sharing_ends_with_the_last, set_up),
-        cmocka_unit_test_setup(an_event_of_another_base, set_up),
-        cmocka_unit_test_setup(an_event_of_the_same_base, set_up),
-        cmocka_unit_test_setup(a_disabled_listener_leaves_all_in_the_backlog, set_up),
-        cmocka_unit_test_setup(sharers_at_random, set_up),
+        cmocka_unit_test_setup(a_second_listener_ends_the_accepts_of_the_first, set_up_sharers),
+        cmocka_unit_test_setup(two_listeners_of_one_base, set_up_sharers),
+        cmocka_unit_test_setup(sharing_ends_with_the_last, set_up_sharers),
+        cmocka_unit_test_setup(an_event_of_another_base, set_up_sharers),
+        cmocka_unit_test_setup(an_event_of_the_same_base, set_up_sharers),
+        cmocka_unit_test_setup(a_disabled_listener_leaves_all_in_the_backlog, set_up_sharers),
+        cmocka_unit_test_setup(sharers_at_random, set_up_sharers),
     };
     return cmocka_run_group_tests_name("listener_sharing", tests, nullptr, nullptr);
 }

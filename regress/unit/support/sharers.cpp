@@ -44,6 +44,12 @@ void on_readable(evutil_socket_t fd, short, void *)
 
 } // namespace
 
+int set_up_sharers(void **)
+{
+    catch_log();
+    return set_up_kernel(nullptr);
+}
+
 void add_listener(unsigned which, unsigned base, unsigned flags)
 {
     sharer *self = &w.sharers[which];

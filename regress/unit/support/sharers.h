@@ -36,6 +36,9 @@ extern sharing_world w;
 
 void sharing_fails(const char *what);
 
+// For cmocka: a new kernel, and libevent's log is caught.
+int set_up_sharers(void **);
+
 void open_world(unsigned bases);
 // Each has gone by then, and nothing is left of them.
 void close_world();
