@@ -81,8 +81,7 @@ bool reserve(struct event_base *base, evutil_socket_t fd)
     if (owner == nullptr || fd < 0)
         return true;
     base_locked held(base);
-    bool reserved = socket_obtain(owner, fd) != nullptr;
-    return reserved;
+    return socket_obtain(owner, fd) != nullptr;
 }
 
 // A listener is made disabled, so that its acceptor is there before its event is, and is enabled here.
