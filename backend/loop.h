@@ -33,7 +33,14 @@ struct loop {
     bool retry_soon; // a start failed for want of memory: do not sleep long
 };
 
-void loop_init(loop *self);
+inline void loop_init(loop *self)
+{
+    TAILQ_INIT(&self->changed);
+    TAILQ_INIT(&self->starting);
+    TAILQ_INIT(&self->receiving);
+    TAILQ_INIT(&self->polling);
+    TAILQ_INIT(&self->to_free);
+}
 
 } // namespace iocp
 

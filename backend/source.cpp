@@ -22,15 +22,6 @@ source_list *list_at(source *self, source_place place)
 
 } // namespace
 
-void loop_init(loop *self)
-{
-    TAILQ_INIT(&self->changed);
-    TAILQ_INIT(&self->starting);
-    TAILQ_INIT(&self->receiving);
-    TAILQ_INIT(&self->polling);
-    TAILQ_INIT(&self->to_free);
-}
-
 void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd)
 {
     self->ops = ops;
