@@ -4,7 +4,7 @@ namespace iocp {
 
 namespace {
 
-int open_device(port *on, HANDLE *handle)
+int afd_device_open(port *on, HANDLE *handle)
 {
     int error = sys::afd_open(handle);
     if (error != 0)
@@ -36,7 +36,7 @@ int afd_device_acquire(afd_device_list *devices, port *on, afd_device **acquired
     device = static_cast<afd_device *>(mm_calloc(1, sizeof(*device)));
     if (device == nullptr)
         return WSAENOBUFS;
-    int error = open_device(on, &device->handle);
+    int error = afd_device_open(on, &device->handle);
     if (error != 0) {
         mm_free(device);
         return error;

@@ -42,7 +42,7 @@ bool environment_asks(const struct event_base *base, const char *name)
 
 namespace {
 
-bool bytes_are_lingering(const void *owner)
+bool backend_has_lingering_bytes(const void *owner)
 {
     return linger_sends(static_cast<const backend *>(owner));
 }
@@ -52,7 +52,7 @@ bool bytes_are_lingering(const void *owner)
 void backend_drain(backend *self)
 {
     self->draining = true;
-    port_collect_while(self->port, bytes_are_lingering, self, lingering_at_free_us);
+    port_collect_while(self->port, backend_has_lingering_bytes, self, lingering_at_free_us);
     {
         base_locked held(self->base);
         linger_stop(self);

@@ -6,7 +6,7 @@ namespace {
 
 constexpr size_t first_capacity = 64;
 
-size_t home_of(evutil_socket_t fd, size_t capacity)
+size_t fd_table_home(evutil_socket_t fd, size_t capacity)
 {
     // Handles are multiples of four; the multiplier (2^64 divided by the golden ratio) spreads them.
     uint64_t spread = (static_cast<uint64_t>(fd) >> 2) * 0x9E3779B97F4A7C15ull;
@@ -14,15 +14,15 @@ size_t home_of(evutil_socket_t fd, size_t capacity)
 }
 
 // The slot of fd, or the empty one where it belongs. The table has room.
-fd_table_slot *probe(fd_table_slot *slots, size_t capacity, evutil_socket_t fd)
+fd_table_slot *fd_table_probe(fd_table_slot *slots, size_t capacity, evutil_socket_t fd)
 {
-    size_t i = home_of(fd, capacity);
+    size_t i = fd_table_home(fd, capacity);
     while (slots[i].value != nullptr && slots[i].fd != fd)
         i = (i + 1) & (capacity - 1);
     return &slots[i];
 }
 
-bool make_room(fd_table *self)
+bool fd_table_make_room(fd_table *self)
 {
     if ((self->used + 1) * 3 <= self->capacity * 2)
         return true;
@@ -32,7 +32,7 @@ bool make_room(fd_table *self)
         return false;
     for (size_t i = 0; i < self->capacity; ++i)
         if (self->slots[i].value != nullptr)
-            *probe(slots, capacity, self->slots[i].fd) = self->slots[i];
+            *fd_table_probe(slots, capacity, self->slots[i].fd) = self->slots[i];
     free_if_any(self->slots);
     self->slots = slots;
     self->capacity = capacity;
@@ -43,14 +43,14 @@ bool make_room(fd_table *self)
 
 void *fd_table_find(const fd_table *self, evutil_socket_t fd)
 {
-    return self->used != 0 ? probe(self->slots, self->capacity, fd)->value : nullptr;
+    return self->used != 0 ? fd_table_probe(self->slots, self->capacity, fd)->value : nullptr;
 }
 
 bool fd_table_add(fd_table *self, evutil_socket_t fd, void *value)
 {
-    if (!make_room(self))
+    if (!fd_table_make_room(self))
         return false;
-    fd_table_slot *slot = probe(self->slots, self->capacity, fd);
+    fd_table_slot *slot = fd_table_probe(self->slots, self->capacity, fd);
     EVUTIL_ASSERT(slot->value == nullptr);
     *slot = {fd, value};
     ++self->used;
@@ -63,9 +63,9 @@ void fd_table_remove(fd_table *self, evutil_socket_t fd)
         return;
     // Move up the entries that probed past the hole, so that no search stops short at it.
     size_t mask = self->capacity - 1;
-    size_t hole = static_cast<size_t>(probe(self->slots, self->capacity, fd) - self->slots);
+    size_t hole = static_cast<size_t>(fd_table_probe(self->slots, self->capacity, fd) - self->slots);
     for (size_t i = (hole + 1) & mask; self->slots[i].value != nullptr; i = (i + 1) & mask) {
-        size_t home = home_of(self->slots[i].fd, self->capacity);
+        size_t home = fd_table_home(self->slots[i].fd, self->capacity);
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             self->slots[hole] = self->slots[i];
             hole = i;

@@ -8,13 +8,13 @@ namespace iocp {
 
 namespace {
 
-void wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
+void iocp_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
 {
     // Cleared when the packet is taken, not when it is posted: wake-ups in between need no packet of their own.
     EVUTIL_UPCAST(record, backend, wake)->base->is_notify_pending = 0;
 }
 
-int wake_base(struct event_base *base)
+int iocp_wake_base(struct event_base *base)
 {
     backend *self = backend_of(base);
     if (port_post(self->port, &self->wake, 0, 0) == 0)
@@ -23,36 +23,36 @@ int wake_base(struct event_base *base)
     return -1;
 }
 
-bool asked_for(const struct event_base *base)
+bool iocp_is_asked_for(const struct event_base *base)
 {
     if ((base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0 || iocp_every_base != 0)
         return true;
     return environment_asks(base, "EVENT_IOCP");
 }
 
-void hold_precise_clock(backend *self, bool hold)
+void iocp_hold_precise_clock(backend *self, bool hold)
 {
     if (self->precise != hold)
         sys::precise_clock(hold);
     self->precise = hold;
 }
 
-void make_wakeable(backend *self)
+void iocp_make_wakeable(backend *self)
 {
-    event_overlapped_init_(&self->wake, wake_packet);
-    self->base->th_notify_fn = wake_base;
-    hold_precise_clock(self, (self->base->flags & EVENT_BASE_FLAG_PRECISE_TIMER) != 0);
+    event_overlapped_init_(&self->wake, iocp_wake_packet);
+    self->base->th_notify_fn = iocp_wake_base;
+    iocp_hold_precise_clock(self, (self->base->flags & EVENT_BASE_FLAG_PRECISE_TIMER) != 0);
     signals_init(self);
 }
 
-backend *start(struct event_base *base)
+backend *iocp_start(struct event_base *base)
 {
     // Its port is there already after event_reinit, and when a base moves over from select.
     port *on = port_of(base->iocp);
     if (on != nullptr) {
         backend *known = backend_of(base);
         EVUTIL_ASSERT(on->base == base && known != nullptr);
-        make_wakeable(known);
+        iocp_make_wakeable(known);
         return known;
     }
     on = port_open();
@@ -63,29 +63,29 @@ backend *start(struct event_base *base)
         return nullptr;
     }
     base->iocp = &on->for_libevent;
-    make_wakeable(self);
+    iocp_make_wakeable(self);
     evutil_weakrand_seed_(&base->weakrand_seed, 0);
     return self;
 }
 
 void *iocp_init(struct event_base *base)
 {
-    if (base->iocp == nullptr && !asked_for(base))
+    if (base->iocp == nullptr && !iocp_is_asked_for(base))
         return nullptr;
-    backend *self = start(base);
+    backend *self = iocp_start(base);
     if (self == nullptr && (base->flags & EVENT_BASE_FLAG_STARTUP_IOCP) != 0)
         base->iocp = &port_refused.for_libevent; // the warning has been given: libevent need not try again
     return self;
 }
 
-void *last_resort_init(struct event_base *base)
+void *iocp_init_last_resort(struct event_base *base)
 {
     // Reached when the configuration or the environment rules select out. The base is told that its backend is the
     // first entry, so that nothing has to know of two.
     if (base->iocp == &port_refused.for_libevent)
         return nullptr;
     base->evsel = &iocpops;
-    return start(base);
+    return iocp_start(base);
 }
 
 int iocp_add(struct event_base *base, evutil_socket_t fd, short old, short events, void *fdinfo)
@@ -117,7 +117,7 @@ void iocp_dealloc(struct event_base *base)
     interest_drop_all(self);
     base->th_notify_fn = nullptr;
     base->is_notify_pending = 0;
-    hold_precise_clock(self, false);
+    iocp_hold_precise_clock(self, false);
     if (base->iocp != nullptr)
         return; // event_reinit: init comes next, and finds its port, with the sockets that are bound to it
     backend_close(self);
@@ -146,7 +146,7 @@ const struct eventop iocpops = {
 };
 
 const struct eventop iocp_last_resort_ops = {
-    "iocp",        last_resort_init,        iocp_add, iocp_del, iocp_dispatch, iocp_dealloc, 1,
+    "iocp",        iocp_init_last_resort,   iocp_add, iocp_del, iocp_dispatch, iocp_dealloc, 1,
     iocp_features, sizeof(socket_record *),
 };
 

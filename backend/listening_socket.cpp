@@ -22,7 +22,7 @@ struct table {
 
 table all = {SRWLOCK_INIT, {nullptr}};
 
-listening_socket *find(evutil_socket_t fd)
+listening_socket *listening_find(evutil_socket_t fd)
 {
     listening_socket *found;
     LIST_FOREACH (found, &all.sockets, listed)
@@ -31,7 +31,7 @@ listening_socket *find(evutil_socket_t fd)
     return found;
 }
 
-void call_back(listening_socket *self)
+void listening_call_back(listening_socket *self)
 {
     AcquireSRWLockExclusive(&self->accepts_lock);
     if (self->holder != nullptr)
@@ -39,7 +39,7 @@ void call_back(listening_socket *self)
     ReleaseSRWLockExclusive(&self->accepts_lock);
 }
 
-bool pop(listening_socket *self, left_connection *taken)
+bool listening_pop(listening_socket *self, left_connection *taken)
 {
     AcquireSRWLockExclusive(&self->accepts_lock);
     left_over *first = TAILQ_FIRST(&self->left);
@@ -54,9 +54,9 @@ bool pop(listening_socket *self, left_connection *taken)
 }
 
 // As the backlog is, with the socket.
-void close_left(listening_socket *self)
+void listening_close_left(listening_socket *self)
 {
-    for (left_connection each; pop(self, &each);)
+    for (left_connection each; listening_pop(self, &each);)
         sys::close_socket(each.socket);
 }
 
@@ -75,7 +75,7 @@ listening_socket *listening_new()
 listening_socket *listening_begin(evutil_socket_t fd, listening_socket *spare)
 {
     AcquireSRWLockExclusive(&all.lock);
-    listening_socket *self = find(fd);
+    listening_socket *self = listening_find(fd);
     bool joins = self != nullptr;
     if (joins) {
         free_if_any(spare);
@@ -100,7 +100,7 @@ void listening_end(listening_socket *self)
         LIST_REMOVE(self, listed);
     ReleaseSRWLockExclusive(&all.lock);
     if (was_last) {
-        close_left(self);
+        listening_close_left(self);
         mm_free(self);
     }
 }
@@ -110,7 +110,7 @@ void listening_end(listening_socket *self)
 void listening_share(listening_socket *self)
 {
     if (!self->shared.exchange(true))
-        call_back(self);
+        listening_call_back(self);
 }
 
 bool listening_leave(listening_socket *self, left_connection connection)
@@ -129,8 +129,8 @@ bool listening_take(evutil_socket_t fd, left_connection *taken)
     if (all_left == 0)
         return false;
     AcquireSRWLockExclusive(&all.lock);
-    listening_socket *self = find(fd);
-    bool any = self != nullptr && pop(self, taken);
+    listening_socket *self = listening_find(fd);
+    bool any = self != nullptr && listening_pop(self, taken);
     ReleaseSRWLockExclusive(&all.lock);
     return any;
 }
@@ -140,7 +140,7 @@ bool listening_has_left(evutil_socket_t fd)
     if (all_left == 0)
         return false;
     AcquireSRWLockExclusive(&all.lock);
-    listening_socket *self = find(fd);
+    listening_socket *self = listening_find(fd);
     bool any = false;
     if (self != nullptr) {
         AcquireSRWLockExclusive(&self->accepts_lock);

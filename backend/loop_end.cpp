@@ -11,7 +11,7 @@ namespace iocp {
 
 namespace {
 
-void tell_who_can_write(backend *self)
+void loop_tell_who_can_write(backend *self)
 {
     source *next;
     TAILQ_FOREACH (next, &self->loop.changed, queued)
@@ -30,7 +30,7 @@ extern "C" void event_loopexit_cb(evutil_socket_t, short, void *argument)
     iocp::backend *self = iocp::backend_of(base);
     if (self != nullptr) {
         iocp::base_locked held(base);
-        iocp::tell_who_can_write(self);
+        iocp::loop_tell_who_can_write(self);
     }
     base->event_gotterm = 1;
 }

@@ -12,7 +12,7 @@ constexpr int max_batches = 8;
 // The longest sleep while a start waits for the kernel to have memory again.
 constexpr int64_t retry_wait_us = 10 * 1000;
 
-int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
+int64_t turn_wait_us(const backend *self, const struct timeval *tv, bool any_ready)
 {
     if (any_ready)
         return 0;
@@ -28,7 +28,7 @@ int64_t wait_us(const backend *self, const struct timeval *tv, bool any_ready)
 }
 
 // Takes batches from the port until one is not full; the base's lock is free only during the wait.
-int collect(backend *self, int64_t timeout_us)
+int turn_collect(backend *self, int64_t timeout_us)
 {
     struct event_base *base = self->base;
     for (int batch = 0; batch < max_batches; ++batch) {
@@ -56,25 +56,25 @@ int collect(backend *self, int64_t timeout_us)
 }
 
 // Looks at the port, or waits there. 0, or -1.
-int look(backend *self, int64_t timeout_us)
+int turn_look(backend *self, int64_t timeout_us)
 {
     uint64_t packets = self->loop.packets;
     int64_t before = sys::now_ns();
     ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
-    int result = collect(self, timeout_us);
+    int result = turn_collect(self, timeout_us);
     look_pace_looked(&self->loop.look, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
     return result;
 }
 
 // Has anything come that should be dealt with before receives are started, or before somebody sends again?
-bool look_first(backend *self, int *result)
+bool turn_look_first(backend *self, int *result)
 {
     bool any_to_start = !TAILQ_EMPTY(&self->loop.receiving) || !TAILQ_EMPTY(&self->loop.polling);
     if ((!any_to_start && !self->loop.round.sender_is_ahead) || self->port->in_flight.count == 0 ||
         !first_look_is_due(&self->loop.before_receives))
         return false;
     uint64_t before = self->loop.packets;
-    *result = look(self, 0);
+    *result = turn_look(self, 0);
     bool came = self->loop.packets != before;
     first_look_taken(&self->loop.before_receives, came);
     return came || *result != 0;
@@ -87,7 +87,7 @@ struct turn_plan {
     bool only_looks; // the program asks what is ready now (EVLOOP_NONBLOCK)
 };
 
-turn_plan plan_turn(const backend *self, const struct timeval *tv)
+turn_plan turn_make_plan(const backend *self, const struct timeval *tv)
 {
     bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
     turn_plan plan;
@@ -99,20 +99,20 @@ turn_plan plan_turn(const backend *self, const struct timeval *tv)
 
 // Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of without a
 // call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then otherwise.
-bool look_is_due(backend *self)
+bool turn_look_is_due(backend *self)
 {
     bool is_known = self->port->posted != 0 || signals_waiting();
     return look_pace_is_due(&self->loop.look, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
 }
 
-bool anything_to_see(const backend *self)
+bool turn_has_anything_to_see(const backend *self)
 {
     return port_owes(self->port) || signals_waiting();
 }
 
 // Timers that have come due since the loop asked for its next one run after this turn. On select, what was ready before
 // them comes first: so a turn of that kind leaves nothing out.
-bool timers_are_due(backend *self)
+bool turn_timers_are_due(backend *self)
 {
     const struct event *first = min_heap_top_(&self->base->timeheap);
     struct timeval now;
@@ -132,13 +132,13 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     sources_free(self);
     self->loop.retry_soon = false;
     signals_claim(self);
-    turn_plan plan = plan_turn(self, tv);
+    turn_plan plan = turn_make_plan(self, tv);
     bool any_ready = submit_ready(self) || plan.goes_on;
-    bool is_due = any_ready && look_is_due(self);
+    bool is_due = any_ready && turn_look_is_due(self);
     int result = 0;
     bool receives_first = !any_ready || self->loop.round.sender_is_ahead;
-    bool came = receives_first && !plan.at_once && look_first(self, &result);
-    bool at_once = plan.at_once || timers_are_due(self);
+    bool came = receives_first && !plan.at_once && turn_look_first(self, &result);
+    bool at_once = plan.at_once || turn_timers_are_due(self);
     if (result != 0 || (came && !at_once))
         return result;
     any_ready = any_ready || came;
@@ -148,12 +148,12 @@ int loop_take_turn(backend *self, const struct timeval *tv)
         receives which = any_ready ? receives::before_sends : receives::at_pace;
         which = held_back ? receives::held_back : which;
         bool found = submit_receives(self, at_once ? receives::at_once : which);
-        is_due = is_due || (found && !any_ready && look_is_due(self));
+        is_due = is_due || (found && !any_ready && turn_look_is_due(self));
         any_ready = any_ready || found;
     }
-    if (any_ready && !plan.only_looks && (!is_due || !anything_to_see(self)))
+    if (any_ready && !plan.only_looks && (!is_due || !turn_has_anything_to_see(self)))
         return 0;
-    return look(self, wait_us(self, tv, any_ready));
+    return turn_look(self, turn_wait_us(self, tv, any_ready));
 }
 
 } // namespace iocp

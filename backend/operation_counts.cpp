@@ -7,18 +7,18 @@ namespace {
 const char *const names[] = {"poll", "receive", "send", "connect", "accept"};
 static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(operation_kind::count), "each has its name");
 
-const char *name_of(const completion *operation)
+const char *operation_name(const completion *operation)
 {
     return names[static_cast<int>(operation->ops->kind)];
 }
 
 // A descriptor as libevent's own messages show it.
-long long descriptor_of(const completion *operation)
+long long operation_descriptor(const completion *operation)
 {
     return static_cast<long long>(operation->fd);
 }
 
-struct event_iocp_operation_stats *stats_of(operation_counts *self, const completion *operation)
+struct event_iocp_operation_stats *operation_stats(operation_counts *self, const completion *operation)
 {
     return &self->of[static_cast<int>(operation->ops->kind)];
 }
@@ -27,35 +27,37 @@ struct event_iocp_operation_stats *stats_of(operation_counts *self, const comple
 
 void operation_started(operation_counts *self, const completion *operation, const sys::start_result &result)
 {
-    struct event_iocp_operation_stats *stats = stats_of(self, operation);
+    struct event_iocp_operation_stats *stats = operation_stats(self, operation);
     ++stats->started;
     if (result.how == sys::started::pending) {
         ++stats->in_flight;
-        event_debug(("iocp: %s on %lld started", name_of(operation), descriptor_of(operation)));
+        event_debug(("iocp: %s on %lld started", operation_name(operation), operation_descriptor(operation)));
         return;
     }
     bool failed = result.how == sys::started::failed;
     ++(failed ? stats->failed : stats->done_at_once);
-    event_debug(("iocp: %s on %lld %s at once: %lu bytes, error %d", name_of(operation), descriptor_of(operation),
-                 failed ? "failed" : "done", static_cast<unsigned long>(result.bytes), result.error));
+    event_debug(("iocp: %s on %lld %s at once: %lu bytes, error %d", operation_name(operation),
+                 operation_descriptor(operation), failed ? "failed" : "done", static_cast<unsigned long>(result.bytes),
+                 result.error));
 }
 
 void operation_cancelled(const completion *operation)
 {
-    event_debug(("iocp: %s on %lld cancelled", name_of(operation), descriptor_of(operation)));
+    event_debug(("iocp: %s on %lld cancelled", operation_name(operation), operation_descriptor(operation)));
     (void)operation; // where the log is left out of the build
 }
 
 void operation_ended(operation_counts *self, const completion *operation, int error, DWORD bytes)
 {
-    struct event_iocp_operation_stats *stats = stats_of(self, operation);
+    struct event_iocp_operation_stats *stats = operation_stats(self, operation);
     --stats->in_flight;
     if (operation->cancelled)
         ++stats->cancelled;
     else if (error != 0)
         ++stats->failed;
-    event_debug(("iocp: %s on %lld ended: %lu bytes, error %d%s", name_of(operation), descriptor_of(operation),
-                 static_cast<unsigned long>(bytes), error, operation->orphan ? ", let go" : ""));
+    event_debug(("iocp: %s on %lld ended: %lu bytes, error %d%s", operation_name(operation),
+                 operation_descriptor(operation), static_cast<unsigned long>(bytes), error,
+                 operation->orphan ? ", let go" : ""));
 }
 
 } // namespace iocp

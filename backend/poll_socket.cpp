@@ -11,17 +11,17 @@ namespace {
 // What ends any poll, whatever was asked.
 constexpr ULONG always = sys::afd_abort | sys::afd_local_close | sys::afd_connect_failed;
 
-poll_socket *from_source(source *as_source)
+poll_socket *poll_from_source(source *as_source)
 {
     return reinterpret_cast<poll_socket *>(as_source);
 }
 
-afd_poll *from_completion(completion *operation)
+afd_poll *poll_from_completion(completion *operation)
 {
     return reinterpret_cast<afd_poll *>(operation);
 }
 
-ULONG mask_for(poll_side side, short wanted)
+ULONG poll_mask_for(poll_side side, short wanted)
 {
     ULONG mask = 0;
     if (side == side_write)
@@ -34,7 +34,7 @@ ULONG mask_for(poll_side side, short wanted)
     return mask;
 }
 
-short ready_from(ULONG events)
+short poll_ready_from(ULONG events)
 {
     short ready = 0;
     if ((events &
@@ -48,7 +48,7 @@ short ready_from(ULONG events)
 }
 
 // The socket can be polled no more. Everybody who waits is told once.
-short give_up(poll_socket *self)
+short poll_give_up(poll_socket *self)
 {
     self->dead = true;
     return source_events;
@@ -56,7 +56,7 @@ short give_up(poll_socket *self)
 
 // Whether the descriptor is a socket: asked anew when it may have been closed since. (One that was closed past libevent is
 // found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
-int check(poll_socket *self)
+int poll_check(poll_socket *self)
 {
     auto socket = static_cast<SOCKET>(self->as_source.fd);
     unsigned closes = registry_closes(self->as_source.fd);
@@ -79,13 +79,13 @@ int check(poll_socket *self)
 }
 
 // No listener has the socket for itself while an event waits for it. (Without memory for that the listener comes first.)
-void begin_use(poll_socket *self)
+void poll_begin_use(poll_socket *self)
 {
     if (self->listens && self->listening == nullptr)
         self->listening = listening_begin(self->as_source.fd, listening_new());
 }
 
-void end_use(poll_socket *self)
+void poll_end_use(poll_socket *self)
 {
     if (self->listening != nullptr)
         listening_end(self->listening);
@@ -94,38 +94,38 @@ void end_use(poll_socket *self)
 
 // Closed without event_del, before the poll ended or before its packet was dequeued. The number may be another socket's by
 // now, which then has the interest, as on select.
-short ready_after_close(poll_socket *self)
+short poll_ready_after_close(poll_socket *self)
 {
     self->checked = false;
-    end_use(self);
-    if (check(self) != 0)
-        return give_up(self);
-    begin_use(self);
+    poll_end_use(self);
+    if (poll_check(self) != 0)
+        return poll_give_up(self);
+    poll_begin_use(self);
     source_queue(&self->as_source);
     return 0;
 }
 
-short ready_after(poll_socket *self, const afd_poll *poll)
+short poll_ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
     bool may_be_another = poll->closes != registry_closes(self->as_source.fd);
     if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
-        return ready_after_close(self);
-    return ready_from(poll->info.events);
+        return poll_ready_after_close(self);
+    return poll_ready_from(poll->info.events);
 }
 
 void poll_ended(completion *operation, int error, DWORD)
 {
-    afd_poll *poll = from_completion(operation);
+    afd_poll *poll = poll_from_completion(operation);
     poll_socket *self = poll->owner;
     short ready;
     if (error == 0)
-        ready = ready_after(self, poll);
+        ready = poll_ready_after(self, poll);
     else if (error == WSA_OPERATION_ABORTED || sys::is_shortage(error))
         ready = 0; // cancelled, not by us: the thread that started it has ended. The next submit starts it again.
     else
-        ready = give_up(self);
+        ready = poll_give_up(self);
     if (ready != 0)
         self->misses = 0;
     source_ready(&self->as_source, ready);
@@ -133,7 +133,7 @@ void poll_ended(completion *operation, int error, DWORD)
 
 void poll_free(completion *operation, int, DWORD)
 {
-    afd_poll *poll = from_completion(operation);
+    afd_poll *poll = poll_from_completion(operation);
     afd_device_release(poll->device);
     mm_free(poll);
 }
@@ -157,7 +157,7 @@ int poll_new(poll_socket *self, afd_poll **created)
     return 0;
 }
 
-void drop_poll(poll_socket *self, poll_side side)
+void poll_drop(poll_socket *self, poll_side side)
 {
     if (self->polls[side] == nullptr)
         return;
@@ -165,7 +165,7 @@ void drop_poll(poll_socket *self, poll_side side)
     self->polls[side] = nullptr;
 }
 
-sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
+sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
 {
     poll->info.timeout.QuadPart = INT64_MAX;
     poll->info.count = 1;
@@ -180,7 +180,7 @@ sys::start_result start_poll(poll_socket *self, afd_poll *poll, ULONG mask)
 }
 
 // Through a layered provider the socket is no handle that AFD knows; underneath there is one.
-bool find_base_socket(poll_socket *self)
+bool poll_find_base_socket(poll_socket *self)
 {
     SOCKET base;
     if (sys::base_socket(static_cast<SOCKET>(self->as_source.fd), &base) != 0 || base == self->base_socket)
@@ -189,14 +189,14 @@ bool find_base_socket(poll_socket *self)
     return true;
 }
 
-short submit_failed(poll_socket *self, int error)
+short poll_submit_failed(poll_socket *self, int error)
 {
     if (sys::is_shortage(error)) {
         self->as_source.owner->loop.retry_soon = true;
         source_queue(&self->as_source);
         return 0;
     }
-    return give_up(self);
+    return poll_give_up(self);
 }
 
 // Is in flight, and ends by whatever is in the mask.
@@ -205,39 +205,39 @@ bool poll_covers(const afd_poll *poll, ULONG mask)
     return poll != nullptr && poll->operation.pending && (mask & ~poll->asked) == 0;
 }
 
-short submit_side(poll_socket *self, poll_side side)
+short poll_submit_side(poll_socket *self, poll_side side)
 {
-    ULONG mask = mask_for(side, self->as_source.wanted);
+    ULONG mask = poll_mask_for(side, self->as_source.wanted);
     afd_poll *poll = self->polls[side];
     if (mask == 0 || poll_covers(poll, mask))
         return 0;
     if (poll != nullptr && poll->operation.pending) {
-        drop_poll(self, side); // interest has grown beyond what this poll asks for
+        poll_drop(self, side); // interest has grown beyond what this poll asks for
         poll = nullptr;
     }
     if (poll == nullptr) {
         int error = poll_new(self, &poll);
         if (error != 0)
-            return submit_failed(self, error);
+            return poll_submit_failed(self, error);
         self->polls[side] = poll;
     }
-    sys::start_result result = start_poll(self, poll, mask);
-    if (result.how == sys::started::failed && !sys::is_shortage(result.error) && find_base_socket(self))
-        result = start_poll(self, poll, mask);
+    sys::start_result result = poll_start(self, poll, mask);
+    if (result.how == sys::started::failed && !sys::is_shortage(result.error) && poll_find_base_socket(self))
+        result = poll_start(self, poll, mask);
     if (result.how == sys::started::failed)
-        return submit_failed(self, result.error);
-    return result.how == sys::started::done ? ready_after(self, poll) : static_cast<short>(0);
+        return poll_submit_failed(self, result.error);
+    return result.how == sys::started::done ? poll_ready_after(self, poll) : static_cast<short>(0);
 }
 
 int poll_widened(source *as_source, bool first)
 {
-    poll_socket *self = from_source(as_source);
+    poll_socket *self = poll_from_source(as_source);
     if (self->dead)
         self->checked = false;
     self->dead = false;
-    int error = first ? check(self) : 0;
+    int error = first ? poll_check(self) : 0;
     if (error == 0)
-        begin_use(self);
+        poll_begin_use(self);
     return error;
 }
 
@@ -245,15 +245,15 @@ int poll_widened(source *as_source, bool first)
 // come back as another socket, whose events must not come from this poll.
 void poll_narrowed(source *as_source)
 {
-    poll_socket *self = from_source(as_source);
+    poll_socket *self = poll_from_source(as_source);
     for (int side = 0; side < side_count; ++side)
-        if (mask_for(static_cast<poll_side>(side), as_source->wanted) == 0 && self->polls[side] != nullptr &&
+        if (poll_mask_for(static_cast<poll_side>(side), as_source->wanted) == 0 && self->polls[side] != nullptr &&
             self->polls[side]->operation.pending)
-            drop_poll(self, static_cast<poll_side>(side));
+            poll_drop(self, static_cast<poll_side>(side));
     if (as_source->wanted != 0)
         return;
     source_unqueue(as_source);
-    end_use(self);
+    poll_end_use(self);
 }
 
 // Only the kernel knows.
@@ -264,12 +264,12 @@ short poll_ready(const source *)
 
 short poll_submit(source *as_source)
 {
-    poll_socket *self = from_source(as_source);
+    poll_socket *self = poll_from_source(as_source);
     if (self->dead)
         return 0;
-    short ready = submit_side(self, side_read);
+    short ready = poll_submit_side(self, side_read);
     if (!self->dead)
-        ready |= submit_side(self, side_write);
+        ready |= poll_submit_side(self, side_write);
     ready = static_cast<short>(ready & as_source->wanted);
     if (ready != 0)
         self->misses = 0;
@@ -288,8 +288,8 @@ const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submi
 short poll_socket_unasked(const poll_socket *self)
 {
     short wanted = self->as_source.wanted;
-    bool reads = !poll_covers(self->polls[side_read], mask_for(side_read, wanted));
-    bool writes = !poll_covers(self->polls[side_write], mask_for(side_write, wanted));
+    bool reads = !poll_covers(self->polls[side_read], poll_mask_for(side_read, wanted));
+    bool writes = !poll_covers(self->polls[side_write], poll_mask_for(side_write, wanted));
     return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
 }
 
@@ -306,9 +306,9 @@ void poll_socket_destroy(poll_socket *self)
 {
     source_unqueue(&self->as_source);
     self->as_source.wanted = 0;
-    end_use(self);
-    drop_poll(self, side_read);
-    drop_poll(self, side_write);
+    poll_end_use(self);
+    poll_drop(self, side_read);
+    poll_drop(self, side_write);
 }
 
 } // namespace iocp

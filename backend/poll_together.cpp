@@ -11,15 +11,15 @@ struct group {
     unsigned count;
 };
 
-poll_socket *from_source(source *as_source)
+poll_socket *together_from_source(source *as_source)
 {
     return reinterpret_cast<poll_socket *>(as_source);
 }
 
 // What a look would have to tell; nothing if the socket is in none.
-short to_look_for(source *as_source)
+short together_to_look_for(source *as_source)
 {
-    const poll_socket *member = from_source(as_source);
+    const poll_socket *member = together_from_source(as_source);
     // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of select:
     // layered ones are not.
     bool joins = (as_source->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
@@ -27,29 +27,29 @@ short to_look_for(source *as_source)
     return joins ? poll_socket_unasked(member) : static_cast<short>(0);
 }
 
-bool may_join(source *as_source)
+bool together_may_join(source *as_source)
 {
-    return to_look_for(as_source) != 0;
+    return together_to_look_for(as_source) != 0;
 }
 
 // One call instead of how many?
-bool enough_to_look_at(const backend *self)
+bool together_has_enough(const backend *self)
 {
     unsigned polls = 0;
     for (source *next = TAILQ_FIRST(&self->loop.polling); next != nullptr && polls < 2;
          next = TAILQ_NEXT(next, queued)) {
-        short looked_for = to_look_for(next);
+        short looked_for = together_to_look_for(next);
         polls += ((looked_for & EV_READ) != 0 ? 1u : 0u) + ((looked_for & EV_WRITE) != 0 ? 1u : 0u);
     }
     return polls >= 2;
 }
 
 // The next of them, from `*next` on, which is moved on behind them.
-void gather(group *made, source **next)
+void together_gather(group *made, source **next)
 {
     made->count = 0;
     for (; *next != nullptr && made->count < sys::max_looked_at; *next = TAILQ_NEXT(*next, queued)) {
-        short looked_for = to_look_for(*next);
+        short looked_for = together_to_look_for(*next);
         if (looked_for == 0)
             continue;
         made->members[made->count] = *next;
@@ -59,30 +59,30 @@ void gather(group *made, source **next)
     }
 }
 
-unsigned hand_on(const group *looked_at)
+unsigned together_hand_on(const group *looked_at)
 {
     unsigned found = 0;
     for (unsigned i = 0; i < looked_at->count; ++i) {
         source *member = looked_at->members[i];
         const sys::look &seen = looked_at->looks[i];
         if (seen.reads || seen.writes) {
-            from_source(member)->misses = 0;
+            together_from_source(member)->misses = 0;
             source_ready(member, static_cast<short>((seen.reads ? EV_READ : 0) | (seen.writes ? EV_WRITE : 0)));
             ++found;
         } else {
-            ++from_source(member)->misses;
+            ++together_from_source(member)->misses;
         }
     }
     return found;
 }
 
 // Nobody looks at those any more.
-void poll_the_others(backend *self)
+void together_poll_others(backend *self)
 {
     source *following;
     for (source *next = TAILQ_FIRST(&self->loop.polling); next != nullptr; next = following) {
         following = TAILQ_NEXT(next, queued);
-        if (may_join(next))
+        if (together_may_join(next))
             continue;
         source_unqueue(next);
         source_start(next);
@@ -90,7 +90,7 @@ void poll_the_others(backend *self)
 }
 
 // The look has failed, since one of them has been closed, or is of another provider. Their polls tell which.
-unsigned poll_each(const group *looked_at)
+unsigned together_poll_each(const group *looked_at)
 {
     unsigned found = 0;
     for (unsigned i = 0; i < looked_at->count; ++i) {
@@ -104,27 +104,27 @@ unsigned poll_each(const group *looked_at)
 
 bool look_together(backend *self)
 {
-    if (!enough_to_look_at(self) || !together_pace_is_due(&self->loop.together))
+    if (!together_has_enough(self) || !together_pace_is_due(&self->loop.together))
         return false;
     unsigned found = 0;
     bool failed = false;
     source *next = TAILQ_FIRST(&self->loop.polling);
     while (next != nullptr) {
         group looked_at;
-        gather(&looked_at, &next);
+        together_gather(&looked_at, &next);
         if (looked_at.count == 0)
             break;
         ++self->loop.looks_together;
         if (sys::look_now(looked_at.looks, looked_at.count) == 0) {
-            found += hand_on(&looked_at);
+            found += together_hand_on(&looked_at);
         } else {
-            found += poll_each(&looked_at);
+            found += together_poll_each(&looked_at);
             failed = true;
         }
     }
     together_pace_looked(&self->loop.together, failed ? 0 : found);
     if (found > 0)
-        poll_the_others(self);
+        together_poll_others(self);
     return found > 0;
 }
 

@@ -9,12 +9,12 @@ namespace {
 constexpr DWORD max_threads = 1024;
 
 // Their packets carry it, and none of those that are posted: what a posted record points to is known to be there.
-ULONG_PTR key_of_operations(port *on)
+ULONG_PTR port_key_of_operations(port *on)
 {
     return reinterpret_cast<ULONG_PTR>(on);
 }
 
-int error_of(completion *ended)
+int port_error_of(completion *ended)
 {
     OVERLAPPED *overlapped = &ended->record.overlapped;
     if (ended->ops->kind == operation_kind::poll)
@@ -22,12 +22,12 @@ int error_of(completion *ended)
     return sys::operation_error(reinterpret_cast<SOCKET>(ended->file), overlapped);
 }
 
-void take_packet(port *on, completion *operation)
+void port_take_packet(port *on, completion *operation)
 {
     EVUTIL_ASSERT(operation->pending);
     in_flight_remove(&on->in_flight, operation);
     operation->pending = false;
-    int error = error_of(operation);
+    int error = port_error_of(operation);
     DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
     operation_ended(&on->counts, operation, error, bytes);
     if (operation->orphan)
@@ -36,7 +36,7 @@ void take_packet(port *on, completion *operation)
         operation->ops->ended(operation, error, bytes);
 }
 
-OVERLAPPED *begin(port *on, completion *operation, HANDLE file, evutil_socket_t fd)
+OVERLAPPED *port_begin(port *on, completion *operation, HANDLE file, evutil_socket_t fd)
 {
     EVUTIL_ASSERT(!operation->pending && !operation->orphan);
     event_overlapped_init_(&operation->record, nullptr);
@@ -61,12 +61,12 @@ void completion_init(completion *operation, const completion_ops *ops)
 
 OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd)
 {
-    return begin(on, operation, reinterpret_cast<HANDLE>(fd), fd);
+    return port_begin(on, operation, reinterpret_cast<HANDLE>(fd), fd);
 }
 
 OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd)
 {
-    return begin(on, operation, device, fd);
+    return port_begin(on, operation, device, fd);
 }
 
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
@@ -143,7 +143,7 @@ void port_close(port *closing)
 
 int port_associate(port *on, HANDLE file)
 {
-    return sys::port_associate(on->for_libevent.port, file, key_of_operations(on));
+    return sys::port_associate(on->for_libevent.port, file, port_key_of_operations(on));
 }
 
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes)
@@ -185,10 +185,10 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
 {
     for (ULONG i = 0; i < count; ++i) {
         OVERLAPPED *overlapped = entries[i].lpOverlapped;
-        if (entries[i].lpCompletionKey == key_of_operations(on)) {
+        if (entries[i].lpCompletionKey == port_key_of_operations(on)) {
             completion *operation = in_flight_find(&on->in_flight, overlapped);
             if (operation != nullptr)
-                take_packet(on, operation);
+                port_take_packet(on, operation);
             continue; // somebody else's, whose memory is not ours to touch
         }
         auto *record = reinterpret_cast<struct event_overlapped *>(overlapped);
@@ -209,14 +209,14 @@ struct time_limit {
     int64_t limit_us;
 };
 
-void limit_start(time_limit *self, int64_t limit_us)
+void port_limit_start(time_limit *self, int64_t limit_us)
 {
     self->limit_us = limit_us;
     evutil_configure_monotonic_time_(&self->timer, 0);
     evutil_gettime_monotonic_(&self->timer, &self->start);
 }
 
-int64_t limit_left_us(time_limit *self)
+int64_t port_limit_left_us(time_limit *self)
 {
     struct timeval now, spent;
     evutil_gettime_monotonic_(&self->timer, &now);
@@ -225,7 +225,7 @@ int64_t limit_left_us(time_limit *self)
 }
 
 // Takes and delivers a batch. The count, or -1.
-int collect_batch(port *on, int64_t timeout_us)
+int port_collect_batch(port *on, int64_t timeout_us)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
@@ -236,27 +236,27 @@ int collect_batch(port *on, int64_t timeout_us)
 }
 
 // Collects until `awaited` has ended, or everything if it is NULL. False if that takes longer than the limit.
-bool collect(port *on, const completion *awaited, int64_t limit_us)
+bool port_collect(port *on, const completion *awaited, int64_t limit_us)
 {
     time_limit limit;
-    limit_start(&limit, limit_us);
+    port_limit_start(&limit, limit_us);
     for (int64_t left = limit_us; on->in_flight.count != 0 && (awaited == nullptr || awaited->pending);
-         left = limit_left_us(&limit))
-        if (left <= 0 || collect_batch(on, left) < 0)
+         left = port_limit_left_us(&limit))
+        if (left <= 0 || port_collect_batch(on, left) < 0)
             return false;
     return true;
 }
 
 // The same beside a loop that runs in another thread. Either of the two may get the packet; for the loop to deliver it,
 // it needs the lock now and then. What we take from it, it does not wake up for by itself.
-bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
+bool port_collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
 {
     struct event_base *base = on->base;
     bool any_taken = false;
     time_limit limit;
-    limit_start(&limit, limit_us);
-    while (awaited->pending && limit_left_us(&limit) > 0) {
-        int taken = collect_batch(on, 0);
+    port_limit_start(&limit, limit_us);
+    while (awaited->pending && port_limit_left_us(&limit) > 0) {
+        int taken = port_collect_batch(on, 0);
         any_taken = any_taken || taken > 0;
         if (taken < 0 || !awaited->pending)
             break;
@@ -275,15 +275,15 @@ bool collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
 bool port_drain(port *draining)
 {
     in_flight_cancel_all(&draining->in_flight);
-    return collect(draining, nullptr, drain_limit_us);
+    return port_collect(draining, nullptr, drain_limit_us);
 }
 
 void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us)
 {
     time_limit limit;
-    limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; holds(of) && left > 0; left = limit_left_us(&limit))
-        if (collect_batch(on, left) < 0)
+    port_limit_start(&limit, limit_us);
+    for (int64_t left = limit_us; holds(of) && left > 0; left = port_limit_left_us(&limit))
+        if (port_collect_batch(on, left) < 0)
             return;
 }
 
@@ -291,8 +291,8 @@ bool port_await(port *on, completion *awaited)
 {
     completion_cancel(awaited);
     if (on->base != nullptr && EVBASE_NEED_NOTIFY(on->base))
-        return collect_beside_loop(on, awaited, await_limit_us);
-    return collect(on, awaited, await_limit_us);
+        return port_collect_beside_loop(on, awaited, await_limit_us);
+    return port_collect(on, awaited, await_limit_us);
 }
 
 } // namespace iocp

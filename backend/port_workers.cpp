@@ -11,12 +11,12 @@ struct port_workers {
 
 namespace {
 
-void stop_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
+void workers_stop_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
 {
 }
 
 // One packet a time: each thread must take just one stop.
-void work(void *argument)
+void worker_run(void *argument)
 {
     auto *on = static_cast<port *>(argument);
     for (;;) {
@@ -27,7 +27,7 @@ void work(void *argument)
         if (count == 0)
             continue;
         auto *record = reinterpret_cast<struct event_overlapped *>(entry.lpOverlapped);
-        if (record->cb == stop_packet)
+        if (record->cb == workers_stop_packet)
             return;
         bool succeeded = sys::status_to_error(static_cast<nt_status>(record->overlapped.Internal)) == 0;
         record->cb(record, entry.lpCompletionKey, static_cast<ev_ssize_t>(entry.dwNumberOfBytesTransferred), succeeded);
@@ -45,10 +45,10 @@ int port_workers_start(port *on)
         event_warn("%s: calloc", __func__);
         return -1;
     }
-    event_overlapped_init_(&workers->stop, stop_packet);
+    event_overlapped_init_(&workers->stop, workers_stop_packet);
     on->workers = workers;
     for (; workers->count < worker_count; ++workers->count) {
-        int error = sys::thread_start(work, on, &workers->threads[workers->count]);
+        int error = sys::thread_start(worker_run, on, &workers->threads[workers->count]);
         if (error == 0)
             continue;
         event_warnx("iocp: a port's thread could not be started (error %d)", error);

@@ -18,7 +18,7 @@ struct signal_state {
 signal_state state;
 
 // Lock held, shared at least.
-void post_wake()
+void signals_post_wake()
 {
     if (state.receiver == nullptr || state.posted.exchange(true))
         return;
@@ -27,20 +27,20 @@ void post_wake()
         state.posted = false; // the next signal tries again, and is counted with this one
 }
 
-void __cdecl on_signal(int number)
+void __cdecl signals_on_signal(int number)
 {
     int socket_error = WSAGetLastError();
     int error = errno;
-    signal(number, on_signal); // the C run-time of Windows resets a handler when it runs
+    signal(number, signals_on_signal); // the C run-time of Windows resets a handler when it runs
     state.caught[number].fetch_add(1);
     AcquireSRWLockShared(&state.lock);
-    post_wake();
+    signals_post_wake();
     ReleaseSRWLockShared(&state.lock);
     errno = error;
     WSASetLastError(socket_error);
 }
 
-void set_receiver(backend *receiver)
+void signals_set_receiver(backend *receiver)
 {
     AcquireSRWLockExclusive(&state.lock);
     state.receiver = receiver;
@@ -50,7 +50,7 @@ void set_receiver(backend *receiver)
     for (const std::atomic<int> &count : state.caught)
         waiting = waiting || count != 0;
     if (waiting)
-        post_wake();
+        signals_post_wake();
     ReleaseSRWLockExclusive(&state.lock);
 }
 
@@ -75,10 +75,10 @@ int signals_add(struct event_base *base, evutil_socket_t number, short, short, v
         event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
                     "receives signals, the one that added the last",
                     static_cast<void *>(base), static_cast<void *>(state.receiver->base));
-    set_receiver(owner);
+    signals_set_receiver(owner);
     state.caught[number] = 0;
     ++base->sig.ev_n_signals_added;
-    if (evsig_set_handler_(base, static_cast<int>(number), on_signal) == 0)
+    if (evsig_set_handler_(base, static_cast<int>(number), signals_on_signal) == 0)
         return 0;
     --base->sig.ev_n_signals_added;
     return -1;
@@ -112,7 +112,7 @@ void signals_claim(backend *owner)
 {
     // The base that had them is gone.
     if (state.receiver == nullptr && owner->base->sig.ev_n_signals_added > 0)
-        set_receiver(owner);
+        signals_set_receiver(owner);
 }
 
 void signals_dealloc(backend *owner)
@@ -120,7 +120,7 @@ void signals_dealloc(backend *owner)
     evsig_dealloc_(owner->base); // restores the handlers; there is no socket pair to close
     owner->base->sig.ev_n_signals_added = 0;
     if (state.receiver == owner)
-        set_receiver(nullptr);
+        signals_set_receiver(nullptr);
 }
 
 } // namespace iocp

@@ -7,7 +7,7 @@ namespace {
 
 constexpr short own_events = EV_READ | EV_WRITE;
 
-void use(socket_record *record, source *chosen)
+void interest_use(socket_record *record, source *chosen)
 {
     record->active->in_use = false;
     record->active = chosen;
@@ -15,12 +15,12 @@ void use(socket_record *record, source *chosen)
 }
 
 // The descriptor may be another socket than the last time: its source is chosen anew.
-void choose_source(socket_record *record)
+void interest_choose_source(socket_record *record)
 {
-    use(record, record->own != nullptr ? record->own : &record->poll.as_source);
+    interest_use(record, record->own != nullptr ? record->own : &record->poll.as_source);
 }
 
-int widen(source *widened, short events)
+int interest_widen(source *widened, short events)
 {
     if (events == 0)
         return 0;
@@ -32,7 +32,7 @@ int widen(source *widened, short events)
     return 0;
 }
 
-void narrow(source *narrowed, short events)
+void interest_narrow(source *narrowed, short events)
 {
     if ((narrowed->wanted & events) == 0)
         return;
@@ -41,7 +41,7 @@ void narrow(source *narrowed, short events)
 }
 
 // From a source that goes. The descriptor's events go by the poll from now on.
-short take_interest(backend *owner, source *leaving)
+short interest_take(backend *owner, source *leaving)
 {
     source_unqueue(leaving);
     socket_record *record = socket_find(owner, leaving->fd);
@@ -49,11 +49,11 @@ short take_interest(backend *owner, source *leaving)
         return 0;
     short moved = leaving->wanted;
     leaving->wanted = 0;
-    use(record, &record->poll.as_source);
+    interest_use(record, &record->poll.as_source);
     return moved;
 }
 
-int refuse(evutil_socket_t fd, int error)
+int interest_refuse(evutil_socket_t fd, int error)
 {
     WSASetLastError(error);
     event_sock_warn(fd, "iocp: this descriptor cannot be watched");
@@ -72,15 +72,15 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
         *slot = socket_obtain(owner, fd);
     socket_record *record = *slot;
     if (record == nullptr)
-        return refuse(fd, WSAENOBUFS);
+        return interest_refuse(fd, WSAENOBUFS);
     if ((old & source_events) == 0)
-        choose_source(record);
+        interest_choose_source(record);
     // Only a poll sees an early close.
     short by_poll = record->active == &record->poll.as_source ? events : static_cast<short>(events & ~own_events);
-    int error = widen(&record->poll.as_source, by_poll);
+    int error = interest_widen(&record->poll.as_source, by_poll);
     if (error == 0)
-        error = widen(record->active, static_cast<short>(events & ~by_poll));
-    return error == 0 ? 0 : refuse(fd, error);
+        error = interest_widen(record->active, static_cast<short>(events & ~by_poll));
+    return error == 0 ? 0 : interest_refuse(fd, error);
 }
 
 int interest_del(short events, socket_record **slot)
@@ -88,9 +88,9 @@ int interest_del(short events, socket_record **slot)
     socket_record *record = *slot;
     if (record == nullptr)
         return 0;
-    narrow(&record->poll.as_source, events);
+    interest_narrow(&record->poll.as_source, events);
     if (record->active != &record->poll.as_source)
-        narrow(record->active, events);
+        interest_narrow(record->active, events);
     return 0;
 }
 
@@ -100,22 +100,22 @@ void interest_take_over(backend *owner, source *arriving)
     if (record == nullptr || record->active != &record->poll.as_source)
         return;
     short moved = record->poll.as_source.wanted & own_events;
-    narrow(&record->poll.as_source, moved);
-    use(record, arriving);
-    widen(arriving, moved);
+    interest_narrow(&record->poll.as_source, moved);
+    interest_use(record, arriving);
+    interest_widen(arriving, moved);
 }
 
 void interest_fall_back(backend *owner, source *leaving)
 {
-    short moved = take_interest(owner, leaving);
+    short moved = interest_take(owner, leaving);
     // Refused, if the socket is gone: whoever waits for it is told once, as of any socket that goes.
-    if (moved != 0 && !owner->draining && widen(&socket_find(owner, leaving->fd)->poll.as_source, moved) != 0)
+    if (moved != 0 && !owner->draining && interest_widen(&socket_find(owner, leaving->fd)->poll.as_source, moved) != 0)
         evmap_io_active_(owner->base, leaving->fd, moved);
 }
 
 void interest_close(backend *owner, source *leaving)
 {
-    short moved = take_interest(owner, leaving);
+    short moved = interest_take(owner, leaving);
     if (moved == 0 || owner->draining)
         return;
     poll_socket *poll = &socket_find(owner, leaving->fd)->poll;
@@ -130,7 +130,7 @@ void interest_drop_all(backend *owner)
     LIST_FOREACH (record, &owner->sockets.all, listed) {
         source_unqueue(record->active);
         record->active->wanted = 0;
-        use(record, &record->poll.as_source);
+        interest_use(record, &record->poll.as_source);
         record->active->in_use = false;
         poll_socket_destroy(&record->poll);
     }

@@ -7,34 +7,34 @@ namespace {
 
 constexpr int64_t default_limit_us = int64_t{EVENT_IOCP_DEFAULT_LINGER_MS} * 1000;
 
-int64_t limit_us(const lingering_state *state)
+int64_t linger_limit_us(const lingering_state *state)
 {
     return state->limit_us != 0 ? state->limit_us : default_limit_us;
 }
 
-size_t limit_bytes(const lingering_state *state)
+size_t linger_limit_bytes(const lingering_state *state)
 {
     return state->limit_us != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
 }
 
-socket_record *oldest(const lingering_state *state)
+socket_record *linger_oldest(const lingering_state *state)
 {
     return TAILQ_FIRST(&state->closed);
 }
 
-lingering_state *state_of(const socket_record *record)
+lingering_state *linger_state(const socket_record *record)
 {
     return &record->poll.as_source.owner->lingering;
 }
 
-void list_closed(lingering_state *state, socket_record *record)
+void linger_list_closed(lingering_state *state, socket_record *record)
 {
     TAILQ_INSERT_TAIL(&state->closed, record, left.listed);
     record->left.is_listed = true;
     state->bytes += record->left.bytes;
 }
 
-void unlist_closed(lingering_state *state, socket_record *record)
+void linger_unlist_closed(lingering_state *state, socket_record *record)
 {
     if (!record->left.is_listed)
         return;
@@ -44,35 +44,35 @@ void unlist_closed(lingering_state *state, socket_record *record)
 }
 
 // Its peer takes too little, for too long. Bytes are lost, and a reset tells the peer so.
-void reset(socket_record *record)
+void linger_reset(socket_record *record)
 {
-    unlist_closed(state_of(record), record);
+    linger_unlist_closed(linger_state(record), record);
     record->left.resets = true;
     lingering_on *each;
     LIST_FOREACH (each, &record->left.operations, listed)
         completion_cancel(each->operation);
 }
 
-void enforce_limits(backend *owner);
+void linger_enforce_limits(backend *owner);
 
-void end_overdue(evutil_socket_t, short, void *argument)
+void linger_end_overdue(evutil_socket_t, short, void *argument)
 {
     auto *owner = static_cast<backend *>(argument);
     base_locked held(owner->base);
-    enforce_limits(owner);
+    linger_enforce_limits(owner);
 }
 
-void start_timer(backend *owner)
+void linger_start_timer(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     if (TAILQ_EMPTY(&state->closed) || owner->draining || (state->timer.ev_flags & EVLIST_TIMEOUT) != 0)
         return;
     if (!state->is_assigned) {
-        evtimer_assign(&state->timer, owner->base, end_overdue, owner);
+        evtimer_assign(&state->timer, owner->base, linger_end_overdue, owner);
         state->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
         state->is_assigned = true;
     }
-    int64_t wait_us = oldest(state)->left.closed_us + limit_us(state) - backend_now_us(owner);
+    int64_t wait_us = linger_oldest(state)->left.closed_us + linger_limit_us(state) - backend_now_us(owner);
     wait_us = wait_us > 0 ? wait_us : 0;
     struct timeval wait;
     wait.tv_sec = static_cast<long>(wait_us / 1000000);
@@ -80,17 +80,17 @@ void start_timer(backend *owner)
     event_add_nolock_(&state->timer, &wait, 0);
 }
 
-void enforce_limits(backend *owner)
+void linger_enforce_limits(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     int64_t now = backend_now_us(owner);
-    while (!TAILQ_EMPTY(&state->closed) &&
-           (state->bytes > limit_bytes(state) || now - oldest(state)->left.closed_us >= limit_us(state)))
-        reset(oldest(state));
-    start_timer(owner);
+    while (!TAILQ_EMPTY(&state->closed) && (state->bytes > linger_limit_bytes(state) ||
+                                            now - linger_oldest(state)->left.closed_us >= linger_limit_us(state)))
+        linger_reset(linger_oldest(state));
+    linger_start_timer(owner);
 }
 
-void close_now(socket_record *record)
+void linger_close_now(socket_record *record)
 {
     auto socket = static_cast<SOCKET>(socket_descriptor(record));
     if (record->left.resets)
@@ -141,12 +141,12 @@ void linger_end(lingering_on *self)
     lingering *left = &record->left;
     LIST_REMOVE(self, listed);
     if (left->is_listed)
-        state_of(record)->bytes -= self->bytes;
+        linger_state(record)->bytes -= self->bytes;
     left->bytes -= self->bytes;
     if (!LIST_EMPTY(&left->operations))
         return;
     if (left->closes) {
-        close_now(record);
+        linger_close_now(record);
         return;
     }
     if (left->shuts_down)
@@ -170,8 +170,8 @@ bool linger_close(socket_record *record)
         return true;
     left->closes = true;
     left->closed_us = backend_now_us(owner);
-    list_closed(state, record);
-    enforce_limits(owner);
+    linger_list_closed(state, record);
+    linger_enforce_limits(owner);
     return true;
 }
 
@@ -183,7 +183,7 @@ bool linger_shutdown(socket_record *record)
 
 void linger_forget(socket_record *record)
 {
-    unlist_closed(state_of(record), record);
+    linger_unlist_closed(linger_state(record), record);
     record->left = {};
 }
 
@@ -196,7 +196,7 @@ void linger_stop(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     while (!TAILQ_EMPTY(&state->closed))
-        reset(oldest(state));
+        linger_reset(linger_oldest(state));
     if (!state->is_assigned)
         return;
     event_del_nolock_(&state->timer, EVENT_DEL_NOBLOCK);
@@ -226,6 +226,6 @@ int event_base_iocp_set_lingering(struct event_base *base, const struct timeval 
         event_del_nolock_(&owner->lingering.timer, EVENT_DEL_NOBLOCK);
     owner->lingering.limit_us = span;
     owner->lingering.limit_bytes = bytes;
-    enforce_limits(owner);
+    linger_enforce_limits(owner);
     return 0;
 }

@@ -7,7 +7,7 @@ namespace iocp {
 
 namespace {
 
-socket_record *new_record(backend *owner, evutil_socket_t fd)
+socket_record *socket_new_record(backend *owner, evutil_socket_t fd)
 {
     auto *record = static_cast<socket_record *>(mm_calloc(1, sizeof(socket_record)));
     if (record == nullptr || !fd_table_add(&owner->sockets.by_descriptor, fd, record)) {
@@ -21,14 +21,14 @@ socket_record *new_record(backend *owner, evutil_socket_t fd)
     return record;
 }
 
-void drop_early(socket_record *self)
+void socket_drop_early(socket_record *self)
 {
     free_if_any(self->early.bytes);
     self->early = {nullptr, 0};
 }
 
 // Bytes that were lost are told by a reset, when the socket is closed.
-bool is_unused(const socket_record *self)
+bool socket_is_unused(const socket_record *self)
 {
     return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets &&
            self->early.bytes == nullptr;
@@ -44,12 +44,12 @@ socket_record *socket_find(backend *owner, evutil_socket_t fd)
 socket_record *socket_obtain(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    return known != nullptr ? known : new_record(owner, fd);
+    return known != nullptr ? known : socket_new_record(owner, fd);
 }
 
 void socket_begin_life(socket_record *self)
 {
-    drop_early(self);
+    socket_drop_early(self);
     linger_forget(self);
     ++self->life;
     self->bound = self->reaches_port = self->skips_packets = self->came_early = false;
@@ -66,7 +66,7 @@ void sockets_free(backend *owner)
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
-        drop_early(record);
+        socket_drop_early(record);
         free_if_any(record);
     }
 }
@@ -91,7 +91,7 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
 
 void socket_leave_port(socket_record *self)
 {
-    if (self->bound && is_unused(self) && sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
+    if (self->bound && socket_is_unused(self) && sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
         socket_begin_life(self);
 }
 
@@ -146,7 +146,7 @@ void socket_unregister(socket_record *self)
 
 void socket_unregister_unused(socket_record *self)
 {
-    if (is_unused(self))
+    if (socket_is_unused(self))
         socket_unregister(self);
 }
 

@@ -17,7 +17,7 @@ struct registry {
 
 registry sockets = {SRWLOCK_INIT, {nullptr, 0, 0}, {}};
 
-std::atomic<unsigned> *closes_of(evutil_socket_t fd)
+std::atomic<unsigned> *registry_closes_of(evutil_socket_t fd)
 {
     return &sockets.closes[(static_cast<uintptr_t>(fd) >> 2) % close_counters]; // Windows counts handles by fours
 }
@@ -49,7 +49,7 @@ void registry_remove(evutil_socket_t fd, const backend *owner)
 
 backend *registry_close(evutil_socket_t fd)
 {
-    closes_of(fd)->fetch_add(1, std::memory_order_relaxed);
+    registry_closes_of(fd)->fetch_add(1, std::memory_order_relaxed);
     return registry_owner(fd);
 }
 
@@ -63,7 +63,7 @@ backend *registry_owner(evutil_socket_t fd)
 
 unsigned registry_closes(evutil_socket_t fd)
 {
-    return closes_of(fd)->load(std::memory_order_relaxed);
+    return registry_closes_of(fd)->load(std::memory_order_relaxed);
 }
 
 } // namespace iocp

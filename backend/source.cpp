@@ -5,7 +5,7 @@ namespace iocp {
 
 namespace {
 
-source_list *list_at(source *self, source_place place)
+source_list *source_list_at(source *self, source_place place)
 {
     loop *queues = &self->owner->loop;
     switch (place) {
@@ -54,7 +54,7 @@ void source_queue_in(source *self, source_place place)
     if (self->place == place)
         return;
     source_unqueue(self);
-    source_list *list = list_at(self, place);
+    source_list *list = source_list_at(self, place);
     self->place = place;
     // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
     bool at_front = place != source_place::changed && self->waits;
@@ -71,7 +71,7 @@ void source_unqueue(source *self)
 {
     if (self->place == source_place::nowhere)
         return;
-    TAILQ_REMOVE(list_at(self, self->place), self, queued);
+    TAILQ_REMOVE(source_list_at(self, self->place), self, queued);
     self->place = source_place::nowhere;
 }
 

@@ -12,7 +12,7 @@ const struct event_iocp_operation_stats &stats_of(const backend *self, operation
     return self->port->counts.of[static_cast<int>(kind)];
 }
 
-struct event_iocp_stats collect(const backend *self)
+struct event_iocp_stats stats_collect(const backend *self)
 {
     struct event_iocp_stats stats = {};
     stats.turns = self->loop.turn;
@@ -43,7 +43,7 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
     struct event_iocp_stats stats;
     {
         base_locked held(base);
-        stats = collect(self);
+        stats = stats_collect(self);
     }
     memset(into, 0, size);
     memcpy(into, &stats, size < sizeof(stats) ? size : sizeof(stats));

@@ -5,7 +5,7 @@ namespace iocp {
 
 namespace {
 
-source *take_first(source_list *list)
+source *submit_take_first(source_list *list)
 {
     source *taken = TAILQ_FIRST(list);
     source_unqueue(taken);
@@ -14,12 +14,12 @@ source *take_first(source_list *list)
 
 // Goes through the sources that have changed. Those that have something to start wait for that, ready or not: what is
 // ready may stay so for long.
-bool hand_on_ready(backend *self)
+bool submit_hand_on_ready(backend *self)
 {
     bool any_ready = false;
     const source *last = TAILQ_LAST(&self->loop.changed, source_list);
     while (!TAILQ_EMPTY(&self->loop.changed)) {
-        source *next = take_first(&self->loop.changed);
+        source *next = submit_take_first(&self->loop.changed);
         auto ready = static_cast<short>(next->ops->ready(next) & next->wanted);
         source_place place = next->ops->waits_in(next);
         if (ready != 0) {
@@ -38,12 +38,12 @@ bool hand_on_ready(backend *self)
     return any_ready;
 }
 
-bool start_all(source_list *list)
+bool submit_all(source_list *list)
 {
     bool any_ready = false;
     const source *last = TAILQ_LAST(list, source_list);
     while (!TAILQ_EMPTY(list)) {
-        source *next = take_first(list);
+        source *next = submit_take_first(list);
         any_ready = source_start(next) || any_ready;
         if (next == last)
             break;
@@ -52,17 +52,17 @@ bool start_all(source_list *list)
 }
 
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
-bool start_at_pace(backend *self, source_list *list, find_pace *pace)
+bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
 {
     if (find_pace_all_are_due(pace)) {
         find_pace_left(pace, false);
-        return start_all(list);
+        return submit_all(list);
     }
     unsigned found = 0;
     bool waits = false;
     const source *last = TAILQ_LAST(list, source_list);
     while (!TAILQ_EMPTY(list) && !waits && found < find_pace_most(pace)) {
-        source *next = take_first(list);
+        source *next = submit_take_first(list);
         size_t in_flight = self->port->in_flight.count;
         if (source_start(next))
             ++found;
@@ -82,23 +82,23 @@ bool start_at_pace(backend *self, source_list *list, find_pace *pace)
 
 bool submit_ready(backend *self)
 {
-    bool any_ready = hand_on_ready(self);
-    return start_all(&self->loop.starting) || any_ready;
+    bool any_ready = submit_hand_on_ready(self);
+    return submit_all(&self->loop.starting) || any_ready;
 }
 
 bool submit_receives(backend *self, receives which)
 {
     send_round_begin(&self->loop.round);
     if (which == receives::before_sends)
-        return start_at_pace(self, &self->loop.receiving, &self->loop.receives);
+        return submit_at_pace(self, &self->loop.receiving, &self->loop.receives);
     send_round_all_had_turn(&self->loop.round);
     first_look_receives_started(&self->loop.before_receives);
     bool all = which != receives::at_pace;
     bool found =
-        all ? start_all(&self->loop.receiving) : start_at_pace(self, &self->loop.receiving, &self->loop.receives);
+        all ? submit_all(&self->loop.receiving) : submit_at_pace(self, &self->loop.receiving, &self->loop.receives);
     if (look_together(self))
         return true;
-    bool polled = all ? start_all(&self->loop.polling) : start_at_pace(self, &self->loop.polling, &self->loop.polls);
+    bool polled = all ? submit_all(&self->loop.polling) : submit_at_pace(self, &self->loop.polling, &self->loop.polls);
     return polled || found;
 }
 

@@ -10,18 +10,18 @@ namespace iocp {
 
 namespace {
 
-acceptor *from_source(source *as_source)
+acceptor *acceptor_from_source(source *as_source)
 {
     return reinterpret_cast<acceptor *>(as_source);
 }
 
-void accept_freed(completion *operation, int, DWORD)
+void acceptor_accept_freed(completion *operation, int, DWORD)
 {
     accept_operation_free(reinterpret_cast<accept_operation *>(operation));
 }
 
 // Said once a pause, however many accepts end by it.
-void note_shortage(acceptor *self, int error)
+void acceptor_note_shortage(acceptor *self, int error)
 {
     int64_t now = backend_now_us(self->as_source.owner);
     if (now < self->pause_until_us)
@@ -38,7 +38,7 @@ short acceptor_ready(const source *as_source)
 }
 
 // A failed accept says nothing of the listener: its peer has gone, or its thread has ended. Another takes its place.
-void accept_ended(completion *operation, int error, DWORD bytes)
+void acceptor_accept_ended(completion *operation, int error, DWORD bytes)
 {
     auto *accepting = reinterpret_cast<accept_operation *>(operation);
     acceptor *self = accepting->owner;
@@ -51,7 +51,7 @@ void accept_ended(completion *operation, int error, DWORD bytes)
         remove_pending(self, accepting);
         accept_operation_free(accepting);
         if (sys::is_shortage(error))
-            note_shortage(self, error);
+            acceptor_note_shortage(self, error);
     }
     if (peer_came) {
         ++self->done_in_turn;
@@ -60,10 +60,10 @@ void accept_ended(completion *operation, int error, DWORD bytes)
     source_ready(&self->as_source, acceptor_ready(&self->as_source));
 }
 
-const completion_ops accept_ops = {operation_kind::accept, accept_ended, accept_freed};
+const completion_ops accept_ops = {operation_kind::accept, acceptor_accept_ended, acceptor_accept_freed};
 
 // Starts one accept. 0, or why not.
-int start_one(acceptor *self)
+int acceptor_start_one(acceptor *self)
 {
     unsigned room = first_data_room(self);
     accept_operation *accepting = accept_operation_new(self, &accept_ops, room);
@@ -100,7 +100,7 @@ int start_one(acceptor *self)
 }
 
 // In flight should be as many as came in the last turn, or their share: doubling while that is more, shrinking by one.
-void adapt_depth(acceptor *self)
+void acceptor_adapt_depth(acceptor *self)
 {
     bool shares = backlog_is_open(self);
     unsigned needed = shares ? self->done_in_turn / connections_per_accept : self->done_in_turn;
@@ -113,15 +113,15 @@ void adapt_depth(acceptor *self)
 }
 
 // None that would take, at more cost, what accept() will.
-bool wants_more(const acceptor *self)
+bool acceptor_wants_more(const acceptor *self)
 {
     return !backlog_is_due(self) && self->pending_count - first_data_engaged(self) < self->depth &&
            self->pending_count < max_accepts_in_flight;
 }
 
-void fill(acceptor *self)
+void acceptor_fill(acceptor *self)
 {
-    adapt_depth(self);
+    acceptor_adapt_depth(self);
     if (self->pause_until_us != 0) {
         if (backend_now_us(self->as_source.owner) < self->pause_until_us) {
             self->as_source.owner->loop.retry_soon = true;
@@ -131,12 +131,12 @@ void fill(acceptor *self)
         self->pause_until_us = 0;
     }
     // A peer that resets at once may end each attempt: bounded, like everything.
-    for (unsigned attempts = 0; wants_more(self) && attempts < max_accepts; ++attempts) {
-        int error = start_one(self);
+    for (unsigned attempts = 0; acceptor_wants_more(self) && attempts < max_accepts; ++attempts) {
+        int error = acceptor_start_one(self);
         if (error == 0)
             continue;
         if (sys::is_shortage(error)) {
-            note_shortage(self, error);
+            acceptor_note_shortage(self, error);
             backlog_accept_ended(self); // accept() may be spared what AcceptEx is short of
             return;
         }
@@ -145,7 +145,7 @@ void fill(acceptor *self)
             return;
         }
     }
-    if (wants_more(self)) { // others get their turn
+    if (acceptor_wants_more(self)) { // others get their turn
         self->as_source.owner->loop.retry_soon = true;
         source_queue(&self->as_source);
     }
@@ -164,12 +164,12 @@ void acceptor_narrowed(source *as_source)
         return;
     source_unqueue(as_source);
     accept_operation *each;
-    TAILQ_FOREACH (each, &from_source(as_source)->pending, listed)
+    TAILQ_FOREACH (each, &acceptor_from_source(as_source)->pending, listed)
         if (each->room == 0)
             completion_cancel(&each->operation);
 }
 
-void go_plain(acceptor *self)
+void acceptor_go_plain(acceptor *self)
 {
     self->plain = true;
     accept_operation *each;
@@ -178,34 +178,34 @@ void go_plain(acceptor *self)
 }
 
 // Others use the socket as well.
-void make_way(acceptor *self)
+void acceptor_make_way(acceptor *self)
 {
     if (self->listening->shared)
-        go_plain(self);
+        acceptor_go_plain(self);
 }
 
 short acceptor_submit(source *as_source)
 {
-    acceptor *self = from_source(as_source);
+    acceptor *self = acceptor_from_source(as_source);
     if ((as_source->wanted & EV_READ) == 0)
         return 0;
-    make_way(self);
+    acceptor_make_way(self);
     if (backlog_comes_first(self)) {
         if (!TAILQ_EMPTY(&self->done))
             return EV_READ;
-        adapt_depth(self);
+        acceptor_adapt_depth(self);
         int error = backlog_look(self, &accept_ops);
         if (sys::is_shortage(error))
-            note_shortage(self, error);
+            acceptor_note_shortage(self, error);
         if (error == 0 || sys::is_shortage(error))
             return EV_READ;
     }
     for (unsigned fills = 0; !self->plain && fills < max_fills; ++fills) {
-        fill(self);
+        acceptor_fill(self);
         if (!first_data_filled(self))
             break;
     }
-    make_way(self);
+    acceptor_make_way(self);
     if (self->plain && TAILQ_EMPTY(&self->pending) && self->error == 0 && !holds_done(self)) {
         // What is left over is told of once more: who listens takes it all, and who begins to listen is told then.
         if (listening_has_left(as_source->fd))
@@ -226,7 +226,7 @@ source_place acceptor_waits_in(const source *as_source)
 // Its listeners free it. They use the socket no more, whether they are freed or not.
 void acceptor_base_ends(source *as_source)
 {
-    acceptor *self = from_source(as_source);
+    acceptor *self = acceptor_from_source(as_source);
     listening_let_go(self->listening, self);
     for (unsigned i = 0; i < self->listeners; ++i)
         listening_end(self->listening);
@@ -237,7 +237,7 @@ void acceptor_base_ends(source *as_source)
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
                                  acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
 
-void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
+void acceptor_give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
 {
     if (address != nullptr && peer_length > 0 && peer_length <= *length)
         memcpy(address, peer, static_cast<size_t>(peer_length));
@@ -245,10 +245,12 @@ void give_address(const struct sockaddr *peer, int peer_length, struct sockaddr 
 }
 
 // Makes a connection out of what the accept left. False if its peer has gone meanwhile.
-bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length, int flags)
+bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length,
+                     int flags)
 {
     if (accepting->by_accept) {
-        give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address, length);
+        acceptor_give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address,
+                              length);
         return backlog_set_mode(accepting->socket, flags);
     }
     auto listener = static_cast<SOCKET>(self->as_source.fd);
@@ -261,20 +263,20 @@ bool finish(acceptor *self, accept_operation *accepting, struct sockaddr *addres
     int local_length, remote_length;
     sys::accept_addresses(listener, accepting->buffer, accepting->room, address_room, &local, &local_length, &remote,
                           &remote_length);
-    give_address(remote, remote_length, address, length);
+    acceptor_give_address(remote, remote_length, address, length);
     if (first_data_keep(self, accepting))
         return true;
-    note_shortage(self, WSAENOBUFS);
+    acceptor_note_shortage(self, WSAENOBUFS);
     return false;
 }
 
 // From an accept that has ended.
-SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
+SOCKET acceptor_take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     SOCKET taken = INVALID_SOCKET;
     while (taken == INVALID_SOCKET && !TAILQ_EMPTY(&self->done)) {
         accept_operation *accepting = pop_done(self);
-        if (accepting->socket != INVALID_SOCKET && finish(self, accepting, address, length, flags)) {
+        if (accepting->socket != INVALID_SOCKET && acceptor_finish(self, accepting, address, length, flags)) {
             taken = accepting->socket;
             accepting->socket = INVALID_SOCKET;
         }
@@ -284,16 +286,16 @@ SOCKET take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length,
 }
 
 // Those came after the ones that accepts in flight have taken.
-SOCKET take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
+SOCKET acceptor_take_waiting(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     SOCKET taken = INVALID_SOCKET;
     struct sockaddr_storage peer;
     int peer_length = 0;
     int error = backlog_take(self, flags, &taken, &peer, &peer_length);
     if (error == 0)
-        give_address(reinterpret_cast<struct sockaddr *>(&peer), peer_length, address, length);
+        acceptor_give_address(reinterpret_cast<struct sockaddr *>(&peer), peer_length, address, length);
     else if (sys::is_shortage(error))
-        note_shortage(self, error);
+        acceptor_note_shortage(self, error);
     return error == 0 ? taken : INVALID_SOCKET;
 }
 
@@ -361,12 +363,12 @@ void acceptor_detach(acceptor *self)
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
 {
     source *found = owner != nullptr ? socket_own_source(owner, fd) : nullptr;
-    return found != nullptr && found->ops == &acceptor_ops ? from_source(found) : nullptr;
+    return found != nullptr && found->ops == &acceptor_ops ? acceptor_from_source(found) : nullptr;
 }
 
 void acceptor_avoid_accept_ex(acceptor *self)
 {
-    go_plain(self);
+    acceptor_go_plain(self);
     source_ready(&self->as_source, 0); // the next submit leaves it to a poll
 }
 
@@ -378,9 +380,9 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
         base_locked held(self->as_source.owner->base);
         socket = left_over_take(self->as_source.fd, address, length, flags);
         if (socket == INVALID_SOCKET)
-            socket = take_done(self, address, length, flags);
+            socket = acceptor_take_done(self, address, length, flags);
         if (socket == INVALID_SOCKET && self->error == 0)
-            socket = take_waiting(self, address, length, flags);
+            socket = acceptor_take_waiting(self, address, length, flags);
         if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
             socket_note_accepted(self->as_source.owner, static_cast<evutil_socket_t>(socket));
         if (socket == INVALID_SOCKET && self->error != 0) {

@@ -6,7 +6,7 @@ namespace iocp {
 
 namespace {
 
-bool peer_has_gone(int error)
+bool backlog_peer_has_gone(int error)
 {
     return error == WSAECONNRESET || error == WSAECONNABORTED;
 }
@@ -44,12 +44,12 @@ void backlog_accept_found(acceptor *self)
 namespace {
 
 // 0 with a connection, or a Winsock code.
-int take_next(acceptor *self, SOCKET *taken, struct sockaddr *peer, int *length)
+int backlog_take_next(acceptor *self, SOCKET *taken, struct sockaddr *peer, int *length)
 {
     while (self->taken_in_turn < max_taken_in_turn) {
         *length = sizeof(struct sockaddr_storage);
         int error = sys::accept_now(static_cast<SOCKET>(self->as_source.fd), taken, peer, length);
-        bool found = error == 0 || peer_has_gone(error);
+        bool found = error == 0 || backlog_peer_has_gone(error);
         self->found_in_backlog = found || self->taken_in_turn > 0;
         if (!found) {
             self->backlog_waits = false; // an AcceptEx shows what is wrong with the listener, if anything is
@@ -75,8 +75,8 @@ int backlog_look(acceptor *self, const completion_ops *ops)
     accepts_locked held(self);
     int error = WSAEWOULDBLOCK;
     if (!self->listening->shared)
-        error =
-            take_next(self, &found->socket, reinterpret_cast<struct sockaddr *>(found->buffer), &found->peer_length);
+        error = backlog_take_next(self, &found->socket, reinterpret_cast<struct sockaddr *>(found->buffer),
+                                  &found->peer_length);
     if (error == 0)
         push_done(self, found);
     else
@@ -87,7 +87,7 @@ int backlog_look(acceptor *self, const completion_ops *ops)
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length)
 {
     while (backlog_is_due(self)) {
-        int error = take_next(self, taken, reinterpret_cast<struct sockaddr *>(peer), length);
+        int error = backlog_take_next(self, taken, reinterpret_cast<struct sockaddr *>(peer), length);
         if (error != 0)
             return error;
         if (backlog_set_mode(*taken, flags))

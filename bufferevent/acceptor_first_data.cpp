@@ -32,19 +32,19 @@ constexpr int64_t looks_per_patience = 4;
 // Accepts freed at a time when all that there may be are taken by silent peers.
 constexpr unsigned dropped_at_bound = min_accepts;
 
-bool is_on(const acceptor *self)
+bool first_data_is_on(const acceptor *self)
 {
     return self->first != nullptr && self->first->bytes != 0 && !self->first->blind;
 }
 
-unsigned open_accepts(const acceptor *self)
+unsigned first_data_open_accepts(const acceptor *self)
 {
     return self->pending_count - first_data_engaged(self);
 }
 
 // Its packet, an error, is yet to come. Closing the socket is what Microsoft says ends such an accept; the cancel is for
 // providers where it does not.
-void drop(acceptor *self, accept_operation *accepting)
+void first_data_drop(acceptor *self, accept_operation *accepting)
 {
     EVUTIL_ASSERT(accepting->stage == accept_stage::silent);
     --self->first->silent;
@@ -56,7 +56,7 @@ void drop(acceptor *self, accept_operation *accepting)
 }
 
 // An accept asked for under another rule. If a connection has come meanwhile, its packet says so, and it is kept.
-void call_back(acceptor *self, accept_operation *accepting)
+void first_data_call_back(acceptor *self, accept_operation *accepting)
 {
     ++self->first->leaving;
     accepting->stage = accept_stage::leaving;
@@ -64,7 +64,7 @@ void call_back(acceptor *self, accept_operation *accepting)
 }
 
 // Finds out which accepts have a peer. It may stop at one that has none: then connects are being taken.
-unsigned find_silent(acceptor *self, bool until_open)
+unsigned first_data_find_silent(acceptor *self, bool until_open)
 {
     unsigned found = 0;
     int64_t now = backend_now_us(self->as_source.owner);
@@ -87,7 +87,7 @@ unsigned find_silent(acceptor *self, bool until_open)
     return found;
 }
 
-void drop_longest_silent(acceptor *self)
+void first_data_drop_longest_silent(acceptor *self)
 {
     for (unsigned dropped = 0; dropped < dropped_at_bound; ++dropped) {
         accept_operation *longest = nullptr;
@@ -99,71 +99,71 @@ void drop_longest_silent(acceptor *self)
                 longest = each;
         if (longest == nullptr)
             return;
-        drop(self, longest);
+        first_data_drop(self, longest);
     }
 }
 
 // Accepts of another kind than are started now make way for those.
-void call_back_others(acceptor *self)
+void first_data_call_back_others(acceptor *self)
 {
     accept_operation *each;
     TAILQ_FOREACH (each, &self->pending, listed)
         if (each->stage == accept_stage::open && each->room != first_data_room(self))
-            call_back(self, each);
+            first_data_call_back(self, each);
 }
 
-void free_watch(backlog_watch *watch)
+void first_data_free_watch(backlog_watch *watch)
 {
     afd_device_release(watch->device);
     mm_free(watch);
 }
 
-void watch_freed(completion *operation, int, DWORD)
+void first_data_watch_freed(completion *operation, int, DWORD)
 {
-    free_watch(reinterpret_cast<backlog_watch *>(operation));
+    first_data_free_watch(reinterpret_cast<backlog_watch *>(operation));
 }
 
-void go_blind(acceptor *self)
+void first_data_go_blind(acceptor *self)
 {
     event_warnx("iocp: a listening socket cannot be watched; its connections come without their first data");
     self->first->blind = true;
-    find_silent(self, false);
-    call_back_others(self);
+    first_data_find_silent(self, false);
+    first_data_call_back_others(self);
 }
 
 // Connects wait, or did when the poll ended: an accept in flight may have taken them.
-void connects_wait(acceptor *self)
+void first_data_connects_wait(acceptor *self)
 {
     if (self->as_source.wanted == 0)
         return;
-    find_silent(self, true);
-    if (open_accepts(self) == 0 && self->pending_count >= max_accepts_in_flight && self->first->leaving == 0)
-        drop_longest_silent(self);
+    first_data_find_silent(self, true);
+    if (first_data_open_accepts(self) == 0 && self->pending_count >= max_accepts_in_flight && self->first->leaving == 0)
+        first_data_drop_longest_silent(self);
 }
 
-void take_outcome(acceptor *self, const sys::afd_poll_info &info)
+void first_data_take_outcome(acceptor *self, const sys::afd_poll_info &info)
 {
     ULONG events = info.count > 0 ? info.events : 0;
     if ((events & sys::afd_local_close) != 0)
         self->first->blind = true; // closed by the program, and its accepts with it
     else if (events != 0)
-        connects_wait(self);
+        first_data_connects_wait(self);
 }
 
-void watch_ended(completion *operation, int error, DWORD)
+void first_data_watch_ended(completion *operation, int error, DWORD)
 {
     auto *watch = reinterpret_cast<backlog_watch *>(operation);
     acceptor *self = watch->owner;
     self->first->watch = nullptr;
     if (error == 0 && !self->as_source.owner->draining)
-        take_outcome(self, watch->info);
-    free_watch(watch);
+        first_data_take_outcome(self, watch->info);
+    first_data_free_watch(watch);
     source_ready(&self->as_source, 0); // the next submit fills up and watches again
 }
 
-const completion_ops watch_ops = {operation_kind::poll, watch_ended, watch_freed};
+const completion_ops watch_ops = {operation_kind::poll, first_data_watch_ended, first_data_watch_freed};
 
-int new_watch(acceptor *self, backlog_watch **created)
+int first_data_new_watch(acceptor *self, backlog_watch **created)
 {
     auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
     if (watch == nullptr)
@@ -185,10 +185,10 @@ int new_watch(acceptor *self, backlog_watch **created)
 }
 
 // True if the poll has ended at once.
-bool start_watch(acceptor *self)
+bool first_data_start_watch(acceptor *self)
 {
     backlog_watch *watch = nullptr;
-    int error = new_watch(self, &watch);
+    int error = first_data_new_watch(self, &watch);
     sys::start_result result = {sys::started::failed, error, 0};
     if (error == 0) {
         port *on = self->as_source.owner->port;
@@ -201,11 +201,11 @@ bool start_watch(acceptor *self)
         return false;
     }
     if (result.how == sys::started::done)
-        take_outcome(self, watch->info);
+        first_data_take_outcome(self, watch->info);
     else if (!sys::is_shortage(result.error))
-        go_blind(self);
+        first_data_go_blind(self);
     if (watch != nullptr)
-        free_watch(watch);
+        first_data_free_watch(watch);
     self->as_source.owner->loop.retry_soon = true;
     source_queue(&self->as_source);
     return result.how == sys::started::done;
@@ -213,22 +213,23 @@ bool start_watch(acceptor *self)
 
 // A poll now would tell something: connects wait although accepts are open, or at the bound. In between, the next packet
 // of an accept, or the end of a shortage, makes for a better time.
-bool watch_is_due(const acceptor *self)
+bool first_data_watch_is_due(const acceptor *self)
 {
     const first_data *first = self->first;
     if (first->watch != nullptr || first->blind || (first->bytes == 0 && first->silent == 0))
         return false;
-    return open_accepts(self) > 0 || (self->pending_count >= max_accepts_in_flight && self->first->leaving == 0);
+    return first_data_open_accepts(self) > 0 ||
+           (self->pending_count >= max_accepts_in_flight && self->first->leaving == 0);
 }
 
-bool is_timed(const acceptor *self)
+bool first_data_is_timed(const acceptor *self)
 {
     return (self->first->timer.ev_flags & EVLIST_TIMEOUT) != 0;
 }
 
-void start_timer(acceptor *self)
+void first_data_start_timer(acceptor *self)
 {
-    if (is_timed(self) || self->first->closing)
+    if (first_data_is_timed(self) || self->first->closing)
         return;
     int64_t interval_us = self->first->patience_us / looks_per_patience;
     struct timeval interval;
@@ -237,7 +238,7 @@ void start_timer(acceptor *self)
     event_add_nolock_(&self->first->timer, &interval, 0);
 }
 
-bool has_accepts_for_data(const acceptor *self)
+bool first_data_has_accepts(const acceptor *self)
 {
     const accept_operation *each;
     TAILQ_FOREACH (each, &self->pending, listed)
@@ -246,32 +247,32 @@ bool has_accepts_for_data(const acceptor *self)
     return false;
 }
 
-void look_at_peers(evutil_socket_t, short, void *argument)
+void first_data_look_at_peers(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<acceptor *>(argument);
     struct event_base *base = self->as_source.owner->base;
     base_locked held(base);
-    bool changed = find_silent(self, false) != 0;
+    bool changed = first_data_find_silent(self, false) != 0;
     int64_t now = backend_now_us(self->as_source.owner);
     accept_operation *each;
     TAILQ_FOREACH (each, &self->pending, listed) {
         if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
             continue;
-        drop(self, each);
+        first_data_drop(self, each);
         changed = true;
     }
     if (changed)
         source_ready(&self->as_source, 0);
-    if (has_accepts_for_data(self))
-        start_timer(self);
+    if (first_data_has_accepts(self))
+        first_data_start_timer(self);
 }
 
-int make(acceptor *self)
+int first_data_make(acceptor *self)
 {
     self->first = static_cast<first_data *>(mm_calloc(1, sizeof(first_data)));
     if (self->first == nullptr)
         return WSAENOBUFS;
-    evtimer_assign(&self->first->timer, self->as_source.owner->base, look_at_peers, self);
+    evtimer_assign(&self->first->timer, self->as_source.owner->base, first_data_look_at_peers, self);
     self->first->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
     event_priority_set(&self->first->timer, 0);
     return 0;
@@ -281,7 +282,7 @@ int make(acceptor *self)
 
 unsigned first_data_room(const acceptor *self)
 {
-    return is_on(self) ? self->first->bytes : 0;
+    return first_data_is_on(self) ? self->first->bytes : 0;
 }
 
 unsigned first_data_engaged(const acceptor *self)
@@ -292,18 +293,18 @@ unsigned first_data_engaged(const acceptor *self)
 int first_data_set(acceptor *self, unsigned bytes, int64_t patience_us)
 {
     if (self->first == nullptr) {
-        int error = bytes != 0 ? make(self) : 0;
+        int error = bytes != 0 ? first_data_make(self) : 0;
         if (error != 0 || bytes == 0)
             return error;
     }
     self->first->bytes = bytes;
     if (bytes != 0)
         self->first->patience_us = patience_us;
-    find_silent(self, false);
-    call_back_others(self);
-    if (is_timed(self)) {
+    first_data_find_silent(self, false);
+    first_data_call_back_others(self);
+    if (first_data_is_timed(self)) {
         event_del_nolock_(&self->first->timer, EVENT_DEL_NOBLOCK);
-        start_timer(self);
+        first_data_start_timer(self);
     }
     source_ready(&self->as_source, 0);
     return 0;
@@ -313,9 +314,9 @@ bool first_data_filled(acceptor *self)
 {
     if (self->first == nullptr || self->plain)
         return false;
-    if (is_on(self) && self->pending_count > 0)
-        start_timer(self);
-    return watch_is_due(self) && start_watch(self);
+    if (first_data_is_on(self) && self->pending_count > 0)
+        first_data_start_timer(self);
+    return first_data_watch_is_due(self) && first_data_start_watch(self);
 }
 
 void first_data_unlisted(acceptor *self, const accept_operation *accepting)

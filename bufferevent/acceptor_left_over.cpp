@@ -6,7 +6,7 @@ namespace iocp {
 namespace {
 
 // One with room for first data may have read some: it stays its acceptor's.
-void leave(listening_socket *on, accept_operation *accepting)
+void left_over_leave(listening_socket *on, accept_operation *accepting)
 {
     uint32_t seconds;
     bool is_whole = accepting->room == 0 && accepting->socket != INVALID_SOCKET &&
@@ -16,7 +16,8 @@ void leave(listening_socket *on, accept_operation *accepting)
 }
 
 // False: its peer has gone meanwhile.
-bool finish(evutil_socket_t fd, left_connection taken, struct sockaddr *address, ev_socklen_t *length, int flags)
+bool left_over_finish(evutil_socket_t fd, left_connection taken, struct sockaddr *address, ev_socklen_t *length,
+                      int flags)
 {
     if (!taken.is_finished && sys::finish_accept(static_cast<SOCKET>(fd), taken.socket) != 0)
         return false;
@@ -31,17 +32,17 @@ void left_over_call_back(void *holder)
     auto *self = static_cast<acceptor *>(holder);
     accept_operation *each;
     TAILQ_FOREACH (each, &self->done, listed)
-        leave(self->listening, each);
+        left_over_leave(self->listening, each);
     TAILQ_FOREACH (each, &self->pending, listed) {
         sys::cancel(each->operation.file, &each->operation.record.overlapped);
-        leave(self->listening, each);
+        left_over_leave(self->listening, each);
     }
 }
 
 SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     for (left_connection taken; listening_take(fd, &taken);) {
-        if (finish(fd, taken, address, length, flags))
+        if (left_over_finish(fd, taken, address, length, flags))
             return taken.socket;
         sys::close_socket(taken.socket);
     }

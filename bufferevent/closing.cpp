@@ -10,7 +10,7 @@ using namespace iocp;
 namespace {
 
 // True if the socket is closed by the last operation on it.
-bool closes_later(backend *owner, evutil_socket_t fd)
+bool closing_waits(backend *owner, evutil_socket_t fd)
 {
     base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
@@ -21,7 +21,7 @@ bool closes_later(backend *owner, evutil_socket_t fd)
     return later;
 }
 
-bool shuts_down_later(backend *owner, evutil_socket_t fd)
+bool closing_shutdown_waits(backend *owner, evutil_socket_t fd)
 {
     base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
@@ -37,7 +37,7 @@ extern "C" {
 int evutil_closesocket(evutil_socket_t fd)
 {
     backend *owner = registry_close(fd);
-    if (owner != nullptr && closes_later(owner, fd))
+    if (owner != nullptr && closing_waits(owner, fd))
         return 0;
     int error = sys::close_socket(static_cast<SOCKET>(fd));
     if (error != 0)
@@ -48,7 +48,7 @@ int evutil_closesocket(evutil_socket_t fd)
 int iocp_http_shutdown(evutil_socket_t fd, int how)
 {
     backend *owner = registry_owner(fd);
-    if (owner != nullptr && shuts_down_later(owner, fd))
+    if (owner != nullptr && closing_shutdown_waits(owner, fd))
         return 0;
     return shutdown(static_cast<SOCKET>(fd), how);
 }

@@ -19,7 +19,7 @@ struct listener_table {
 listener_table listeners = {SRWLOCK_INIT, {nullptr}};
 
 // Lock held.
-listener_record *record_of(const struct evconnlistener *listener)
+listener_record *listener_record_of(const struct evconnlistener *listener)
 {
     listener_record *found;
     LIST_FOREACH (found, &listeners.all, listed)
@@ -28,17 +28,17 @@ listener_record *record_of(const struct evconnlistener *listener)
     return found;
 }
 
-void remember(listener_record *added)
+void listener_remember(listener_record *added)
 {
     AcquireSRWLockExclusive(&listeners.lock);
     LIST_INSERT_HEAD(&listeners.all, added, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
 }
 
-listener_record *forget(const struct evconnlistener *listener)
+listener_record *listener_forget(const struct evconnlistener *listener)
 {
     AcquireSRWLockExclusive(&listeners.lock);
-    listener_record *removed = record_of(listener);
+    listener_record *removed = listener_record_of(listener);
     if (removed != nullptr)
         LIST_REMOVE(removed, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
@@ -47,7 +47,7 @@ listener_record *forget(const struct evconnlistener *listener)
 
 // An accept in flight may have taken a connection, which nobody but its listener can have from then on. On select it waits
 // in the backlog, for whoever uses the socket when the listener is gone. So it takes a listener that closes the socket.
-acceptor *new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
+acceptor *listener_new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
 {
     backend *owner = backend_of(base);
     if (owner == nullptr || (flags & LEV_OPT_CLOSE_ON_FREE) == 0 || environment_asks(base, "EVENT_IOCP_NO_ACCEPTEX") ||
@@ -64,7 +64,7 @@ struct preparation {
     listening_socket *spare;
 };
 
-bool prepare(preparation *self)
+bool listener_prepare(preparation *self)
 {
     self->record = static_cast<listener_record *>(mm_calloc(1, sizeof(listener_record)));
     self->spare = self->record != nullptr ? listening_new() : nullptr;
@@ -75,7 +75,7 @@ bool prepare(preparation *self)
 
 // libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and what
 // its own has failed has a second try.
-bool reserve(struct event_base *base, evutil_socket_t fd)
+bool listener_reserve(struct event_base *base, evutil_socket_t fd)
 {
     backend *owner = base != nullptr ? backend_of(base) : nullptr;
     if (owner == nullptr || fd < 0)
@@ -85,13 +85,13 @@ bool reserve(struct event_base *base, evutil_socket_t fd)
 }
 
 // A listener is made disabled, so that its acceptor is there before its event is, and is enabled here.
-bool enabled_as_asked(struct evconnlistener *listener, unsigned flags)
+bool listener_enabled_as_asked(struct evconnlistener *listener, unsigned flags)
 {
     return listener == nullptr || (flags & LEV_OPT_DISABLED) != 0 || evconnlistener_enable(listener) == 0 ||
            evconnlistener_enable(listener) == 0;
 }
 
-struct evconnlistener *attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
+struct evconnlistener *listener_attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
 {
     struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
     if (base == nullptr) {
@@ -103,13 +103,13 @@ struct evconnlistener *attach(struct evconnlistener *listener, const preparation
     listener_record *record = prepared.record;
     record->listener = listener;
     record->listening = listening_begin(fd, prepared.spare);
-    record->own = new_acceptor(base, fd, record->listening, flags);
-    remember(record);
+    record->own = listener_new_acceptor(base, fd, record->listening, flags);
+    listener_remember(record);
     return listener;
 }
 
 // By which the base's events go. In the loop's thread it stays there until the next turn, whoever frees its listener.
-acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
+acceptor *listener_acceptor_in_use(struct event_base *base, evutil_socket_t fd)
 {
     backend *owner = backend_of(base);
     if (owner == nullptr)
@@ -121,20 +121,20 @@ acceptor *acceptor_in_use(struct event_base *base, evutil_socket_t fd)
     return own;
 }
 
-bool is_listener(const void *argument)
+bool listener_is_one(const void *argument)
 {
     AcquireSRWLockShared(&listeners.lock);
-    bool found = record_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
+    bool found = listener_record_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
     ReleaseSRWLockShared(&listeners.lock);
     return found;
 }
 
 // An event of the program's own waits for a socket that a listener of the same base has for itself: its accept() finds
 // whom it is told of, as on select. With the base's lock held.
-void share_with_program(struct event_base *base, const struct event *waiting)
+void listener_share_with_program(struct event_base *base, const struct event *waiting)
 {
     acceptor *own = acceptor_find(backend_of(base), waiting->ev_fd);
-    if (own != nullptr && own->listening != nullptr && !is_listener(waiting->ev_arg))
+    if (own != nullptr && own->listening != nullptr && !listener_is_one(waiting->ev_arg))
         listening_share(own->listening);
 }
 
@@ -145,7 +145,7 @@ namespace iocp {
 acceptor *listener_acceptor(const struct evconnlistener *listener)
 {
     AcquireSRWLockShared(&listeners.lock);
-    const listener_record *found = record_of(listener);
+    const listener_record *found = listener_record_of(listener);
     acceptor *own = found != nullptr ? found->own : nullptr;
     ReleaseSRWLockShared(&listeners.lock);
     return own;
@@ -159,12 +159,12 @@ struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistene
                                           unsigned flags, int backlog, evutil_socket_t fd)
 {
     preparation prepared;
-    if (!reserve(base, fd) || !prepare(&prepared))
+    if (!listener_reserve(base, fd) || !listener_prepare(&prepared))
         return nullptr;
     struct evconnlistener *made =
         iocp_stock_evconnlistener_new(base, callback, argument, flags | LEV_OPT_DISABLED, backlog, fd);
-    made = attach(made, prepared, flags);
-    if (!enabled_as_asked(made, flags))
+    made = listener_attach(made, prepared, flags);
+    if (!listener_enabled_as_asked(made, flags))
         event_warnx("iocp: a listener could not be enabled");
     return made;
 }
@@ -173,12 +173,12 @@ struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnli
                                                unsigned flags, int backlog, const struct sockaddr *address, int length)
 {
     preparation prepared;
-    if (!prepare(&prepared))
+    if (!listener_prepare(&prepared))
         return nullptr;
     struct evconnlistener *made = iocp_stock_evconnlistener_new_bind(base, callback, argument, flags | LEV_OPT_DISABLED,
                                                                      backlog, address, length);
-    made = attach(made, prepared, flags);
-    if (enabled_as_asked(made, flags))
+    made = listener_attach(made, prepared, flags);
+    if (listener_enabled_as_asked(made, flags))
         return made;
     evutil_socket_t fd = evconnlistener_get_fd(made);
     evconnlistener_free(made);
@@ -189,7 +189,7 @@ struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnli
 
 void evconnlistener_free(struct evconnlistener *listener)
 {
-    listener_record *record = forget(listener);
+    listener_record *record = listener_forget(listener);
     if (record != nullptr) {
         // A base that was freed first has left the socket with all its listeners.
         bool has_left = record->own != nullptr && record->own->listening == nullptr;
@@ -205,7 +205,7 @@ void evconnlistener_free(struct evconnlistener *listener)
 evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct sockaddr *address,
                              ev_socklen_t *length, int flags)
 {
-    acceptor *own = acceptor_in_use(base, fd);
+    acceptor *own = listener_acceptor_in_use(base, fd);
     if (own != nullptr)
         return acceptor_take(own, address, length, flags);
     SOCKET left = left_over_take(fd, address, length, flags);
@@ -220,8 +220,8 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
     int changed = evmap_io_add_(base, fd, added);
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
-    share_with_program(base, added);
-    if (listening_has_left(fd) && is_listener(added->ev_arg))
+    listener_share_with_program(base, added);
+    if (listening_has_left(fd) && listener_is_one(added->ev_arg))
         event_active_nolock_(added, EV_READ, 1); // no backend knows of those
     return changed;
 }
@@ -229,6 +229,6 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
 int iocp_accept_error(struct event_base *base, evutil_socket_t fd)
 {
     int error = WSAGetLastError();
-    return acceptor_in_use(base, fd) != nullptr ? error : evutil_socket_geterror(fd);
+    return listener_acceptor_in_use(base, fd) != nullptr ? error : evutil_socket_geterror(fd);
 }
 }

@@ -6,14 +6,14 @@ using namespace iocp;
 
 namespace {
 
-int fail(int error)
+int listener_fail(int error)
 {
     WSASetLastError(error);
     return -1;
 }
 
 // -1: out of bounds.
-int64_t patience_in_us(const struct timeval *patience)
+int64_t listener_patience_in_us(const struct timeval *patience)
 {
     constexpr int64_t ms = 1000, second = 1000 * ms;
     if (patience == nullptr)
@@ -29,12 +29,12 @@ int64_t patience_in_us(const struct timeval *patience)
 
 int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience)
 {
-    int64_t patience_us = bytes != 0 ? patience_in_us(patience) : 0;
+    int64_t patience_us = bytes != 0 ? listener_patience_in_us(patience) : 0;
     if (bytes > max_first_data || patience_us < 0)
-        return fail(WSAEINVAL);
+        return listener_fail(WSAEINVAL);
     struct event_base *base = evconnlistener_get_base(listener);
     if (base == nullptr || backend_of(base) == nullptr)
-        return fail(WSAEOPNOTSUPP);
+        return listener_fail(WSAEOPNOTSUPP);
     int error = 0;
     {
         base_locked held(base);
@@ -42,14 +42,14 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
         if (own != nullptr && own->as_source.owner != nullptr)
             error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
     }
-    return error == 0 ? 0 : fail(error);
+    return error == 0 ? 0 : listener_fail(error);
 }
 
 int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener)
 {
     struct event_base *base = evconnlistener_get_base(listener);
     if (base == nullptr || backend_of(base) == nullptr)
-        return fail(WSAEOPNOTSUPP);
+        return listener_fail(WSAEOPNOTSUPP);
     base_locked held(base);
     acceptor *own = listener_acceptor(listener);
     if (own != nullptr && own->as_source.owner != nullptr)

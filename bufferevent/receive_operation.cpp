@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t cold_after_turns = 64;
 
 // Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
-void call_back_coldest(backend *owner)
+void receive_call_back_coldest(backend *owner)
 {
     receive_operation *coldest = TAILQ_FIRST(&owner->streams.receives.waiting);
     if (coldest == nullptr || owner->loop.turn - coldest->started_turn < cold_after_turns)
@@ -72,7 +72,7 @@ void receive_provide_buffer(stream *self, receive_operation *receiving)
         return;
     receive_release_buffer(owner, receiving);
     if (owner->streams.receives.spent + self->receive_size > receive_budget_bytes)
-        call_back_coldest(owner);
+        receive_call_back_coldest(owner);
     else
         receive_allocate_buffer(owner, receiving, self->receive_size); // or zero bytes, then
 }

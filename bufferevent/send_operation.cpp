@@ -4,12 +4,12 @@ namespace iocp {
 
 namespace {
 
-send_operation *from_completion(completion *operation)
+send_operation *send_from_completion(completion *operation)
 {
     return reinterpret_cast<send_operation *>(operation);
 }
 
-void add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t length)
+void send_add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t length)
 {
     buffers[*count].buf = const_cast<char *>(bytes);
     buffers[*count].len = static_cast<ULONG>(length);
@@ -17,7 +17,7 @@ void add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t length)
 }
 
 // Pins or copies the evbuffer's first bytes. Returns how many buffers that made; 0 for want of memory.
-int gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
+int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
     int count = 0;
     self->length = self->sent = 0;
@@ -38,37 +38,38 @@ int gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF
             memcpy(self->copied, bytes, length);
             bytes = self->copied;
         }
-        add_buffer(buffers, &count, bytes, length);
+        send_add_buffer(buffers, &count, bytes, length);
         at_most -= length;
         self->length += length;
     }
     return count;
 }
 
-void add_unsent(WSABUF *buffers, int *count, const char *bytes, size_t length, size_t *sent)
+void send_add_unsent(WSABUF *buffers, int *count, const char *bytes, size_t length, size_t *sent)
 {
     size_t skipped = length < *sent ? length : *sent;
     *sent -= skipped;
     if (skipped < length)
-        add_buffer(buffers, count, bytes + skipped, length - skipped);
+        send_add_buffer(buffers, count, bytes + skipped, length - skipped);
 }
 
 // Of what was gathered, what was not sent. (Chains that are pinned stay as they were, in their evbuffer or not.)
-int gather_unsent(const send_operation *self, WSABUF *buffers)
+int send_gather_unsent(const send_operation *self, WSABUF *buffers)
 {
     int count = 0;
     size_t sent = self->sent, copied = self->length;
     for (int i = 0; i < self->chain_count; ++i) {
         const struct evbuffer_chain *chain = self->chains[i];
-        add_unsent(buffers, &count, reinterpret_cast<const char *>(chain->buffer + chain->misalign), chain->off, &sent);
+        send_add_unsent(buffers, &count, reinterpret_cast<const char *>(chain->buffer + chain->misalign), chain->off,
+                        &sent);
         copied -= chain->off;
     }
     if (copied > 0)
-        add_unsent(buffers, &count, self->copied, copied, &sent);
+        send_add_unsent(buffers, &count, self->copied, copied, &sent);
     return count;
 }
 
-sys::start_result hand_over(send_operation *self, port *on, SOCKET socket, WSABUF *buffers, int count)
+sys::start_result send_hand_over(send_operation *self, port *on, SOCKET socket, WSABUF *buffers, int count)
 {
     OVERLAPPED *overlapped = completion_begin(on, &self->operation, static_cast<evutil_socket_t>(socket));
     return completion_settle_start(
@@ -76,7 +77,7 @@ sys::start_result hand_over(send_operation *self, port *on, SOCKET socket, WSABU
 }
 
 // The kernel reads them no more. Chains that have left their evbuffer are freed by this.
-void give_up(send_operation *self)
+void send_give_up(send_operation *self)
 {
     for (int i = 0; i < self->chain_count; ++i)
         evbuffer_chain_unpin_(self->chains[i], EVBUFFER_MEM_PINNED_W);
@@ -85,9 +86,9 @@ void give_up(send_operation *self)
     self->copied = nullptr;
 }
 
-void free_operation(send_operation *self)
+void send_free(send_operation *self)
 {
-    give_up(self);
+    send_give_up(self);
     if (self->rest != nullptr)
         evbuffer_free(self->rest);
     mm_free(self);
@@ -112,7 +113,7 @@ bool send_rest(send_operation *self)
     return result.how == sys::started::pending || send_rest(self);
 }
 
-bool left_send_goes_on(send_operation *self, int *error, DWORD *bytes)
+bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
 {
     if (!linger_goes_on(&self->left))
         return false;
@@ -129,10 +130,10 @@ bool left_send_goes_on(send_operation *self, int *error, DWORD *bytes)
 
 void send_operation_left_ended(completion *operation, int error, DWORD bytes)
 {
-    send_operation *self = from_completion(operation);
+    send_operation *self = send_from_completion(operation);
     if (error == WSA_OPERATION_ABORTED) // by us, after too long
         linger_fail(&self->left);
-    if (left_send_goes_on(self, &error, &bytes))
+    if (send_left_goes_on(self, &error, &bytes))
         return;
     bool sent = send_operation_settle(self, error, bytes) == 0;
     if (sent && self->rest != nullptr && linger_goes_on(&self->left)) {
@@ -142,7 +143,7 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
             linger_fail(&self->left);
     }
     linger_end(&self->left);
-    free_operation(self);
+    send_free(self);
 }
 
 send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets)
@@ -160,14 +161,14 @@ sys::start_result send_operation_start(send_operation *self, port *on, SOCKET so
                                        size_t at_most)
 {
     WSABUF buffers[max_gathered];
-    int count = gather(self, output, at_most, buffers);
+    int count = send_gather(self, output, at_most, buffers);
     if (count == 0)
         return {sys::started::failed, WSAENOBUFS, 0};
-    sys::start_result result = hand_over(self, on, socket, buffers, count);
+    sys::start_result result = send_hand_over(self, on, socket, buffers, count);
     if (result.how == sys::started::pending)
         result.bytes = static_cast<DWORD>(self->length);
     else
-        give_up(self);
+        send_give_up(self);
     return result;
 }
 
@@ -184,8 +185,8 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
         self->sent += *bytes;
         self->empty_ends = *bytes == 0 ? self->empty_ends + 1 : 0;
         WSABUF buffers[max_gathered];
-        int count = gather_unsent(self, buffers);
-        sys::start_result result = hand_over(self, on, socket, buffers, count);
+        int count = send_gather_unsent(self, buffers);
+        sys::start_result result = send_hand_over(self, on, socket, buffers, count);
         if (result.how == sys::started::pending)
             return true;
         *error = result.error;
@@ -196,7 +197,7 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
 
 int send_operation_settle(send_operation *self, int error, DWORD bytes)
 {
-    give_up(self);
+    send_give_up(self);
     // What follows must not go after a gap.
     return error == 0 && self->sent + bytes != self->length ? WSAECONNABORTED : error;
 }
@@ -205,7 +206,7 @@ void send_operation_let_go(send_operation *self, socket_record *record, struct e
 {
     self->rest = rest;
     if (!self->operation.pending) {
-        free_operation(self);
+        send_free(self);
         return;
     }
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;

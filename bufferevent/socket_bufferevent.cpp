@@ -15,7 +15,7 @@ using namespace iocp;
 
 namespace {
 
-void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
+void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
@@ -26,17 +26,17 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
         stream_attach(owner, fd, bev, to_connect);
 }
 
-int enable(struct bufferevent *bev, short events)
+int socket_bufferevent_enable(struct bufferevent *bev, short events)
 {
     return bufferevent_ops_socket.enable(bev, events);
 }
 
-int disable(struct bufferevent *bev, short events)
+int socket_bufferevent_disable(struct bufferevent *bev, short events)
 {
     return bufferevent_ops_socket.disable(bev, events);
 }
 
-void let_go(struct bufferevent *bev)
+void socket_bufferevent_let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
@@ -44,31 +44,31 @@ void let_go(struct bufferevent *bev)
 }
 
 // Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
-void destruct(struct bufferevent *bev)
+void socket_bufferevent_destruct(struct bufferevent *bev)
 {
-    let_go(bev);
+    socket_bufferevent_let_go(bev);
     bufferevent_ops_socket.destruct(bev);
 }
 
 // bufferevent_free: nothing is called back any more, and the descriptor may be used for something else at once.
-void stop(struct bufferevent *bev)
+void socket_bufferevent_stop(struct bufferevent *bev)
 {
     event_del(&bev->ev_read);
     event_del(&bev->ev_write);
-    let_go(bev);
+    socket_bufferevent_let_go(bev);
 }
 
-int adjust_timeouts(struct bufferevent *bev)
+int socket_bufferevent_adjust_timeouts(struct bufferevent *bev)
 {
     return bufferevent_ops_socket.adj_timeouts(bev);
 }
 
-int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
+int socket_bufferevent_flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
 {
     return bufferevent_ops_socket.flush(bev, events, mode);
 }
 
-void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
+void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
     backend *owner = backend_for(bev);
     bool to_connect = owner != nullptr && owner->streams.connecting == bev;
@@ -79,12 +79,12 @@ void set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
         return; // the same socket as before
     if (own != nullptr)
         stream_detach(own, false);
-    attach(bev, fd, to_connect);
+    socket_bufferevent_attach(bev, fd, to_connect);
 }
 
 // The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the bufferevent
 // must not close it once more.
-int connect_not_started(struct bufferevent *bev)
+int socket_bufferevent_connect_not_started(struct bufferevent *bev)
 {
     int error = EVUTIL_SOCKET_ERROR();
     stream *own = stream_for(bev);
@@ -97,48 +97,49 @@ int connect_not_started(struct bufferevent *bev)
 }
 
 // libevent does not look whether it could add the events when it was given a descriptor.
-bool waits_in_vain(const struct bufferevent *bev)
+bool socket_bufferevent_waits_in_vain(const struct bufferevent *bev)
 {
     return (bev->enabled & EV_READ) != 0 && BEV_UPCAST(bev)->read_suspended == 0 &&
            event_pending(&bev->ev_read, EV_READ, nullptr) == 0;
 }
 
-int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
+int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
     if (op == BEV_CTRL_SET_FD)
-        set_descriptor(bev, data->fd);
+        socket_bufferevent_set_descriptor(bev, data->fd);
     if (op == BEV_CTRL_CANCEL_ALL)
-        stop(bev);
+        socket_bufferevent_stop(bev);
     return bufferevent_ops_socket.ctrl(bev, op, data);
 }
 
 // While the loop's thread was about to call a bufferevent back for one descriptor, another thread may have given it
 // another one. The first one's bytes are not for it any more.
-bool has_left(const struct bufferevent *bev, evutil_socket_t fd)
+bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t fd)
 {
     return backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
 }
 
 // Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there first.)
-stream *stream_in_use(const struct bufferevent *bev)
+stream *socket_bufferevent_stream_in_use(const struct bufferevent *bev)
 {
     stream *own = backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
     return own != nullptr && own->as_source.in_use ? own : nullptr;
 }
 
 // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program, once.
-bool connects_by_readiness(const struct bufferevent *bev)
+bool socket_bufferevent_connects_by_readiness(const struct bufferevent *bev)
 {
-    return backend_for(bev) != nullptr && BEV_UPCAST(bev)->connecting && stream_in_use(bev) == nullptr;
+    return backend_for(bev) != nullptr && BEV_UPCAST(bev)->connecting &&
+           socket_bufferevent_stream_in_use(bev) == nullptr;
 }
 
 // A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
-bool reads_past_stream(const struct bufferevent *bev, const stream *own)
+bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const stream *own)
 {
     return bev->be_ops != &iocp_bufferevent_ops && own->seen_by == nullptr;
 }
 
-int would_block()
+int socket_bufferevent_would_block()
 {
     WSASetLastError(WSAEWOULDBLOCK);
     return -1;
@@ -149,11 +150,15 @@ int would_block()
 extern "C" {
 
 const struct bufferevent_ops iocp_bufferevent_ops = {
-    "socket",        evutil_offsetof(struct bufferevent_private, bev),
-    enable,          disable,
-    nullptr,         destruct,
-    adjust_timeouts, flush,
-    control,
+    "socket",
+    evutil_offsetof(struct bufferevent_private, bev),
+    socket_bufferevent_enable,
+    socket_bufferevent_disable,
+    nullptr,
+    socket_bufferevent_destruct,
+    socket_bufferevent_adjust_timeouts,
+    socket_bufferevent_flush,
+    socket_bufferevent_control,
 };
 
 struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socket_t fd, int options)
@@ -167,30 +172,30 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
     }
     if (bev != nullptr && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
-        attach(bev, fd, false);
+        socket_bufferevent_attach(bev, fd, false);
     }
     return bev;
 }
 
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
-    if (has_left(input->parent, fd) || connects_by_readiness(input->parent))
-        return would_block();
-    stream *own = stream_in_use(input->parent);
+    if (socket_bufferevent_has_left(input->parent, fd) || socket_bufferevent_connects_by_readiness(input->parent))
+        return socket_bufferevent_would_block();
+    stream *own = socket_bufferevent_stream_in_use(input->parent);
     return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);
 }
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
 {
-    if (has_left(output->parent, fd))
-        return would_block();
-    stream *own = stream_in_use(output->parent);
+    if (socket_bufferevent_has_left(output->parent, fd))
+        return socket_bufferevent_would_block();
+    stream *own = socket_bufferevent_stream_in_use(output->parent);
     return own != nullptr ? stream_write(own, output, at_most) : evbuffer_write_atmost(output, fd, at_most);
 }
 
 int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 {
-    stream *own = stream_in_use(bev);
+    stream *own = socket_bufferevent_stream_in_use(bev);
     bool is_ours = own != nullptr && own->connect != connect_state::none;
     int outcome = is_ours ? stream_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
     if (BEV_UPCAST(bev)->connection_refused) // by connect() itself, of which the socket does not tell again
@@ -223,14 +228,14 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
     int result = 0;
-    if (waits_in_vain(bev) && bev->be_ops->enable(bev, EV_READ) != 0)
-        return connect_not_started(bev);
+    if (socket_bufferevent_waits_in_vain(bev) && bev->be_ops->enable(bev, EV_READ) != 0)
+        return socket_bufferevent_connect_not_started(bev);
     if (inet && stream_for(bev) == nullptr)
-        attach(bev, fd, true);
+        socket_bufferevent_attach(bev, fd, true);
     stream *own = stream_for(bev);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0) {
         int enabled = bev->be_ops->enable(bev, EV_WRITE);
-        if (reads_past_stream(bev, own))
+        if (socket_bufferevent_reads_past_stream(bev, own))
             stream_step_aside(own);
         return enabled;
     }
@@ -242,7 +247,7 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         result = evutil_socket_connect_(&fd, address, length);
     }
     if (result < 0 || bev->be_ops->enable(bev, EV_WRITE) != 0)
-        return connect_not_started(bev);
+        return socket_bufferevent_connect_not_started(bev);
     if (result == 2)
         bev_private->connection_refused = 1;
     if (result != 0)
@@ -274,7 +279,7 @@ int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
     int result = iocp_stock_bufferevent_base_set(base, bev);
     if (result == 0 && is_socket && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
-        attach(bev, event_get_fd(&bev->ev_read), false);
+        socket_bufferevent_attach(bev, event_get_fd(&bev->ev_read), false);
     }
     return result;
 }

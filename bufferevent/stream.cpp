@@ -73,7 +73,7 @@ short stream_submit(source *as_source)
     return ready;
 }
 
-bool is_connected_stream(SOCKET socket)
+bool stream_is_connected(SOCKET socket)
 {
     int type = 0;
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
@@ -97,7 +97,7 @@ const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
                                stream_submit,  stream_base_ends, stream_waits_in};
 
 // What came with the connection is read first. If it cannot be held, stream_early_is_lost finds it.
-void take_early(stream *self)
+void stream_take_early(stream *self)
 {
     backend *owner = self->as_source.owner;
     early_data early = socket_take_early(owner, self->as_source.fd);
@@ -105,14 +105,14 @@ void take_early(stream *self)
         socket_keep_early(owner, self->as_source.fd, early, false);
 }
 
-stream *attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
+stream *stream_attach_to(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
     // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
     bool just_accepted = socket_was_just_accepted(owner, fd);
     // Nor when bytes are kept for it, be it that the connection has been reset since.
     bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
-    if (owner->draining || (!is_known && !is_connected_stream(socket)))
+    if (owner->draining || (!is_known && !stream_is_connected(socket)))
         return nullptr;
     auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
     if (self == nullptr)
@@ -126,7 +126,7 @@ stream *attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_c
     }
     if (to_connect)
         interest_take_over(owner, &self->as_source);
-    take_early(self);
+    stream_take_early(self);
     return self;
 }
 
@@ -140,7 +140,7 @@ void stream_early_is_lost(backend *owner, evutil_socket_t fd)
 
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
-    stream *self = attach(owner, fd, holder, to_connect);
+    stream *self = stream_attach_to(owner, fd, holder, to_connect);
     stream_early_is_lost(owner, fd);
     return self;
 }

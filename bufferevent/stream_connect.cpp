@@ -27,7 +27,7 @@ void connect_freed(completion *operation, int, DWORD)
 }
 
 // Whoever reads and writes from here on is told by a poll; of a failure now, since a poll may not know of it.
-void leave_to_poll(stream *self)
+void connect_leave_to_poll(stream *self)
 {
     backend *owner = self->as_source.owner;
     short wanted = self->as_source.wanted;
@@ -45,14 +45,14 @@ void connect_ended(completion *operation, int error, DWORD)
     mm_free(operation);
     connect_settled(self, error);
     if (self->steps_aside)
-        leave_to_poll(self);
+        connect_leave_to_poll(self);
     else
         source_ready(&self->as_source, EV_WRITE);
 }
 
 const completion_ops connect_ops = {operation_kind::connect, connect_ended, connect_freed};
 
-int start(stream *self, const struct sockaddr *address, int length)
+int connect_start(stream *self, const struct sockaddr *address, int length)
 {
     auto socket = static_cast<SOCKET>(self->as_source.fd);
     int error = sys::bind_any(socket, address->sa_family);
@@ -88,7 +88,7 @@ int stream_connect(stream *self, const struct sockaddr *address, int length)
     {
         base_locked held(owner->base);
         self->receive = receive_state::none; // of an earlier connection, if any
-        error = start(self, address, length);
+        error = connect_start(self, address, length);
     }
     if (error == 0)
         return 0;
@@ -115,7 +115,7 @@ void stream_step_aside(stream *self)
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
     else
-        leave_to_poll(self);
+        connect_leave_to_poll(self);
 }
 
 void stream_connect_let_go(stream *self, socket_record *record)

@@ -12,13 +12,13 @@ constexpr unsigned unlimited_read = 16 * 1024;
 // From here on a filled buffer is handed to the evbuffer as it is, rather than copied.
 constexpr unsigned handover_size = 8 * 1024;
 
-receive_operation *from_completion(completion *operation)
+receive_operation *receive_from_completion(completion *operation)
 {
     return reinterpret_cast<receive_operation *>(operation);
 }
 
 // How a receive went, be it by packet or at once.
-receive_state outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
+receive_state receive_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
 {
     if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
         return receive_state::none; // called back, or its thread has ended; or not connected yet
@@ -37,16 +37,16 @@ receive_state outcome(receive_operation *receiving, int error, DWORD bytes, int 
 
 void receive_ended(completion *operation, int error, DWORD bytes)
 {
-    receive_operation *receiving = from_completion(operation);
+    receive_operation *receiving = receive_from_completion(operation);
     stream *self = receiving->owner;
     receive_list_remove(&self->as_source.owner->streams.receives, receiving);
-    self->receive = outcome(receiving, error, bytes, &self->receive_error);
+    self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
 void receive_freed(completion *operation, int, DWORD)
 {
-    receive_operation *receiving = from_completion(operation);
+    receive_operation *receiving = receive_from_completion(operation);
     linger_end(&receiving->left);
     free_if_any(receiving->buffer);
     mm_free(receiving);
@@ -54,7 +54,7 @@ void receive_freed(completion *operation, int, DWORD)
 
 const completion_ops receive_ops = {operation_kind::receive, receive_ended, receive_freed};
 
-receive_operation *operation_for(stream *self)
+receive_operation *receive_operation_for(stream *self)
 {
     if (self->receiving != nullptr)
         return self->receiving;
@@ -69,7 +69,7 @@ receive_operation *operation_for(stream *self)
     return receiving;
 }
 
-bool retry_later(stream *self)
+bool receive_retry_later(stream *self)
 {
     self->as_source.owner->loop.retry_soon = true;
     source_queue(&self->as_source);
@@ -77,10 +77,10 @@ bool retry_later(stream *self)
 }
 
 // Receives what is there into the operation's own buffer, where it is held.
-void fill(stream *self)
+void receive_fill(stream *self)
 {
     backend *owner = self->as_source.owner;
-    receive_operation *receiving = operation_for(self);
+    receive_operation *receiving = receive_operation_for(self);
     if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
         self->receive = receive_state::none;
         self->receive_again = true;
@@ -93,22 +93,22 @@ void fill(stream *self)
         self->receive = receive_state::none;
         self->receive_again = error == WSAENOBUFS;
     } else {
-        self->receive = outcome(receiving, error, bytes, &self->receive_error);
+        self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
     }
 }
 
 // `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it would
 // wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
-bool start(stream *self, bool waits)
+bool receive_start(stream *self, bool waits)
 {
     backend *owner = self->as_source.owner;
-    receive_operation *receiving = operation_for(self);
+    receive_operation *receiving = receive_operation_for(self);
     if (receiving == nullptr)
-        return retry_later(self);
+        return receive_retry_later(self);
     if (waits)
         receive_provide_buffer(self, receiving);
     else if (!receive_allocate_buffer(owner, receiving, self->receive_size))
-        return retry_later(self);
+        return receive_retry_later(self);
     auto socket = static_cast<SOCKET>(self->as_source.fd);
     WSABUF buffer = {receiving->capacity, receiving->buffer};
     OVERLAPPED *overlapped = completion_begin(owner->port, &receiving->operation, self->as_source.fd);
@@ -124,20 +124,20 @@ bool start(stream *self, bool waits)
         return false;
     }
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
-        return retry_later(self);
-    self->receive = outcome(receiving, result.error, result.bytes, &self->receive_error);
+        return receive_retry_later(self);
+    self->receive = receive_outcome(receiving, result.error, result.bytes, &self->receive_error);
     return self->receive != receive_state::none;
 }
 
 // The first bytes of a connection that was just accepted have come already, as a rule.
-bool start_next(stream *self)
+bool receive_start_next(stream *self)
 {
     bool waits = !self->looks_first;
     self->looks_first = false;
-    return start(self, waits);
+    return receive_start(self, waits);
 }
 
-void adapt_size(stream *self, unsigned asked, unsigned got)
+void receive_adapt_size(stream *self, unsigned asked, unsigned got)
 {
     if (got == asked && self->receive_size * 2 <= self->read_limit)
         self->receive_size *= 2;
@@ -146,18 +146,18 @@ void adapt_size(stream *self, unsigned asked, unsigned got)
     self->warm = self->read_limit >= unlimited_read;
 }
 
-void free_handed_over(const void *data, size_t, void *)
+void receive_free_handed_over(const void *data, size_t, void *)
 {
     mm_free(const_cast<void *>(data));
 }
 
-int add_held(stream *self, struct evbuffer *input, unsigned length)
+int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     receive_operation *receiving = self->receiving;
     bool all_at_once = receiving->begin == 0 && length == receiving->end;
     if (!all_at_once || length < handover_size || length < receiving->capacity / 2)
         return evbuffer_add(input, receiving->buffer + receiving->begin, length);
-    if (evbuffer_add_reference(input, receiving->buffer, length, free_handed_over, nullptr) != 0)
+    if (evbuffer_add_reference(input, receiving->buffer, length, receive_free_handed_over, nullptr) != 0)
         return -1;
     struct event_base *base = self->as_source.owner->base;
     {
@@ -169,7 +169,7 @@ int add_held(stream *self, struct evbuffer *input, unsigned length)
     return 0;
 }
 
-int take_held(stream *self, struct evbuffer *input, unsigned at_most)
+int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
 {
     receive_operation *receiving = self->receiving;
     unsigned length = receiving->end - receiving->begin;
@@ -177,7 +177,7 @@ int take_held(stream *self, struct evbuffer *input, unsigned at_most)
     if (limited)
         length = at_most;
     unsigned capacity = receiving->capacity;
-    if (add_held(self, input, length) != 0) {
+    if (receive_add_held(self, input, length) != 0) {
         WSASetLastError(WSAENOBUFS);
         return -1;
     }
@@ -186,7 +186,7 @@ int take_held(stream *self, struct evbuffer *input, unsigned at_most)
         return static_cast<int>(length);
     receiving->came_early = false;
     self->receive = receive_state::none;
-    adapt_size(self, capacity, receiving->end);
+    receive_adapt_size(self, capacity, receiving->end);
     return static_cast<int>(length);
 }
 
@@ -218,11 +218,11 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     }
     self->receive = receive_state::none;
     if (at_most > wanted || bytes < wanted)
-        adapt_size(self, wanted, bytes);
+        receive_adapt_size(self, wanted, bytes);
     return static_cast<int>(bytes);
 }
 
-int take_part(stream *self, char *into, int at_most)
+int receive_take_part(stream *self, char *into, int at_most)
 {
     receive_operation *receiving = self->receiving;
     unsigned length = receiving->end - receiving->begin;
@@ -233,13 +233,13 @@ int take_part(stream *self, char *into, int at_most)
     if (receiving->begin == receiving->end) {
         receiving->came_early = false;
         self->receive = receive_state::none;
-        adapt_size(self, receiving->capacity, receiving->end);
+        receive_adapt_size(self, receiving->capacity, receiving->end);
     }
     return static_cast<int>(length);
 }
 
 // The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
-void give_back(stream *self, receive_operation *receiving)
+void receive_give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;
     early_data left = {receiving->buffer, receiving->end - receiving->begin};
@@ -252,7 +252,7 @@ void give_back(stream *self, receive_operation *receiving)
 
 bool stream_receive_hold(stream *self, early_data early)
 {
-    receive_operation *receiving = operation_for(self);
+    receive_operation *receiving = receive_operation_for(self);
     if (receiving == nullptr)
         return false;
     receiving->buffer = early.bytes;
@@ -273,11 +273,11 @@ bool stream_receive_submit(stream *self)
 {
     if (self->receive_again) {
         self->receive_again = false;
-        return retry_later(self);
+        return receive_retry_later(self);
     }
     switch (self->receive) {
     case receive_state::none:
-        return start_next(self);
+        return receive_start_next(self);
     case receive_state::pending:
         return false;
     default:
@@ -294,7 +294,7 @@ void stream_receive_let_go(stream *self, socket_record *record, bool closing)
     if (!closing && self->receive == receive_state::pending)
         port_await(owner->port, &receiving->operation);
     if (self->receive == receive_state::held && !closing)
-        give_back(self, receiving);
+        receive_give_back(self, receiving);
     self->receive = receive_state::none;
     self->receiving = nullptr;
     if (receiving == nullptr)
@@ -317,13 +317,13 @@ int stream_receive_take(stream *self, char *into, int at_most)
     // Otherwise what there may be is found out by the next receive, and no call need ask; if there will be one.
     bool receives = (self->as_source.wanted & EV_READ) != 0;
     if (self->receive == receive_state::readable)
-        fill(self);
+        receive_fill(self);
     else if (self->receive == receive_state::none && !receives)
-        start(self, false);
+        receive_start(self, false);
     self->read_limit = max_take_size;
     switch (self->receive) {
     case receive_state::held:
-        return take_part(self, into, at_most);
+        return receive_take_part(self, into, at_most);
     case receive_state::ended:
         return 0;
     case receive_state::failed:
@@ -350,7 +350,7 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     self->read_limit = limit;
     switch (self->receive) {
     case receive_state::held:
-        return take_held(self, input, limit);
+        return receive_take_held(self, input, limit);
     case receive_state::ended:
         return 0;
     case receive_state::failed:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the shape of the source tree: short files, short functions, no include cycles, no includes of
-what lies above, and calls into the kernel in compat/sys*.cpp alone, so that tests can put a fake
-kernel in their place."""
+what lies above, functions named after their file, and calls into the kernel in compat/sys*.cpp alone,
+so that tests can put a fake kernel in their place."""
 import ast
 import pathlib
 import re
@@ -25,6 +25,8 @@ LAYERS = (
 )
 # Folders whose code runs in a user's program.
 LIBRARY = ("backend", "bufferevent", "compat")
+# In compat/ the namespace sys is the prefix.
+NAMED_AS_FILES = ("backend", "bufferevent")
 # Any WSA or Nt function is one, but for the two that only read and write a variable of the thread.
 KERNEL_CALLS = re.compile(
     r"\b(WSA(?!(?:Get|Set)LastError)[A-Z][a-z]\w*|Nt[A-Z][a-z]\w*|CreateIoCompletionPort|CancelIo(?:Ex)?|closesocket"
@@ -133,6 +135,25 @@ def check_kernel_calls(path, text, complain):
             complain(path, number, f"{match.group(1)} is called outside compat/sys*.cpp")
 
 
+def anonymous_namespaces(text):
+    """Yields (line, body) of each, as clang-format writes them."""
+    for match in re.finditer(r"^namespace \{$\n(.*?)^\} // namespace$", text, re.MULTILINE | re.DOTALL):
+        yield text.count("\n", 0, match.start(1)), match.group(1)
+
+
+def check_names(path, text, complain):
+    """A function that no other file knows begins with a word of its file's name: linger_... in socket_lingering.cpp."""
+    if path.suffix != ".cpp" or path.relative_to(ROOT).parts[0] not in NAMED_AS_FILES:
+        return
+    words = path.stem.split("_")
+    for first_line, body in anonymous_namespaces(text):
+        for name, line, _ in c_functions(body):
+            own = name.strip("~").split("_")[0]
+            is_member = "::" in name or re.search(rf"^(?:struct|class) {name.strip('~')}\b", body, re.MULTILINE)
+            if not is_member and not any(word.startswith(own) or own.startswith(word) for word in words):
+                complain(path, first_line + line, f"{name} does not begin with a word of its file's name")
+
+
 def includes_of(path, text):
     """Our own files among a file's quoted includes, which name them from the root or from beside."""
     for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
@@ -199,6 +220,7 @@ def main():
         check_sizes(path, text, complain)
         if language(path) == "c":
             check_kernel_calls(path, text, complain)
+            check_names(path, text, complain)
             graph[path] = list(includes_of(path, text))
             check_layers(path, graph[path], complain)
     cycle = find_cycle(graph)

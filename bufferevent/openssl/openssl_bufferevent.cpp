@@ -18,7 +18,7 @@ namespace {
 
 // The BIO for both directions, if it is ours to choose: libevent's socket BIO, unused yet (what an SSL has moved is
 // counted by its BIO, and charged to rate limits), or one that we have put there.
-BIO *own_bio(SSL *ssl)
+BIO *openssl_bufferevent_own_bio(SSL *ssl)
 {
     BIO *bio = SSL_get_rbio(ssl);
     if (bio == nullptr || bio != SSL_get_wbio(ssl))
@@ -30,7 +30,7 @@ BIO *own_bio(SSL *ssl)
 }
 
 // What the BIO had from an earlier stream of the same socket is read first.
-void hand_over_kept(stream *own, BIO *bio)
+void openssl_bufferevent_hand_over_kept(stream *own, BIO *bio)
 {
     early_data kept = tls_bio_take_kept(bio);
     if (kept.bytes != nullptr && (own->receive != receive_state::none || !stream_receive_hold(own, kept)))
@@ -38,7 +38,7 @@ void hand_over_kept(stream *own, BIO *bio)
 }
 
 // False for want of memory.
-bool put_own_bio(SSL *ssl, evutil_socket_t fd)
+bool openssl_bufferevent_put_own_bio(SSL *ssl, evutil_socket_t fd)
 {
     BIO *chosen = tls_bio_new(fd);
     if (chosen != nullptr)
@@ -46,11 +46,11 @@ bool put_own_bio(SSL *ssl, evutil_socket_t fd)
     return chosen != nullptr;
 }
 
-void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
+void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || own_bio(ssl) == nullptr)
+    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || openssl_bufferevent_own_bio(ssl) == nullptr)
         return;
     stream *own = stream_for(bev);
     {
@@ -62,7 +62,7 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
     }
     if (own == nullptr)
         return;
-    if (!is_tls_bio(own_bio(ssl)) && !put_own_bio(ssl, fd)) {
+    if (!is_tls_bio(openssl_bufferevent_own_bio(ssl)) && !openssl_bufferevent_put_own_bio(ssl, fd)) {
         {
             base_locked held(owner->base);
             stream_release(own, false);
@@ -71,13 +71,13 @@ void attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
         return;
     }
     base_locked held(owner->base);
-    BIO *bio = own_bio(ssl);
+    BIO *bio = openssl_bufferevent_own_bio(ssl);
     tls_bio_set_stream(bio, own);
-    hand_over_kept(own, bio);
+    openssl_bufferevent_hand_over_kept(own, bio);
 }
 
 // The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
-void let_go(struct bufferevent *bev)
+void openssl_bufferevent_let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own == nullptr)
@@ -101,64 +101,64 @@ void let_go(struct bufferevent *bev)
 }
 
 // Its descriptor is about to be closed.
-void let_go_to_close(struct bufferevent *bev)
+void openssl_bufferevent_let_go_to_close(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
         stream_detach(own, true);
 }
 
-int enable(struct bufferevent *bev, short events)
+int openssl_bufferevent_enable(struct bufferevent *bev, short events)
 {
     return bufferevent_ops_openssl.enable(bev, events);
 }
 
-int disable(struct bufferevent *bev, short events)
+int openssl_bufferevent_disable(struct bufferevent *bev, short events)
 {
     return bufferevent_ops_openssl.disable(bev, events);
 }
 
-void unlink(struct bufferevent *bev)
+void openssl_bufferevent_unlink(struct bufferevent *bev)
 {
     bufferevent_ops_openssl.unlink(bev);
 }
 
-void destruct(struct bufferevent *bev)
+void openssl_bufferevent_destruct(struct bufferevent *bev)
 {
-    let_go_to_close(bev);
+    openssl_bufferevent_let_go_to_close(bev);
     bufferevent_ops_openssl.destruct(bev);
 }
 
-int adjust_timeouts(struct bufferevent *bev)
+int openssl_bufferevent_adjust_timeouts(struct bufferevent *bev)
 {
     return bufferevent_ops_openssl.adj_timeouts(bev);
 }
 
-int flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
+int openssl_bufferevent_flush(struct bufferevent *bev, short events, enum bufferevent_flush_mode mode)
 {
     return bufferevent_ops_openssl.flush(bev, events, mode);
 }
 
-int set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
+int openssl_bufferevent_set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
 {
     backend *owner = backend_for(bev);
     bool to_connect = owner != nullptr && owner->streams.connecting == bev;
     if (to_connect)
         owner->streams.connecting = nullptr;
-    let_go(bev);
+    openssl_bufferevent_let_go(bev);
     int result = bufferevent_ops_openssl.ctrl(bev, BEV_CTRL_SET_FD, data);
     if (result == 0)
-        attach(bev, data->fd, to_connect);
+        openssl_bufferevent_attach(bev, data->fd, to_connect);
     return result;
 }
 
-int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
+int openssl_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
     if (op == BEV_CTRL_SET_FD)
-        return set_descriptor(bev, data);
+        return openssl_bufferevent_set_descriptor(bev, data);
     // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
     if (op == BEV_CTRL_CANCEL_ALL)
-        let_go_to_close(bev);
+        openssl_bufferevent_let_go_to_close(bev);
     return bufferevent_ops_openssl.ctrl(bev, op, data);
 }
 
@@ -167,11 +167,15 @@ int control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferev
 extern "C" {
 
 const struct bufferevent_ops iocp_bufferevent_ops_openssl = {
-    "ssl",           evutil_offsetof(struct bufferevent_private, bev),
-    enable,          disable,
-    unlink,          destruct,
-    adjust_timeouts, flush,
-    control,
+    "ssl",
+    evutil_offsetof(struct bufferevent_private, bev),
+    openssl_bufferevent_enable,
+    openssl_bufferevent_disable,
+    openssl_bufferevent_unlink,
+    openssl_bufferevent_destruct,
+    openssl_bufferevent_adjust_timeouts,
+    openssl_bufferevent_flush,
+    openssl_bufferevent_control,
 };
 
 struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evutil_socket_t fd, SSL *ssl,
@@ -186,7 +190,7 @@ struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evut
     BEV_LOCK(bev);
     tls_ops = &iocp_bufferevent_ops_openssl;
     bev->be_ops = &iocp_bufferevent_ops_openssl;
-    attach(bev, event_get_fd(&bev->ev_read), false);
+    openssl_bufferevent_attach(bev, event_get_fd(&bev->ev_read), false);
     BEV_UNLOCK(bev);
     return bev;
 }

@@ -16,18 +16,18 @@ struct tls_bio {
     bool at_end;
 };
 
-tls_bio *from_bio(BIO *bio)
+tls_bio *tls_bio_state(BIO *bio)
 {
     return static_cast<tls_bio *>(BIO_get_data(bio));
 }
 
 // NULL: there is none, or events on the descriptor go by a poll.
-stream *own_stream(const tls_bio *self)
+stream *tls_bio_own_stream(const tls_bio *self)
 {
     return self->used != nullptr && self->used->as_source.in_use ? self->used : nullptr;
 }
 
-int take_kept(tls_bio *self, char *into, int at_most)
+int tls_bio_read_kept(tls_bio *self, char *into, int at_most)
 {
     unsigned length = self->kept.length - self->kept_from;
     if (length > static_cast<unsigned>(at_most))
@@ -42,7 +42,7 @@ int take_kept(tls_bio *self, char *into, int at_most)
 }
 
 // On a socket without a stream: as the kernel has it.
-int settle(int error, DWORD bytes)
+int tls_bio_settle(int error, DWORD bytes)
 {
     if (error == 0)
         return static_cast<int>(bytes);
@@ -50,88 +50,88 @@ int settle(int error, DWORD bytes)
     return -1;
 }
 
-int receive(tls_bio *self, char *into, int at_most)
+int tls_bio_receive(tls_bio *self, char *into, int at_most)
 {
     if (self->kept.bytes != nullptr)
-        return take_kept(self, into, at_most);
-    stream *own = own_stream(self);
+        return tls_bio_read_kept(self, into, at_most);
+    stream *own = tls_bio_own_stream(self);
     if (own != nullptr)
         return stream_take(own, into, at_most);
     WSABUF buffer = {static_cast<ULONG>(at_most), into};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(self->fd), &buffer, 1, &bytes);
-    return settle(error, bytes);
+    return tls_bio_settle(error, bytes);
 }
 
-int send(const tls_bio *self, const char *bytes, int length)
+int tls_bio_send(const tls_bio *self, const char *bytes, int length)
 {
-    stream *own = own_stream(self);
+    stream *own = tls_bio_own_stream(self);
     if (own != nullptr)
         return stream_put(own, bytes, length);
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
     DWORD sent = 0;
     int error = sys::send_now(static_cast<SOCKET>(self->fd), &buffer, 1, &sent);
-    return settle(error, sent);
+    return tls_bio_settle(error, sent);
 }
 
-int bio_read(BIO *bio, char *into, int at_most)
+int tls_bio_read(BIO *bio, char *into, int at_most)
 {
-    tls_bio *self = from_bio(bio);
+    tls_bio *self = tls_bio_state(bio);
     BIO_clear_retry_flags(bio);
     if (into == nullptr || at_most <= 0)
         return 0;
-    int got = receive(self, into, at_most);
+    int got = tls_bio_receive(self, into, at_most);
     self->at_end = got == 0;
     if (got < 0 && WSAGetLastError() == WSAEWOULDBLOCK)
         BIO_set_retry_read(bio);
     return got;
 }
 
-int bio_write(BIO *bio, const char *bytes, int length)
+int tls_bio_write(BIO *bio, const char *bytes, int length)
 {
     BIO_clear_retry_flags(bio);
     if (bytes == nullptr || length <= 0)
         return 0;
-    int sent = send(from_bio(bio), bytes, length);
+    int sent = tls_bio_send(tls_bio_state(bio), bytes, length);
     if (sent < 0 && WSAGetLastError() == WSAEWOULDBLOCK)
         BIO_set_retry_write(bio);
     return sent;
 }
 
-int bio_puts(BIO *bio, const char *text)
+int tls_bio_puts(BIO *bio, const char *text)
 {
-    return bio_write(bio, text, static_cast<int>(strlen(text)));
+    return tls_bio_write(bio, text, static_cast<int>(strlen(text)));
 }
 
-long bytes_waiting(const tls_bio *self)
+long tls_bio_bytes_waiting(const tls_bio *self)
 {
     if (self->kept.bytes != nullptr)
         return static_cast<long>(self->kept.length - self->kept_from);
-    stream *own = own_stream(self);
+    stream *own = tls_bio_own_stream(self);
     return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
 }
 
-long flush(const tls_bio *self)
+long tls_bio_flush(const tls_bio *self)
 {
-    stream *own = own_stream(self);
+    stream *own = tls_bio_own_stream(self);
     return own == nullptr || stream_flush(own) == 0 ? 1 : -1;
 }
 
-long get_descriptor(const tls_bio *self, void *into)
+long tls_bio_get_descriptor(const tls_bio *self, void *into)
 {
     if (into != nullptr)
         *static_cast<int *>(into) = static_cast<int>(self->fd);
     return static_cast<long>(self->fd);
 }
 
-long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+long tls_bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    tls_bio *self = from_bio(bio);
+    tls_bio *self = tls_bio_state(bio);
     if (self == nullptr)
         return 0; // a copy, which we do not support
     switch (command) {
     case BIO_C_GET_FD:
-        return get_descriptor(self, pointer);
+        return tls_bio_get_descriptor(self, pointer);
     case BIO_C_SET_FD:
         self->fd = *static_cast<int *>(pointer);
         return 1;
@@ -143,19 +143,19 @@ long bio_ctrl(BIO *bio, int command, long number, void *pointer)
     case BIO_CTRL_EOF:
         return self->at_end ? 1 : 0;
     case BIO_CTRL_PENDING:
-        return bytes_waiting(self);
+        return tls_bio_bytes_waiting(self);
     case BIO_CTRL_FLUSH:
-        return flush(self);
+        return tls_bio_flush(self);
     default:
         return 0;
     }
 }
 
-void give_method_back();
+void tls_bio_give_method_back();
 
-int bio_destroy(BIO *bio)
+int tls_bio_destroy(BIO *bio)
 {
-    tls_bio *self = bio != nullptr ? from_bio(bio) : nullptr;
+    tls_bio *self = bio != nullptr ? tls_bio_state(bio) : nullptr;
     if (self == nullptr)
         return 0;
     if (self->used != nullptr) {
@@ -165,7 +165,7 @@ int bio_destroy(BIO *bio)
     free_if_any(self->kept.bytes);
     free_if_any(self);
     BIO_set_data(bio, nullptr);
-    give_method_back(); // OpenSSL does not look at it after this call
+    tls_bio_give_method_back(); // OpenSSL does not look at it after this call
     return 1;
 }
 
@@ -180,26 +180,26 @@ struct shared_method {
 
 shared_method shared = {SRWLOCK_INIT, nullptr, 0, 0};
 
-BIO_METHOD *make_method()
+BIO_METHOD *tls_bio_make_method()
 {
     if (shared.type == 0)
         shared.type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR;
     BIO_METHOD *made = BIO_meth_new(shared.type, method_name);
     if (made == nullptr)
         return nullptr;
-    BIO_meth_set_read(made, bio_read);
-    BIO_meth_set_write(made, bio_write);
-    BIO_meth_set_puts(made, bio_puts);
-    BIO_meth_set_ctrl(made, bio_ctrl);
-    BIO_meth_set_destroy(made, bio_destroy);
+    BIO_meth_set_read(made, tls_bio_read);
+    BIO_meth_set_write(made, tls_bio_write);
+    BIO_meth_set_puts(made, tls_bio_puts);
+    BIO_meth_set_ctrl(made, tls_bio_ctrl);
+    BIO_meth_set_destroy(made, tls_bio_destroy);
     return made;
 }
 
-const BIO_METHOD *take_method()
+const BIO_METHOD *tls_bio_take_method()
 {
     AcquireSRWLockExclusive(&shared.lock);
     if (shared.table == nullptr)
-        shared.table = make_method();
+        shared.table = tls_bio_make_method();
     const BIO_METHOD *taken = shared.table;
     if (taken != nullptr)
         ++shared.users;
@@ -207,7 +207,7 @@ const BIO_METHOD *take_method()
     return taken;
 }
 
-void give_method_back()
+void tls_bio_give_method_back()
 {
     AcquireSRWLockExclusive(&shared.lock);
     if (--shared.users == 0) {
@@ -222,11 +222,11 @@ void give_method_back()
 BIO *tls_bio_new(evutil_socket_t fd)
 {
     auto *self = static_cast<tls_bio *>(mm_calloc(1, sizeof(tls_bio)));
-    const BIO_METHOD *method = self != nullptr ? take_method() : nullptr;
+    const BIO_METHOD *method = self != nullptr ? tls_bio_take_method() : nullptr;
     BIO *bio = method != nullptr ? BIO_new(method) : nullptr;
     if (bio == nullptr) {
         if (method != nullptr)
-            give_method_back();
+            tls_bio_give_method_back();
         free_if_any(self);
         return nullptr;
     }
@@ -244,7 +244,7 @@ bool is_tls_bio(BIO *bio)
 
 void tls_bio_set_stream(BIO *bio, stream *used)
 {
-    tls_bio *self = from_bio(bio);
+    tls_bio *self = tls_bio_state(bio);
     if (self->used != nullptr)
         self->used->seen_by = nullptr;
     self->used = used;
@@ -253,7 +253,7 @@ void tls_bio_set_stream(BIO *bio, stream *used)
 
 void tls_bio_keep(BIO *bio, early_data bytes)
 {
-    tls_bio *self = from_bio(bio);
+    tls_bio *self = tls_bio_state(bio);
     EVUTIL_ASSERT(self->kept.bytes == nullptr);
     self->kept = bytes;
     self->kept_from = 0;
@@ -261,7 +261,7 @@ void tls_bio_keep(BIO *bio, early_data bytes)
 
 early_data tls_bio_take_kept(BIO *bio)
 {
-    tls_bio *self = from_bio(bio);
+    tls_bio *self = tls_bio_state(bio);
     early_data taken = self->kept;
     self->kept = {nullptr, 0};
     if (taken.bytes != nullptr) {
