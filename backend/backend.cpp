@@ -27,7 +27,7 @@ backend *backend_new(struct event_base *base, port *on)
     self->port = on;
     loop_init(&self->loop);
     linger_init(&self->lingering);
-    TAILQ_INIT(&self->streams.receives.waiting);
+    TAILQ_INIT(&self->streams.budget.waiting);
     on->base = base;
     return self;
 }

@@ -25,7 +25,7 @@ enum class operation_kind : unsigned char { poll, receive, send, connect, accept
 struct completion_ops {
     operation_kind kind;
     completion_ended ended;
-    completion_ended disowned; // ended, with nobody waiting: frees the operation
+    completion_ended ended_alone; // nobody waits for it any more: frees the operation
 };
 
 struct completion {
@@ -36,7 +36,7 @@ struct completion {
     completion *next;   // see port_in_flight.h
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
-    bool orphan;    // its starter has let go
+    bool alone;     // its starter has let go
 };
 
 void completion_init(completion *operation, const completion_ops *ops);

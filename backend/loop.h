@@ -20,8 +20,8 @@ struct loop {
     source_list polling;
     source_list to_free; // see source_free_later
     send_round round;
-    find_pace receives;
-    find_pace polls;
+    find_pace receive_pace;
+    find_pace poll_pace;
     look_pace look;
     first_look before_receives;
     together_pace together;

@@ -145,9 +145,9 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     // What waits while others are ready all the time is not held back for ever.
     bool held_back = send_round_holds_back(&self->loop.round) && is_due;
     if (receives_first || at_once || held_back) {
-        receives which = any_ready ? receives::before_sends : receives::at_pace;
-        which = held_back ? receives::held_back : which;
-        bool found = submit_receives(self, at_once ? receives::at_once : which);
+        receive_scope which = any_ready ? receive_scope::before_sends : receive_scope::at_pace;
+        which = held_back ? receive_scope::held_back : which;
+        bool found = submit_receives(self, at_once ? receive_scope::at_once : which);
         is_due = is_due || (found && !any_ready && turn_look_is_due(self));
         any_ready = any_ready || found;
     }

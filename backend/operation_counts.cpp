@@ -57,7 +57,7 @@ void operation_ended(operation_counts *self, const completion *operation, int er
         ++stats->failed;
     event_debug(("iocp: %s on %lld ended: %lu bytes, error %d%s", operation_name(operation),
                  operation_descriptor(operation), static_cast<unsigned long>(bytes), error,
-                 operation->orphan ? ", let go" : ""));
+                 operation->alone ? ", let go" : ""));
 }
 
 } // namespace iocp

@@ -60,7 +60,7 @@ int poll_check(poll_socket *self)
 {
     auto socket = static_cast<SOCKET>(self->as_source.fd);
     unsigned closes = registry_closes(self->as_source.fd);
-    if (self->checked && self->closes == closes && self->base_socket == socket)
+    if (self->checked && self->close_count == closes && self->base_socket == socket)
         return 0;
     int type = 0;
     int error = sys::socket_type(socket, &type);
@@ -72,7 +72,7 @@ int poll_check(poll_socket *self)
     }
     self->listens = type == SOCK_STREAM && sys::is_listening(socket);
     self->base_socket = socket;
-    self->closes = closes;
+    self->close_count = closes;
     self->checked = true;
     self->misses = 0;
     return 0;
@@ -109,7 +109,7 @@ short poll_ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
-    bool may_be_another = poll->closes != registry_closes(self->as_source.fd);
+    bool may_be_another = poll->close_count != registry_closes(self->as_source.fd);
     if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
         return poll_ready_after_close(self);
     return poll_ready_from(poll->info.events);
@@ -172,7 +172,7 @@ sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->info.exclusive = FALSE;
     poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
     poll->info.events = poll->asked = mask;
-    poll->closes = registry_closes(self->as_source.fd);
+    poll->close_count = registry_closes(self->as_source.fd);
     poll->info.status = 0;
     port *on = self->as_source.owner->port;
     OVERLAPPED *overlapped = completion_begin_poll(on, &poll->operation, poll->device->handle, self->as_source.fd);

@@ -26,7 +26,7 @@ struct afd_poll {
     completion operation;    // first: a completion is cast to its poll
     sys::afd_poll_info info; // the kernel's, while in flight
     ULONG asked;
-    unsigned closes; // of the descriptor, when it was started
+    unsigned close_count; // of the descriptor, when it was started
     afd_device *device;
     poll_socket *owner; // not looked at once disowned
 };
@@ -37,7 +37,7 @@ struct poll_socket {
     source as_source; // first: a source is cast to its socket
     afd_poll *polls[side_count];
     SOCKET base_socket;          // what AFD is asked about; the socket itself until AFD refuses it
-    unsigned closes;             // of the descriptor, when it was last found to be a socket
+    unsigned close_count;        // of the descriptor, when it was last found to be a socket
     bool checked;                // it was
     bool listens;                // it did then
     listening_socket *listening; // counted among its users, while an event waits for it

@@ -30,15 +30,15 @@ void port_take_packet(port *on, completion *operation)
     int error = port_error_of(operation);
     DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
     operation_ended(&on->counts, operation, error, bytes);
-    if (operation->orphan)
-        operation->ops->disowned(operation, error, bytes);
+    if (operation->alone)
+        operation->ops->ended_alone(operation, error, bytes);
     else
         operation->ops->ended(operation, error, bytes);
 }
 
 OVERLAPPED *port_begin(port *on, completion *operation, HANDLE file, evutil_socket_t fd)
 {
-    EVUTIL_ASSERT(!operation->pending && !operation->orphan);
+    EVUTIL_ASSERT(!operation->pending && !operation->alone);
     event_overlapped_init_(&operation->record, nullptr);
     operation->file = file;
     operation->fd = fd;
@@ -56,7 +56,7 @@ void completion_init(completion *operation, const completion_ops *ops)
     operation->file = nullptr;
     operation->fd = -1;
     operation->next = nullptr;
-    operation->pending = operation->cancelled = operation->orphan = false;
+    operation->pending = operation->cancelled = operation->alone = false;
 }
 
 OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd)
@@ -93,18 +93,18 @@ void completion_cancel(completion *operation)
 
 void completion_abandon(completion *operation)
 {
-    EVUTIL_ASSERT(operation->pending && !operation->orphan);
-    operation->orphan = true;
+    EVUTIL_ASSERT(operation->pending && !operation->alone);
+    operation->alone = true;
 }
 
 void completion_disown(completion *operation)
 {
-    EVUTIL_ASSERT(!operation->orphan);
-    operation->orphan = true;
+    EVUTIL_ASSERT(!operation->alone);
+    operation->alone = true;
     if (operation->pending)
         completion_cancel(operation);
     else
-        operation->ops->disowned(operation, 0, 0);
+        operation->ops->ended_alone(operation, 0, 0);
 }
 
 port *port_open()

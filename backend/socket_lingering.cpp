@@ -145,7 +145,7 @@ void linger_end(lingering_on *self)
     left->bytes -= self->bytes;
     if (!LIST_EMPTY(&left->operations))
         return;
-    if (left->closes) {
+    if (left->close_asked) {
         linger_close_now(record);
         return;
     }
@@ -166,9 +166,9 @@ bool linger_close(socket_record *record)
         socket_begin_life(record);
         return false;
     }
-    if (left->closes)
+    if (left->close_asked)
         return true;
-    left->closes = true;
+    left->close_asked = true;
     left->closed_us = backend_now_us(owner);
     linger_list_closed(state, record);
     linger_enforce_limits(owner);

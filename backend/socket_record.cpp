@@ -158,7 +158,7 @@ void socket_note_accepted(backend *owner, evutil_socket_t fd)
 bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 {
     accepted_note *accepted = &owner->sockets.accepted;
-    bool was = accepted->fd == fd && accepted->turn == owner->loop.turn && accepted->closes == registry_closes(fd);
+    bool was = accepted->fd == fd && accepted->turn == owner->loop.turn && accepted->close_count == registry_closes(fd);
     if (was)
         accepted->fd = EVUTIL_INVALID_SOCKET;
     return was;

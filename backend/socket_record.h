@@ -29,7 +29,7 @@ struct lingering {
     int64_t closed_us;
     TAILQ_ENTRY(socket_record) listed; // the base's, of those that were closed
     bool is_listed;
-    bool closes; // was closed, as far as its program knows
+    bool close_asked; // was closed, as far as its program knows
     bool shuts_down;
     bool resets; // has lingered for too long
 };
@@ -52,8 +52,8 @@ struct socket_record {
 // The connection that a listener has brought last.
 struct accepted_note {
     evutil_socket_t fd;
-    uint64_t turn;   // in which
-    unsigned closes; // how many descriptors the process had closed by then
+    uint64_t turn;        // in which
+    unsigned close_count; // how many descriptors the process had closed by then
 };
 
 // All that a base has.

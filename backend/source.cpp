@@ -59,7 +59,8 @@ void source_queue_in(source *self, source_place place)
     // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
     bool at_front = place != source_place::changed && self->waits;
     if (at_front && place != source_place::starting)
-        (place == source_place::receiving ? self->owner->loop.receives : self->owner->loop.polls).any_at_front = true;
+        (place == source_place::receiving ? self->owner->loop.receive_pace : self->owner->loop.poll_pace).any_at_front =
+            true;
     if (at_front)
         TAILQ_INSERT_HEAD(list, self, queued);
     else

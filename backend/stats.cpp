@@ -26,7 +26,7 @@ struct event_iocp_stats stats_collect(const backend *self)
     stats.connects = stats_of(self, operation_kind::connect);
     stats.accepts = stats_of(self, operation_kind::accept);
     stats.sockets = self->sockets.by_descriptor.used;
-    stats.receive_buffer_bytes = self->streams.receives.spent;
+    stats.receive_buffer_bytes = self->streams.budget.spent;
     stats.lingering_bytes = self->lingering.bytes_on_the_way;
     return stats;
 }

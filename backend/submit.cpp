@@ -86,19 +86,20 @@ bool submit_ready(backend *self)
     return submit_all(&self->loop.starting) || any_ready;
 }
 
-bool submit_receives(backend *self, receives which)
+bool submit_receives(backend *self, receive_scope which)
 {
     send_round_begin(&self->loop.round);
-    if (which == receives::before_sends)
-        return submit_at_pace(self, &self->loop.receiving, &self->loop.receives);
+    if (which == receive_scope::before_sends)
+        return submit_at_pace(self, &self->loop.receiving, &self->loop.receive_pace);
     send_round_all_had_turn(&self->loop.round);
     first_look_receives_started(&self->loop.before_receives);
-    bool all = which != receives::at_pace;
+    bool all = which != receive_scope::at_pace;
     bool found =
-        all ? submit_all(&self->loop.receiving) : submit_at_pace(self, &self->loop.receiving, &self->loop.receives);
+        all ? submit_all(&self->loop.receiving) : submit_at_pace(self, &self->loop.receiving, &self->loop.receive_pace);
     if (look_together(self))
         return true;
-    bool polled = all ? submit_all(&self->loop.polling) : submit_at_pace(self, &self->loop.polling, &self->loop.polls);
+    bool polled =
+        all ? submit_all(&self->loop.polling) : submit_at_pace(self, &self->loop.polling, &self->loop.poll_pace);
     return polled || found;
 }
 

@@ -12,8 +12,8 @@ bool submit_ready(backend *self);
 // The same for the lists `receiving` and `polling`: as much as the pace allows; that much of the receives alone, before
 // somebody sends again; or all of it, since it has been held back for long, or since the loop would see at once what is
 // ready.
-enum class receives { at_pace, before_sends, held_back, at_once };
-bool submit_receives(backend *self, receives which);
+enum class receive_scope { at_pace, before_sends, held_back, at_once };
+bool submit_receives(backend *self, receive_scope which);
 
 } // namespace iocp
 

@@ -9,7 +9,7 @@
 namespace iocp {
 
 struct base_streams {
-    receive_budget receives;
+    receive_budget budget;
     const void *connecting;      // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for; // the one for which libevent made that descriptor
 };

@@ -10,10 +10,10 @@ constexpr uint64_t cold_after_turns = 64;
 // Calls the longest waiting buffer back, if it has waited long enough. Its packet makes room, not this call.
 void receive_call_back_coldest(backend *owner)
 {
-    receive_operation *coldest = TAILQ_FIRST(&owner->streams.receives.waiting);
+    receive_operation *coldest = TAILQ_FIRST(&owner->streams.budget.waiting);
     if (coldest == nullptr || owner->loop.turn - coldest->started_turn < cold_after_turns)
         return;
-    receive_list_remove(&owner->streams.receives, coldest);
+    receive_list_remove(&owner->streams.budget, coldest);
     coldest->owner->warm = false;
     completion_cancel(&coldest->operation);
 }
@@ -41,8 +41,8 @@ void receive_release_buffer(backend *owner, receive_operation *receiving)
     mm_free(receiving->buffer);
     receiving->buffer = nullptr;
     if (owner != nullptr) {
-        EVUTIL_ASSERT(owner->streams.receives.spent >= receiving->capacity);
-        owner->streams.receives.spent -= receiving->capacity;
+        EVUTIL_ASSERT(owner->streams.budget.spent >= receiving->capacity);
+        owner->streams.budget.spent -= receiving->capacity;
     }
     receiving->capacity = 0;
 }
@@ -56,7 +56,7 @@ bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsig
     if (receiving->buffer == nullptr)
         return false;
     receiving->capacity = size;
-    owner->streams.receives.spent += size;
+    owner->streams.budget.spent += size;
     return true;
 }
 
@@ -67,11 +67,11 @@ void receive_provide_buffer(stream *self, receive_operation *receiving)
         receive_release_buffer(owner, receiving);
         return;
     }
-    bool affordable = owner->streams.receives.spent <= receive_budget_bytes;
+    bool affordable = owner->streams.budget.spent <= receive_budget_bytes;
     if (receiving->buffer != nullptr && receiving->capacity == self->receive_size && affordable)
         return;
     receive_release_buffer(owner, receiving);
-    if (owner->streams.receives.spent + self->receive_size > receive_budget_bytes)
+    if (owner->streams.budget.spent + self->receive_size > receive_budget_bytes)
         receive_call_back_coldest(owner);
     else
         receive_allocate_buffer(owner, receiving, self->receive_size); // or zero bytes, then

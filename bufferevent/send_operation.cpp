@@ -102,7 +102,7 @@ bool send_rest(send_operation *self)
     size_t length = evbuffer_get_length(self->rest);
     if (length == 0)
         return false;
-    self->operation.orphan = false;
+    self->operation.alone = false;
     sys::start_result result =
         send_operation_start(self, owner->port, static_cast<SOCKET>(socket_descriptor(record)), self->rest, length);
     if (result.how == sys::started::failed)
@@ -118,7 +118,7 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
     if (!linger_goes_on(&self->left))
         return false;
     socket_record *record = self->left.record;
-    self->operation.orphan = false;
+    self->operation.alone = false;
     bool goes_on = send_operation_goes_on(self, record->poll.as_source.owner->port,
                                           static_cast<SOCKET>(socket_descriptor(record)), error, bytes);
     if (goes_on)

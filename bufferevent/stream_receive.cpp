@@ -39,7 +39,7 @@ void receive_ended(completion *operation, int error, DWORD bytes)
 {
     receive_operation *receiving = receive_from_completion(operation);
     stream *self = receiving->owner;
-    receive_list_remove(&self->as_source.owner->streams.receives, receiving);
+    receive_list_remove(&self->as_source.owner->streams.budget, receiving);
     self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
@@ -118,7 +118,7 @@ bool receive_start(stream *self, bool waits)
         self->receive = receive_state::pending;
         receiving->started_turn = owner->loop.turn;
         if (receiving->buffer != nullptr)
-            receive_list_append(&owner->streams.receives, receiving);
+            receive_list_append(&owner->streams.budget, receiving);
         if (!waits)
             completion_cancel(&receiving->operation);
         return false;
@@ -162,7 +162,7 @@ int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
     struct event_base *base = self->as_source.owner->base;
     {
         base_locked held(base);
-        self->as_source.owner->streams.receives.spent -= receiving->capacity;
+        self->as_source.owner->streams.budget.spent -= receiving->capacity;
     }
     receiving->buffer = nullptr;
     receiving->capacity = 0;
@@ -259,7 +259,7 @@ bool stream_receive_hold(stream *self, early_data early)
     receiving->capacity = receiving->end = early.length;
     receiving->begin = 0;
     receiving->came_early = true;
-    self->as_source.owner->streams.receives.spent += early.length;
+    self->as_source.owner->streams.budget.spent += early.length;
     self->receive = receive_state::held;
     return true;
 }
@@ -299,8 +299,8 @@ void stream_receive_let_go(stream *self, socket_record *record, bool closing)
     self->receiving = nullptr;
     if (receiving == nullptr)
         return;
-    receive_list_remove(&owner->streams.receives, receiving);
-    owner->streams.receives.spent -= receiving->capacity; // the buffer itself lives until the packet
+    receive_list_remove(&owner->streams.budget, receiving);
+    owner->streams.budget.spent -= receiving->capacity; // the buffer itself lives until the packet
     receiving->capacity = 0;
     if (receiving->operation.pending)
         linger_begin(&receiving->left, record, &receiving->operation, 0);

@@ -108,7 +108,7 @@ void buffer_is_called_back(void **)
     std::vector<conversation> all(2 * receive_budget_bytes / 4096);
     for (conversation &one : all)
         warm_up(&one);
-    size_t spent = backend_of(base)->streams.receives.spent;
+    size_t spent = backend_of(base)->streams.budget.spent;
     assert_int_equal(spent, receive_budget_bytes);
     turns(turns_to_be_cold);
     lose_cancels();
@@ -127,7 +127,7 @@ void buffer_is_called_back(void **)
     assert_true(fake::calls(fake::call::cancel) > cancels);
     assert_true(coldest->heard == coldest->said);
     assert_true(busy.heard == busy.said);
-    assert_true(backend_of(base)->streams.receives.spent <= receive_budget_bytes);
+    assert_true(backend_of(base)->streams.budget.spent <= receive_budget_bytes);
     bufferevent_free(busy.bev);
     for (conversation &one : all)
         bufferevent_free(one.bev);

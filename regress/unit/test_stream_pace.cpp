@@ -165,7 +165,7 @@ void a_place_in_the_queue_is_kept(void **)
         bufferevent_write(patient.bev, "y", 1);
         event_base_loop(base, EVLOOP_ONCE);
         fake::peer_sends(lucky.socket, "x");
-        backend_of(base)->loop.receives.left_out = max_finds - 1;
+        backend_of(base)->loop.receive_pace.left_out = max_finds - 1;
         event_base_loop(base, EVLOOP_ONCE);
     }
     free_connection(&lucky);
@@ -199,7 +199,7 @@ void nobody_is_overtaken_for_ever(void **)
         event_base_loop(base, EVLOOP_ONCE);
         for (connection &one : busy)
             fake::peer_sends(one.socket, "x");
-        backend_of(base)->loop.receives.left_out = max_finds - 1;
+        backend_of(base)->loop.receive_pace.left_out = max_finds - 1;
         event_base_loop(base, EVLOOP_ONCE);
     }
     for (connection *one : {&busy[0], &busy[1], &patient})

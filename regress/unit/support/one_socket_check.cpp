@@ -112,7 +112,7 @@ std::string describe_packet(const world *self, const fake::packet &packet)
         if (poll->polls[side] != nullptr && &poll->polls[side]->operation.record.overlapped == packet.overlapped)
             owner = side == side_read ? 'r' : 'w';
     if (owner == 'o')
-        return "o"; // what an orphan's packet says is nothing to anybody
+        return "o"; // what a packet nobody waits for says is nothing to anybody
     return owner + std::to_string(operation.status == 0 ? static_cast<long>(operation.events) : -1L);
 }
 
@@ -127,7 +127,7 @@ void world_check(world *self)
         world_breaks(self, "the port's list is not what the kernel has");
     for (const auto &entry : fake::k().operations) {
         const completion *found = in_flight_find(&on->in_flight, entry.first);
-        if (found == nullptr || !found->pending || (found->orphan && !found->cancelled))
+        if (found == nullptr || !found->pending || (found->alone && !found->cancelled))
             world_breaks(self, "an operation in flight is not pending, or let go and not cancelled");
     }
     bool excused = !self->open;
