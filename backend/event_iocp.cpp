@@ -14,8 +14,8 @@ void event_overlapped_init_(struct event_overlapped *record, iocp_callback callb
     record->cb = callback;
 }
 
-// We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing to the
-// record, and expect a plain connect then.
+// We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing to
+// the record, and expect a plain connect then.
 const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 {
     static struct win32_extension_fns found;

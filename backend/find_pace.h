@@ -1,9 +1,9 @@
 // How many receives, or polls, a turn starts.
 //
-// A receive that finds its data there costs little. One that has to wait costs a packet besides, and under load its data
-// would have come by itself, had it been started a little later. The same goes for polls. So they are started one after
-// the other, and what they bring is handed on before the next: after one had to wait, slowly, and faster again as long as
-// all of them find something.
+// A receive that finds its data there costs little. One that has to wait costs a packet besides, and under load its
+// data would have come by itself, had it been started a little later. The same goes for polls. So they are started one
+// after the other, and what they bring is handed on before the next: after one had to wait, slowly, and faster again as
+// long as all of them find something.
 //
 // Invariants: a turn starts until one has found something or all are started, and until max_finds have at the most; and
 // nobody is overtaken, by others that come to the front, for more than max_turns_overtaken turns.

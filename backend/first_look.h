@@ -1,7 +1,7 @@
 // Whether the port is looked at before receives are started: packets may have come whose owners are to send first.
 //
-// Invariants: after a look that brought nothing, looks_left_out are left out, unless somebody has to wait meanwhile; and
-// after max_looks_in_row that all brought something, receives get their turn.
+// Invariants: after a look that brought nothing, looks_left_out are left out, unless somebody has to wait meanwhile;
+// and after max_looks_in_row that all brought something, receives get their turn.
 #ifndef LIBEVENT_IOCP_BACKEND_FIRST_LOOK_H
 #define LIBEVENT_IOCP_BACKEND_FIRST_LOOK_H
 

@@ -105,8 +105,8 @@ void listening_end(listening_socket *self)
     }
 }
 
-// Accepts in flight end at once, even while their base's thread is busy. One is started and listed under the accepts lock,
-// and only while `shared` is false: it is called back, or never begins.
+// Accepts in flight end at once, even while their base's thread is busy. One is started and listed under the accepts
+// lock, and only while `shared` is false: it is called back, or never begins.
 void listening_share(listening_socket *self)
 {
     if (!self->shared.exchange(true))

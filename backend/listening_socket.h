@@ -1,13 +1,13 @@
 // A listening socket that bases on ports use, of this process: whether one listener has it for itself. Its users are
 // listeners, and plain events that wait for it and whose program calls accept().
 //
-// An AcceptEx takes a connection for the base that has started it, however busy that base is, before any poll or accept()
-// of others. So it is for a socket with one user. From the moment that there is a second, in whatever base and thread,
-// all of them wait for readiness and take from the backlog, where a connection is anybody's. It stays so until the last
-// is gone: no state has to be handed back between threads.
+// An AcceptEx takes a connection for the base that has started it, however busy that base is, before any poll or
+// accept() of others. So it is for a socket with one user. From the moment that there is a second, in whatever base and
+// thread, all of them wait for readiness and take from the backlog, where a connection is anybody's. It stays so until
+// the last is gone: no state has to be handed back between threads.
 //
-// Threads: safe from any. The table's lock is taken where somebody begins and ends to use such a socket, never for an
-// accept.
+// Threads: safe from any. The table's lock is taken where somebody begins and ends to use such a socket, and for an
+// accept only while a connection is left over anywhere in the process.
 #ifndef LIBEVENT_IOCP_BACKEND_LISTENING_SOCKET_H
 #define LIBEVENT_IOCP_BACKEND_LISTENING_SOCKET_H
 
@@ -17,10 +17,10 @@
 
 namespace iocp {
 
-// Who has accepts in flight calls them back, in whatever thread, with the socket's accepts lock held: by the OVERLAPPED of
-// each. One cancel of all that is in flight on the socket would end what is not ours, too: a select() in another thread is
-// an operation on the socket, and fails by it. What they have taken and nobody was told of is left over (listening_leave),
-// for whichever listener on the socket asks first: the holder's base may be busy.
+// Who has accepts in flight calls them back, in whatever thread, with the socket's accepts lock held: by the OVERLAPPED
+// of each. One cancel of all that is in flight on the socket would end what is not ours, too: a select() in another
+// thread is an operation on the socket, and fails by it. What they have taken and nobody was told of is left over
+// (listening_leave), for whichever listener on the socket asks first: the holder's base may be busy.
 using call_accepts_back = void (*)(void *holder);
 
 struct left_over;

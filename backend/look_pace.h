@@ -2,8 +2,9 @@
 //
 // A turn may look for other reasons besides: what it knows of without a call, or priorities.
 //
-// Invariants, of the looks that are due by this: what they take is no more than a share of the time, but for one in max_turns_without_look turns; and a
-// packet waits for no more turns than these. What a look costs differs much from system to system, and is measured.
+// Invariants, of the looks that are due by this: what they take is no more than a share of the time, but for one in
+// max_turns_without_look turns; and a packet waits for no more turns than these and one. What a look costs differs much
+// from system to system, and is measured.
 #ifndef LIBEVENT_IOCP_BACKEND_LOOK_PACE_H
 #define LIBEVENT_IOCP_BACKEND_LOOK_PACE_H
 

@@ -1,8 +1,9 @@
 // How a run of the loop ends when its program has asked for that (event_base_loopexit).
 //
-// On select, one look at the sockets finds who can read and who can write, and so what a callback writes when it has read
-// is sent in the same pass, even if that pass is the last. Here the two are told one after the other. So before such a
-// loop ends, all who could write are told. (Not so event_base_loopbreak, after which nobody is told of anything.)
+// On select, one look at the sockets finds who can read and who can write, and so what a callback writes when it has
+// read is sent in the same pass, even if that pass is the last. Here the two are told one after the other. So before
+// such a loop ends, all who could write are told. (Not so event_base_loopbreak, after which nobody is told of
+// anything.)
 #include "backend/backend.h"
 
 extern "C" void event_loopexit_cb(evutil_socket_t, short, void *base);

@@ -97,8 +97,9 @@ turn_plan turn_make_plan(const backend *self, const struct timeval *tv)
     return plan;
 }
 
-// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of without a
-// call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then otherwise.
+// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of
+// without a call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then
+// otherwise.
 bool turn_look_is_due(backend *self)
 {
     bool is_known = self->port->posted != 0 || signals_waiting();
@@ -124,8 +125,8 @@ bool turn_timers_are_due(backend *self)
 
 } // namespace
 
-// One turn of the loop: hands on what is ready without a call, and sends; starts receives and polls, if nothing is to be
-// sent first; looks at the port, or waits there if all that has brought nothing.
+// One turn of the loop: hands on what is ready without a call, and sends; starts receives and polls, if nothing is to
+// be sent first; looks at the port, or waits there if all that has brought nothing.
 int loop_take_turn(backend *self, const struct timeval *tv)
 {
     ++self->loop.turn;

@@ -8,8 +8,8 @@
 
 namespace iocp {
 
-// What is ready has been activated when it returns: 0, or -1 if the port has failed. `tv`: how long it may wait; NULL: for
-// ever.
+// What is ready has been activated when it returns: 0, or -1 if the port has failed. `tv`: how long it may wait; NULL:
+// for ever.
 int loop_take_turn(backend *self, const struct timeval *tv);
 
 } // namespace iocp

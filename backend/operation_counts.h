@@ -1,5 +1,5 @@
-// What becomes of a port's operations, for who looks on: counted for event_iocp_get_stats, and told to libevent's debug log
-// (event_enable_debug_logging).
+// What becomes of a port's operations, for who looks on: counted for event_iocp_get_stats, and told to libevent's debug
+// log (event_enable_debug_logging).
 //
 // Threads: with the base's lock held, like the operations themselves.
 #ifndef LIBEVENT_IOCP_BACKEND_OPERATION_COUNTS_H

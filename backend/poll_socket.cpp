@@ -54,8 +54,8 @@ short poll_give_up(poll_socket *self)
     return source_events;
 }
 
-// Whether the descriptor is a socket: asked anew when it may have been closed since. (One that was closed past libevent is
-// found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
+// Whether the descriptor is a socket: asked anew when it may have been closed since. (One that was closed past libevent
+// is found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
 int poll_check(poll_socket *self)
 {
     auto socket = static_cast<SOCKET>(self->as_source.fd);
@@ -78,7 +78,8 @@ int poll_check(poll_socket *self)
     return 0;
 }
 
-// No listener has the socket for itself while an event waits for it. (Without memory for that the listener comes first.)
+// No listener has the socket for itself while an event waits for it. (Without memory for that the listener comes
+// first.)
 void poll_begin_use(poll_socket *self)
 {
     if (self->listens && self->listening == nullptr)
@@ -92,8 +93,8 @@ void poll_end_use(poll_socket *self)
     self->listening = nullptr;
 }
 
-// Closed without event_del, before the poll ended or before its packet was dequeued. The number may be another socket's by
-// now, which then has the interest, as on select.
+// Closed without event_del, before the poll ended or before its packet was dequeued. The number may be another socket's
+// by now, which then has the interest, as on select.
 short poll_ready_after_close(poll_socket *self)
 {
     self->checked = false;

@@ -20,8 +20,8 @@ poll_socket *together_from_source(source *as_source)
 short together_to_look_for(source *as_source)
 {
     const poll_socket *member = together_from_source(as_source);
-    // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of select:
-    // layered ones are not.
+    // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of
+    // select: layered ones are not.
     bool joins = (as_source->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
                  member->base_socket == static_cast<SOCKET>(as_source->fd);
     return joins ? poll_socket_unasked(member) : static_cast<short>(0);

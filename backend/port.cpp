@@ -5,7 +5,8 @@ namespace iocp {
 namespace {
 
 // More than will ever be beside the loop. Windows counts each thread that has dequeued once and runs on, and gives no
-// packets to others beyond the limit: the thread that a base was moved from, that frees it or lets go of something of it.
+// packets to others beyond the limit: the thread that a base was moved from, that frees it or lets go of something of
+// it.
 constexpr DWORD max_threads = 1024;
 
 // Their packets carry it, and none of those that are posted: what a posted record points to is known to be there.

@@ -9,8 +9,8 @@ completion **in_flight_buckets(in_flight_table *self)
     return self->grown != nullptr ? self->grown : self->first_buckets;
 }
 
-// An operation begins with its OVERLAPPED, so that the addresses are the same. The multiplier, 2^64 divided by the golden
-// ratio, spreads what an allocator has aligned.
+// An operation begins with its OVERLAPPED, so that the addresses are the same. The multiplier, 2^64 divided by the
+// golden ratio, spreads what an allocator has aligned.
 size_t in_flight_bucket(const in_flight_table *self, const void *address)
 {
     uint64_t spread = (reinterpret_cast<uintptr_t>(address) >> 4) * 0x9E3779B97F4A7C15ull;

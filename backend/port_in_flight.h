@@ -1,7 +1,8 @@
 // The operations that a port's packets may be for, by the address of their OVERLAPPED.
 //
-// A packet is looked up here before its memory is touched: whoever makes an overlapped call of his own on a socket that is
-// on the port (the program on a descriptor that it has taken back, another process on a duplicate) posts to it as well.
+// A packet is looked up here before its memory is touched: whoever makes an overlapped call of his own on a socket that
+// is on the port (the program on a descriptor that it has taken back, another process on a duplicate) posts to it as
+// well.
 #ifndef LIBEVENT_IOCP_BACKEND_PORT_IN_FLIGHT_H
 #define LIBEVENT_IOCP_BACKEND_PORT_IN_FLIGHT_H
 

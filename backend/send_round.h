@@ -2,11 +2,11 @@
 //
 // Whatever can be sent is sent before receives are started, since those that find their data there cost least. But a
 // sender that gets ahead of a receiver in the same base stays ahead: from then on each sends and receives as much in a
-// turn, and all that was sent in between is a queue in the kernel that never gets shorter, and whose memory is cold by the
-// time it is read.
+// turn, and all that was sent in between is a queue in the kernel that never gets shorter, and whose memory is cold by
+// the time it is read.
 //
-// Invariants: nobody sends twice before the others have had their chance to receive, be it by a packet; and receives wait
-// for no more than max_turns_held_back turns in which something else was ready, and then for a look that is due.
+// Invariants: nobody sends twice before the others have had their chance to receive, be it by a packet; and receives
+// wait for no more than max_turns_held_back turns in which something else was ready, and then for a look that is due.
 #ifndef LIBEVENT_IOCP_BACKEND_SEND_ROUND_H
 #define LIBEVENT_IOCP_BACKEND_SEND_ROUND_H
 

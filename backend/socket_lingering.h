@@ -1,16 +1,18 @@
-// Sockets that outlive whoever used them: what has been handed to the kernel is sent to its end, and a socket is closed by
-// the packet of the last operation in flight on it.
+// Sockets that outlive whoever used them: what has been handed to the kernel is sent to its end, and a socket is closed
+// by the packet of the last operation in flight on it.
 //
-// On select, a program may close a socket when the kernel has taken its bytes, and they are delivered all the same. Here, a
-// send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it, and so is a receive that was
-// cancelled until its packet has been dequeued (to close a socket over a pending operation may reset the connection).
+// On select, a program may close a socket when the kernel has taken its bytes, and they are delivered all the same.
+// Here, a send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it, and so is a
+// receive that was cancelled until its packet has been dequeued (to close a socket over a pending operation may reset
+// the connection).
 //
 //   in use -- operation let go --> lingering -- evutil_closesocket --> closing -- last packet --> closed
 //                                      |                                  |
 //                                      +-- last packet --> nothing left   +-- too long, or too many bytes of one base:
 //                                                                             cancelled, and then closed by a reset
 //
-// A socket that is not closed, since the program has taken it back, has no limit: as on select, its bytes wait for its peer.
+// A socket that is not closed, since the program has taken it back, has no limit: as on select, its bytes wait for its
+// peer.
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_LINGERING_H
@@ -58,8 +60,8 @@ void linger_fail(lingering_on *self);
 // Its packet has come; nothing if it was never let go. May close the socket.
 void linger_end(lingering_on *self);
 
-// The socket is to be closed, or shut down for sending. True: it will be, when nothing is in flight on it any more. False:
-// it is up to the caller.
+// The socket is to be closed, or shut down for sending. True: it will be, when nothing is in flight on it any more.
+// False: it is up to the caller.
 bool linger_close(socket_record *record);
 bool linger_shutdown(socket_record *record);
 

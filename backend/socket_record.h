@@ -1,8 +1,8 @@
 // What a base knows of one descriptor: the only record of it.
 //
 // A record belongs to the base, and lives as long: libevent's map of descriptors keeps a pointer to it. What it says
-// belongs to one life of the descriptor, from the socket's first use to its close; the next socket under the same number
-// begins anew (socket_begin_life).
+// belongs to one life of the descriptor, from the socket's first use to its close; the next socket under the same
+// number begins anew (socket_begin_life).
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H
@@ -53,7 +53,7 @@ struct socket_record {
 struct accepted_note {
     evutil_socket_t fd;
     uint64_t turn;        // in which
-    unsigned close_count; // how many descriptors the process had closed by then
+    unsigned close_count; // how many descriptors with its counter the process had closed by then (registry_closes)
 };
 
 // All that a base has.
@@ -80,8 +80,8 @@ void sockets_free(backend *owner);
 // leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
 bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
 // Its program has the socket back (of a bufferevent or a listener), and had no chance yet to close it: takes it off the
-// port, so that another base or a port of the program's own may have it. It stays where Windows cannot do that, and while
-// anything is in flight on it or kept.
+// port, so that another base or a port of the program's own may have it. It stays where Windows cannot do that, and
+// while anything is in flight on it or kept.
 void socket_leave_port(socket_record *self);
 // True if the descriptor has become another socket since it was bound. (It is bound then.)
 bool socket_is_stale(backend *owner, evutil_socket_t fd);
@@ -96,8 +96,8 @@ bool socket_register(socket_record *self);
 void socket_unregister(socket_record *self);
 void socket_unregister_unused(socket_record *self);
 
-// A listener has brought this connection, which does not block. True of the last one, when asked in the same turn of the
-// loop, once, and unless it was closed meanwhile: it is what it was then.
+// A listener has brought this connection, which does not block. True of the last one, when asked in the same turn of
+// the loop, once, and unless it was closed meanwhile: it is what it was then.
 void socket_note_accepted(backend *owner, evutil_socket_t fd);
 bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
 

@@ -35,7 +35,8 @@ struct exclusive {
 bool registry_add(evutil_socket_t fd, backend *owner)
 {
     exclusive locked;
-    // Another base may share the socket, or have had one of that number which was closed behind its back: the last is asked.
+    // Another base may share the socket, or have had one of that number which was closed behind its back: the last is
+    // asked.
     fd_table_remove(&sockets.owners, fd);
     return fd_table_add(&sockets.owners, fd, owner);
 }

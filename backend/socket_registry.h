@@ -1,8 +1,8 @@
 // All that the process knows of sockets on ports: which base must be asked before a descriptor is closed, since
 // evutil_closesocket carries nothing else. Descriptors are here only while something of a base is on their socket.
 //
-// Threads: safe from any. The lock is held for no more than a look into a table; it is taken where a base begins and ends to
-// use a socket, and in evutil_closesocket.
+// Threads: safe from any. The lock is held for no more than a look into a table; it is taken where a base begins and
+// ends to use a socket, and in evutil_closesocket.
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
 #define LIBEVENT_IOCP_BACKEND_SOCKET_REGISTRY_H
 
@@ -12,7 +12,7 @@ namespace iocp {
 
 struct backend;
 
-// Two bases may use one listening socket; the first is asked. False for want of memory.
+// Two bases may use one listening socket; the one that registered last is asked. False for want of memory.
 bool registry_add(evutil_socket_t fd, backend *owner);
 void registry_remove(evutil_socket_t fd, const backend *owner);
 // NULL: none need be asked.

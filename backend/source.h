@@ -1,6 +1,6 @@
 // A source is what one socket is to its base: something that turns interest (EV_READ, EV_WRITE, EV_CLOSED) into
 // readiness. A plain event's socket is a poll_socket; a bufferevent's or a listener's socket brings its own source,
-// whose readiness comes from overlapped operations (see socket_registry.h).
+// whose readiness comes from overlapped operations (see socket_set_source).
 //
 // Readiness is level-triggered. A source whose interest changed, or that was ready, is queued: in its base's list of
 // changed sources first, and as long as it has something to start, in one of those of sources to start (see submit.h).

@@ -156,8 +156,8 @@ int acceptor_widened(source *, bool)
     return 0;
 }
 
-// While nobody listens, who connects waits in the backlog, for whoever takes it from there. (With room for first data an
-// accept may have a peer already, which a cancel would lose.)
+// While nobody listens, who connects waits in the backlog, for whoever takes it from there. (With room for first data
+// an accept may have a peer already, which a cancel would lose.)
 void acceptor_narrowed(source *as_source)
 {
     if (as_source->wanted != 0)

@@ -1,9 +1,9 @@
 // A listening socket on a port, made to look like one that is watched for readiness and accepted from without waiting.
 //
 // libevent's own listener.c runs on top, unmodified: it adds an EV_READ event, and calls our acceptor_take where it
-// would call accept (see compat/listener_slot.h). An acceptor is of one base and one descriptor. Several AcceptEx are kept
-// in flight; the listener is readable when one has brought a connection, or an error that the program should see. When
-// more came than were in flight, the rest is taken from the backlog (see acceptor_backlog.h).
+// would call accept (see compat/listener_slot.h). An acceptor is of one base and one descriptor. Several AcceptEx are
+// kept in flight; the listener is readable when one has brought a connection, or an error that the program should see.
+// When more came than were in flight, the rest is taken from the backlog (see acceptor_backlog.h).
 //
 // A peer that went away before it was accepted is nobody's concern: its slot is used again. A shortage (no memory, no
 // handles) is reported at a bounded rate, and the slots are filled again when it is over.

@@ -1,12 +1,14 @@
 // Connections that wait in a listener's backlog, taken by accept().
 //
-// One that waits already comes cheaper by accept() than by an AcceptEx started for it: that wants a socket made first, a
-// packet, and a last step. But an accept() that finds nothing is a call wasted. What decides is that accepts in flight
-// come first: while one of them has not ended, nothing waits. So accept() is tried when all have ended, as in a burst of
-// connects, and when one has ended in the call that started it. A connection now and then leaves others in flight.
+// One that waits already comes cheaper by accept() than by an AcceptEx started for it: that wants a socket made first,
+// a packet, and a last step. But an accept() that finds nothing is a call wasted. What decides is that accepts in
+// flight come first: while one of them has not ended, nothing waits. So accept() is tried when all have ended, as in a
+// burst of connects, and when one has ended in the call that started it. A connection now and then leaves others in
+// flight.
 //
-// Under load, when it has found somebody, no accepts are started for the next ones: it is tried again when the listener's
-// turn comes among those who receive, which is before the loop sleeps. The first time that finds nobody, they are.
+// Under load, when it has found somebody, no accepts are started for the next ones: it is tried again when the
+// listener's turn comes among those who receive, which is before the loop sleeps. The first time that finds nobody,
+// they are.
 //
 // The first data of connections come by AcceptEx only: with them asked for, accept() is never called. Nor is it where
 // sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first.
@@ -36,8 +38,8 @@ bool backlog_comes_first(const acceptor *self);
 void backlog_accept_ended(acceptor *self);
 // An accept found its connection waiting: so may others.
 void backlog_accept_found(acceptor *self);
-// Looks whether somebody waits, by taking the first, which is then among the accepts that are done: 0, or as backlog_take.
-// `ops`: an accept's.
+// Looks whether somebody waits, by taking the first, which is then among the accepts that are done: 0, or as
+// backlog_take. `ops`: an accept's.
 int backlog_look(acceptor *self, const completion_ops *ops);
 // 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);

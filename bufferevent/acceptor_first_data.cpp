@@ -42,8 +42,8 @@ unsigned first_data_open_accepts(const acceptor *self)
     return self->pending_count - first_data_engaged(self);
 }
 
-// Its packet, an error, is yet to come. Closing the socket is what Microsoft says ends such an accept; the cancel is for
-// providers where it does not.
+// Its packet, an error, is yet to come. Closing the socket is what Microsoft says ends such an accept; the cancel is
+// for providers where it does not.
 void first_data_drop(acceptor *self, accept_operation *accepting)
 {
     EVUTIL_ASSERT(accepting->stage == accept_stage::silent);
@@ -211,8 +211,8 @@ bool first_data_start_watch(acceptor *self)
     return result.how == sys::started::done;
 }
 
-// A poll now would tell something: connects wait although accepts are open, or at the bound. In between, the next packet
-// of an accept, or the end of a shortage, makes for a better time.
+// A poll now would tell something: connects wait although accepts are open, or at the bound. In between, the next
+// packet of an accept, or the end of a shortage, makes for a better time.
 bool first_data_watch_is_due(const acceptor *self)
 {
     const first_data *first = self->first;

@@ -1,8 +1,9 @@
 // Connections that a listener's accepts had taken when its socket was shared, and that nobody was told of yet: they are
 // whoever's asks first. On select they would be in the backlog; and the listener's base may be busy.
 //
-// AcceptEx without first data has ended, for the kernel, as soon as its socket is connected (SO_CONNECT_TIME), though its
-// packet may lie in the port of a base that computes. The operation stays that base's, which finds it without a socket.
+// AcceptEx without first data has ended, for the kernel, as soon as its socket is connected (SO_CONNECT_TIME), though
+// its packet may lie in the port of a base that computes. The operation stays that base's, which finds it without a
+// socket.
 //
 // Threads: any. The socket's accepts lock guards the lists, and what is in them.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_LEFT_OVER_H

@@ -8,8 +8,8 @@
 
 namespace iocp {
 
-// Held from before an accept is started until it is in a list: who comes to share the socket finds it there, or has come
-// before it is started.
+// Held from before an accept is started until it is in a list: who comes to share the socket finds it there, or has
+// come before it is started.
 class accepts_locked {
 public:
     explicit accepts_locked(const acceptor *self);

@@ -45,8 +45,9 @@ listener_record *listener_forget(const struct evconnlistener *listener)
     return removed;
 }
 
-// An accept in flight may have taken a connection, which nobody but its listener can have from then on. On select it waits
-// in the backlog, for whoever uses the socket when the listener is gone. So it takes a listener that closes the socket.
+// An accept in flight may have taken a connection, which nobody but its listener can have from then on. On select it
+// waits in the backlog, for whoever uses the socket when the listener is gone. So it takes a listener that closes the
+// socket.
 acceptor *listener_new_acceptor(struct event_base *base, evutil_socket_t fd, listening_socket *on, unsigned flags)
 {
     backend *owner = backend_of(base);
@@ -73,8 +74,8 @@ bool listener_prepare(preparation *self)
     return self->spare != nullptr;
 }
 
-// libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and what
-// its own has failed has a second try.
+// libevent does not look whether its listener could be enabled. So what can fail beside its own is done before, and
+// what its own has failed has a second try.
 bool listener_reserve(struct event_base *base, evutil_socket_t fd)
 {
     backend *owner = base != nullptr ? backend_of(base) : nullptr;

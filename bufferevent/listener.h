@@ -1,5 +1,5 @@
-// What is kept for each of libevent's listeners, of bases of all kinds, from the call that makes it to the one that frees
-// it.
+// What is kept for each of libevent's listeners, of bases of all kinds, from the call that makes it to the one that
+// frees it.
 //
 // Threads: safe from any. (Nobody else uses a listener while it is freed.)
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_LISTENER_H

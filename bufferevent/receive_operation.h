@@ -1,7 +1,7 @@
 // One receive: its memory, and how much of that the base can afford.
 //
-// The buffer lives until the packet, and the operation with it (see backend/completion.h). What was received stays in it
-// until it is read.
+// The buffer lives until the packet, and the operation with it (see backend/completion.h). What was received stays in
+// it until it is read.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
 #define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
 
@@ -10,7 +10,8 @@
 
 namespace iocp {
 
-// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly empty.
+// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly
+// empty.
 constexpr unsigned first_receive_size = 2048;
 
 struct receive_operation {

@@ -177,8 +177,8 @@ void send_operation_take(struct evbuffer *output, size_t length)
     evbuffer_drain(output, length);
 }
 
-// An overlapped send takes all, says Microsoft of WSASend. Under Wine one ends early, with a part or with nothing, when its
-// peer shuts down its side meanwhile, and the rest is sent as if nothing had been.
+// An overlapped send takes all, says Microsoft of WSASend. Under Wine one ends early, with a part or with nothing, when
+// its peer shuts down its side meanwhile, and the rest is sent as if nothing had been.
 bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes)
 {
     while (*error == 0 && self->sent + *bytes < self->length && self->empty_ends < max_empty_ends) {

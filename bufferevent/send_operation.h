@@ -1,9 +1,9 @@
 // One send: the bytes that were handed to the kernel, which are nobody else's from then on.
 //
-// On select, what the kernel has taken is gone from the program's output, whatever the program does next. So here: a send that
-// goes into flight takes its bytes out of the evbuffer. Whole chains leave it as they are, pinned, and libevent frees them when
-// they are unpinned; of a chain that is sent in part, that part is copied, since the program may write to what stands
-// beside it (evbuffer_prepend).
+// On select, what the kernel has taken is gone from the program's output, whatever the program does next. So here: a
+// send that goes into flight takes its bytes out of the evbuffer. Whole chains leave it as they are, pinned, and
+// libevent frees them when they are unpinned; of a chain that is sent in part, that part is copied, since the program
+// may write to what stands beside it (evbuffer_prepend).
 //
 // Whoever started it may let go of it at any time. It is then sent to its end, and not cancelled (see
 // backend/socket_lingering.h).
@@ -49,13 +49,14 @@ sys::start_result send_operation_start(send_operation *self, port *on, SOCKET so
                                        size_t at_most);
 // Takes what was sent out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
 void send_operation_take(struct evbuffer *output, size_t length);
-// Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with what
-// the two say then.
+// Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with
+// what the two say then.
 bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes);
 // Gives the bytes up. Returns the error: what was not sent whole has failed.
 int send_operation_settle(send_operation *self, int error, DWORD bytes);
 
-// Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is freed.
+// Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is
+// freed.
 void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest);
 
 } // namespace iocp

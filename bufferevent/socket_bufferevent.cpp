@@ -82,8 +82,8 @@ void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t 
     socket_bufferevent_attach(bev, fd, to_connect);
 }
 
-// The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the bufferevent
-// must not close it once more.
+// The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the
+// bufferevent must not close it once more.
 int socket_bufferevent_connect_not_started(struct bufferevent *bev)
 {
     int error = EVUTIL_SOCKET_ERROR();
@@ -119,14 +119,16 @@ bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t 
     return backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
 }
 
-// Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there first.)
+// Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there
+// first.)
 stream *socket_bufferevent_stream_in_use(const struct bufferevent *bev)
 {
     stream *own = backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
     return own != nullptr && own->as_source.in_use ? own : nullptr;
 }
 
-// A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program, once.
+// A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program,
+// once.
 bool socket_bufferevent_connects_by_readiness(const struct bufferevent *bev)
 {
     return backend_for(bev) != nullptr && BEV_UPCAST(bev)->connecting &&

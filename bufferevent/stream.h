@@ -13,8 +13,9 @@
 // A stream belongs to one descriptor of one base and is found by it (socket_record.h). Its operations are allocated
 // apart, and outlive it if the kernel still has them.
 //
-// Only descriptors that libevent closes itself have one (BEV_OPT_CLOSE_ON_FREE, and evhttp's). Any other may be used by its
-// program at any time, in any way, and an operation in flight would show: it is watched for readiness, as on select.
+// Only descriptors that libevent closes itself have one (BEV_OPT_CLOSE_ON_FREE, and evhttp's). Any other may be used by
+// its program at any time, in any way, and an operation in flight would show: it is watched for readiness, as on
+// select.
 //
 // Threads: stream_read and stream_write run in the loop thread (in an event's callback); the others where libevent
 // calls them, which take the base's lock as needed. Lock order is libevent's: bufferevent, then base.
@@ -30,7 +31,7 @@ struct send_operation;
 struct connect_operation;
 
 // The most that one receive or one send moves, whatever the program allows (bufferevent_set_max_single_read and _write;
-// 16 KiB by default): what is in flight is bounded, since the kernel may lock it in memory.
+// 16 KiB by default): what one operation has in flight is bounded, since the kernel may lock it in memory.
 constexpr unsigned max_receive_size = 256 * 1024;
 constexpr unsigned max_send_size = 1024 * 1024;
 // The same for bytes received for a reader with memory of its own (see stream_queue.h).
@@ -76,8 +77,8 @@ struct stream {
 // A socket that somebody else made is looked at first: one whose connect is under way must be watched for readiness.
 // `to_connect` says that this is a stream socket which stream_connect will be called for.
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect);
-// Bytes that came with the connection and are still kept cannot be read by who is to read the socket now: it must not go on
-// as if they had not been sent, and is ended.
+// Bytes that came with the connection and are still kept cannot be read by who is to read the socket now: it must not
+// go on as if they had not been sent, and is ended.
 void stream_early_is_lost(backend *owner, evutil_socket_t fd);
 // Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is
 // kept for the next bufferevent on it, unless it is to be closed.

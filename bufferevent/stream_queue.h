@@ -1,7 +1,7 @@
 // Bytes that a stream was handed to send, and keeps until they are sent: what TLS makes of a program's output.
 //
-// On a socket, the kernel takes such bytes at once, and then the program may close the socket at any moment and they are
-// still sent. So when the stream goes, what it was handed goes with its send (see backend/socket_lingering.h).
+// On a socket, the kernel takes such bytes at once, and then the program may close the socket at any moment and they
+// are still sent. So when the stream goes, what it was handed goes with its send (see backend/socket_lingering.h).
 //
 // Threads: safe from any, if the base has a lock; nothing waits.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
@@ -17,8 +17,8 @@ constexpr size_t max_queued = 64 * 1024;
 // Reads as from a non-blocking socket: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_take(stream *self, char *into, int at_most);
 
-// Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while there is no room, or that of
-// an earlier send. It is sent by stream_flush, or by the next turn of the loop.
+// Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while there is no room, or that
+// of an earlier send. It is sent by stream_flush, or by the next turn of the loop.
 int stream_put(stream *self, const char *bytes, int length);
 // Sends what is queued, as one send if it can. 0, or -1 with the socket error.
 int stream_flush(stream *self);

@@ -97,8 +97,8 @@ void receive_fill(stream *self)
     }
 }
 
-// `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it would
-// wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
+// `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it
+// would wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
 bool receive_start(stream *self, bool waits)
 {
     backend *owner = self->as_source.owner;

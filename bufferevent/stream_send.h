@@ -1,7 +1,7 @@
 // The sending half of a stream: one gathered send at a time, whose bytes leave the evbuffer when it starts (see
 // send_operation.h). So an empty output means what it means on select: every byte was taken by the kernel.
 //
-// An error of a send that was in flight is told to the next write, as on a socket.
+// An error of a send that was in flight is told to every write from then on.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_SEND_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_SEND_H
 

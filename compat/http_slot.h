@@ -1,5 +1,5 @@
-/* Force-included into libevent's http.c: evhttp's own bufferevents are told apart. Also included by the files that define
- * the names. Plain C.
+/* Force-included into libevent's http.c: evhttp's own bufferevents are told apart. Also included by the files that
+ * define the names. Plain C.
  *
  * evhttp makes them without BEV_OPT_CLOSE_ON_FREE, but closes their descriptor itself and reads through the bufferevent
  * alone. So they are bufferevents that own their descriptor, and so are those that a program makes for it. */

@@ -1,5 +1,5 @@
-/* Force-included into libevent's bufferevent_openssl.c, and where TLS libraries share a bufferevent_ssl.c into that: the
- * names under which their calls reach ours. Also included by the file that defines them. Plain C. */
+/* Force-included into libevent's bufferevent_openssl.c, and where TLS libraries share a bufferevent_ssl.c into that:
+ * the names under which their calls reach ours. Also included by the file that defines them. Plain C. */
 #ifndef LIBEVENT_IOCP_COMPAT_OPENSSL_SLOT_H
 #define LIBEVENT_IOCP_COMPAT_OPENSSL_SLOT_H
 

@@ -1,10 +1,10 @@
 // The only door to the kernel. Tests link a fake in place of sys*.cpp, so everything that can fail, be late or come in
 // another order passes through here.
 //
-// Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED. Whatever
-// shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a completion packet,
-// which operation_error and status_to_error translate. Functions are safe from any thread unless they say otherwise. No function blocks,
-// except port_dequeue, which waits for as long as it is told.
+// Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED.
+// Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
+// completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
+// they say otherwise. No function blocks, except port_dequeue, which waits for as long as it is told.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -59,11 +59,13 @@ int startup();
 void cleanup();
 
 // --- completion ports ---------------------------------------------------------------------------------------------
-// No more than so many of the threads that have dequeued from it run at the same time, as far as the port can see to it.
+// No more than so many of the threads that have dequeued from it run at the same time, as far as the port can see to
+// it.
 int port_create(HANDLE *port, DWORD max_threads);
 int port_associate(HANDLE port, HANDLE file, ULONG_PTR key);
 int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped);
-// The routines that were queued to the thread (QueueUserAPC, ReadFileEx, timers) run in an alertable wait, as in select.
+// The routines that were queued to the thread (QueueUserAPC, ReadFileEx, timers) run in an alertable wait, as in
+// select.
 enum class wait_kind { plain, alertable };
 // Waits up to `timeout_us` microseconds (-1: for ever; rounded up, never early by rounding) for up to `max` packets.
 // *count is 0 when time ran out, or when such routines have run, and nothing else is then looked at.
@@ -72,8 +74,8 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
 // handles and sockets of an installable-file-system provider.
 int skip_packet_on_success(HANDLE file);
 void close_handle(HANDLE handle);
-// Asks for one operation's end, in whatever thread it was started; its packet still comes. ERROR_NOT_FOUND: it has already
-// ended.
+// Asks for one operation's end, in whatever thread it was started; its packet still comes. ERROR_NOT_FOUND: it has
+// already ended.
 int cancel(HANDLE file, OVERLAPPED *overlapped);
 
 // --- the AFD driver -----------------------------------------------------------------------------------------------
@@ -85,8 +87,9 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped);
 int socket_type(SOCKET socket, int *type);
 // False while a connect is under way, too.
 bool is_connected(SOCKET socket);
-// One socket of a look at many: what is asked about it, and then which of that is so. It reads if a receive or an accept
-// would not have to wait (data, an end, a connection). A connect that has failed is seen where `writes` is asked.
+// One socket of a look at many: what is asked about it, and then which of that is so. It reads if a receive or an
+// accept would not have to wait (data, an end, a connection). A connect that has failed is seen where `writes` is
+// asked.
 struct look {
     SOCKET socket;
     bool reads;
@@ -100,9 +103,9 @@ int base_socket(SOCKET socket, SOCKET *base);
 // What ICMP says of datagrams that have been sent: each fails the socket's next receive, unless it is ignored.
 enum class datagram_report { port_unreachable, time_exceeded };
 void ignore_datagram_report(SOCKET socket, datagram_report which);
-// Takes the socket off the port that it is on, so that another port may have it. Nothing may be in flight on it. An error
-// where there is no way back: before Windows 8.1, and under Wine. (That operations done at once leave no packet, see
-// skip_packet_on_success, may stay with the socket.)
+// Takes the socket off the port that it is on, so that another port may have it. Nothing may be in flight on it. An
+// error where there is no way back: before Windows 8.1, and under Wine. (That operations done at once leave no packet,
+// see skip_packet_on_success, may stay with the socket.)
 int leave_port(SOCKET socket);
 // True when the socket is a kernel file object, whose overlapped operations reach a port unaltered.
 bool has_ifs_handle(SOCKET socket);

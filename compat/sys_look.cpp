@@ -26,7 +26,8 @@ bool holds(const socket_set *set, SOCKET socket)
     return false;
 }
 
-// Winsock leaves those in the set that are ready: in the order in which they were given, though nobody has promised that.
+// Winsock leaves those in the set that are ready: in the order in which they were given, though nobody has promised
+// that.
 void mark_found(const socket_set *set, const look *looks, unsigned count, bool *found)
 {
     u_int next = 0;

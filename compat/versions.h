@@ -1,5 +1,5 @@
-/* What differs between the versions of libevent, as our sources and the seam see it: the only place with an #if about it.
- * tools/cmake/versions.cmake finds out what a source tree has. Plain C. */
+/* What differs between the versions of libevent, as our sources and the seam see it: the only place with an #if about
+ * it. tools/cmake/versions.cmake finds out what a source tree has. Plain C. */
 #ifndef LIBEVENT_IOCP_COMPAT_VERSIONS_H
 #define LIBEVENT_IOCP_COMPAT_VERSIONS_H
 

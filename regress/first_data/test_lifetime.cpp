@@ -1,4 +1,5 @@
-// Whatever the order in which things end, with silent peers and unread first data about: no handle and no block is left.
+// Whatever the order in which things end, with silent peers and unread first data about: no handle and no block is
+// left.
 #include "world.h"
 
 #include "support/guard.h"

@@ -1,7 +1,8 @@
 // Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
 // them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s19) or the report in libevent's
 // tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select; others name the kind
-// of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the outcome it has on select.
+// of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the outcome it has on
+// select.
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
@@ -102,12 +103,13 @@ void note_callbacks(record *into);
 // Frees the bufferevent, if it is there, and closes what is left.
 void close_pair(record *of);
 
-// Small buffers on both sides, and output until the kernel takes no more: a send is in flight where sends are overlapped.
+// Small buffers on both sides, and output until the kernel takes no more: a send is in flight where sends are
+// overlapped.
 bool fill_connection(struct event_base *base, record *of, const std::string &data);
 // Runs the loop until the kernel takes no more of what `of` has to write.
 bool run_until_full(struct event_base *base, struct bufferevent *of);
-// Takes what the kernel has for the peer, and what a send in flight adds meanwhile, the loop standing still: such a send
-// has then ended, and its packet waits.
+// Takes what the kernel has for the peer, and what a send in flight adds meanwhile, the loop standing still: such a
+// send has then ended, and its packet waits.
 void empty_kernel(connection *on, std::string *got);
 
 // What libevent has allocated and not freed, as counted from the program's beginning.

@@ -115,8 +115,8 @@ bool is_quiet(layered *w, std::string *why)
     return event_base_get_num_events(w->base, EVENT_BASE_COUNT_ACTIVE) == 0;
 }
 
-// A socket that is closed with input unread sends a reset, on Windows and Wine 10; which of the two its peer meets first is
-// chance then.
+// A socket that is closed with input unread sends a reset, on Windows and Wine 10; which of the two its peer meets
+// first is chance then.
 bool peer_saw_an_end(const layered *w)
 {
     return w->on.far_ended && (!w->on.far_reset || w->on.read < w->on.sent);

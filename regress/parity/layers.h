@@ -1,5 +1,5 @@
-// Random scripts of bufferevents without a socket of their own: pairs, filters over a socket's bufferevent or over one end
-// of a pair, which pass bytes on, change them or hold them back.
+// Random scripts of bufferevents without a socket of their own: pairs, filters over a socket's bufferevent or over one
+// end of a pair, which pass bytes on, change them or hold them back.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_LAYERS_H
 #define LIBEVENT_IOCP_REGRESS_PARITY_LAYERS_H
 

@@ -67,7 +67,8 @@ void peer_stall(connection *on);
 void peer_reset(connection *on);
 // More can be written: an acknowledgement that is delayed, by 40 ms at most, makes room once more.
 bool becomes_writable(SOCKET one);
-// Whether what the peer sent ahead of its reset is lost to who has not received it by then: so under Wine 10, and on Windows.
+// Whether what the peer sent ahead of its reset is lost to who has not received it by then: so under Wine 10, and on
+// Windows.
 bool reset_overtakes_bytes();
 // Appends what has come to `got`. False when nothing had.
 bool peer_receive(connection *on, std::string *got);

@@ -1,5 +1,6 @@
-// Random scripts of plain events, whose program does its own I/O: several events on one descriptor, each with a manner of
-// its own, added, deleted, changed and freed, in callbacks too, and descriptors whose number comes back as another socket.
+// Random scripts of plain events, whose program does its own I/O: several events on one descriptor, each with a manner
+// of its own, added, deleted, changed and freed, in callbacks too, and descriptors whose number comes back as another
+// socket.
 //
 // On both bases the same events are told of the same, in the same order on one descriptor, and none that is not ready.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_PLAIN_EVENTS_H

@@ -1,8 +1,8 @@
 // A random program for bufferevents, a listener and their peers, for plain events, for pairs and filters, for an
 // evhttp server, or for bases that share a listening socket: a list of operations, made from a seed.
 //
-// Any subset of a script's operations is a script again (an operation that makes no sense where it stands does nothing),
-// so that a failing one shrinks by leaving operations out.
+// Any subset of a script's operations is a script again (an operation that makes no sense where it stands does
+// nothing), so that a failing one shrinks by leaving operations out.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_SCRIPT_H
 #define LIBEVENT_IOCP_REGRESS_PARITY_SCRIPT_H
 

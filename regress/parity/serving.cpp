@@ -205,8 +205,8 @@ struct timeval patience()
     return {0, server_timeout_us};
 }
 
-// How far the server has come with a client that reads nothing is chance. So what it has seen of it is not compared, and
-// nothing of its connection is left.
+// How far the server has come with a client that reads nothing is chance. So what it has seen of it is not compared,
+// and nothing of its connection is left.
 void end_stalled(serving *self, int client, bool by_client, bool reset)
 {
     serving_client *one = &self->clients[client];

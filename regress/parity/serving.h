@@ -1,6 +1,6 @@
-// Random scripts of an evhttp server on the base under test, and clients that are plain sockets: keep-alive, requests in
-// one go, Expect: 100-continue, bodies and replies in chunks, too large, answered late, broken off by either side, and
-// clients that do not read or do not go on.
+// Random scripts of an evhttp server on the base under test, and clients that are plain sockets: keep-alive, requests
+// in one go, Expect: 100-continue, bodies and replies in chunks, too large, answered late, broken off by either side,
+// and clients that do not read or do not go on.
 //
 // On both bases the server sees the same requests, and each client the same replies and end.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_SERVING_H

@@ -1,4 +1,5 @@
-// A client of the server under test: a plain socket, what it has yet to send, and what it has understood of the replies.
+// A client of the server under test: a plain socket, what it has yet to send, and what it has understood of the
+// replies.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_SERVING_CLIENT_H
 #define LIBEVENT_IOCP_REGRESS_PARITY_SERVING_CLIENT_H
 

@@ -195,8 +195,8 @@ DWORD WINAPI work(void *argument)
 {
     auto *self = static_cast<sharer *>(argument);
     self->loop_thread = GetCurrentThreadId();
-    // Wine's select fails now and then with WSA_OPERATION_ABORTED when others use one of its sockets, and libevent's loop
-    // ends; that is no matter of ours.
+    // Wine's select fails now and then with WSA_OPERATION_ABORTED when others use one of its sockets, and libevent's
+    // loop ends; that is no matter of ours.
     int failures = 0;
     while (event_base_loop(self->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 && !self->leaves && ++failures < max_failures)
         continue;

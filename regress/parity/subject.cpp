@@ -63,8 +63,9 @@ void on_write(struct bufferevent *, void *argument)
 
 void note_event(subject *self, short what, int error)
 {
-    // After a reset it is chance who meets it first, a read or a write, and under Wine even whether as an error or as an
-    // end: its server may have taken the error from the socket. (The codes on the port are tested in test_guarantees.)
+    // After a reset it is chance who meets it first, a read or a write, and under Wine even whether as an error or as
+    // an end: its server may have taken the error from the socket. (The codes on the port are tested in
+    // test_guarantees.)
     if (self->on != nullptr && self->on->was_reset && (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF)) != 0) {
         self->connect_events = " reset";
         return;

@@ -87,8 +87,8 @@ void operate(world *w, subject *on, output_change how, size_t bytes)
     }
 }
 
-// The peer of a connection that the subject has left reads on: what had left the output comes. Unless it was closed with
-// unread data, which resets it; and who was reset may see the end alone.
+// The peer of a connection that the subject has left reads on: what had left the output comes. Unless it was closed
+// with unread data, which resets it; and who was reset may see the end alone.
 void receive_what_left(world *w, subject *on, connection *old, size_t drained)
 {
     constexpr ULONGLONG hang_ms = 5000;

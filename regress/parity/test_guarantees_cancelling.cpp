@@ -1,5 +1,5 @@
-// An evhttp client whose request ends early while its body is on the way. The next request on the same evhttp_connection
-// goes out whole, over a new socket, and is answered.
+// An evhttp client whose request ends early while its body is on the way. The next request on the same
+// evhttp_connection goes out whole, over a new socket, and is answered.
 #include "guarantees.h"
 
 #include <event2/http.h>

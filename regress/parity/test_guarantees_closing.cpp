@@ -35,8 +35,8 @@ bool sees_the_end(struct event_base *base, connection *on)
 bool go_on(struct event_base *base, record *one, closes how, then what, int options)
 {
     record other;
-    // Another number: under Wine a send of a socket that was closed past libevent goes on with the next one of its number
-    // (windows-probe, close.send-number). Numbers that come back have tests of their own.
+    // Another number: under Wine a send of a socket that was closed past libevent goes on with the next one of its
+    // number (windows-probe, close.send-number). Numbers that come back have tests of their own.
     SOCKET number = how == closes::by_winsock ? socket(AF_INET, SOCK_STREAM, 0) : INVALID_SOCKET;
     if (what == then::sets_another)
         REQUIRE(open_pair(base, &other, 0));
@@ -132,8 +132,8 @@ bool close_under_both(struct event_base *)
     return close_in_all_ways(flying::both);
 }
 
-// What had left the output when its bufferevent was freed is delivered, once the peer reads, whether it has shut down its
-// own side or not; the rest is not sent.
+// What had left the output when its bufferevent was freed is delivered, once the peer reads, whether it has shut down
+// its own side or not; the rest is not sent.
 bool close_by_free_delivers_what_left_the_output(struct event_base *base)
 {
     for (int way = 0; way < 4; ++way) {

@@ -104,8 +104,8 @@ bool s6_free_keeps_socket_bytes(struct event_base *base)
     return true;
 }
 
-// Bytes came between the last turn and the free: they belong to whoever has the descriptor next. The connection has been
-// busy before, so that a receive with a buffer would be worth its while.
+// Bytes came between the last turn and the free: they belong to whoever has the descriptor next. The connection has
+// been busy before, so that a receive with a buffer would be worth its while.
 bool s6_free_without_close_steals_nothing(struct event_base *base)
 {
     for (int i = 0; i < 20; ++i) {

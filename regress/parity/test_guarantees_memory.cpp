@@ -1,5 +1,5 @@
-// Allocations that fail, one after the other, while connections are made and used: each user has what he waits for or is
-// told that he will not, nothing is lost without a word, nothing leaks, and the next connection works.
+// Allocations that fail, one after the other, while connections are made and used: each user has what he waits for or
+// is told that he will not, nothing is lost without a word, nothing leaks, and the next connection works.
 #include "guarantees.h"
 #ifdef EVENT__HAVE_OPENSSL
 #include "tls.h"
@@ -16,8 +16,8 @@ namespace {
 
 constexpr size_t payload = 6000;
 constexpr long max_points = 400;
-// libevent does not look whether an event could be added where it connects, nor whether a bufferevent will be told that it
-// has something to write: once for each of three users, on select. On the port nobody waits in vain.
+// libevent does not look whether an event could be added where it connects, nor whether a bufferevent will be told that
+// it has something to write: once for each of three users, on select. On the port nobody waits in vain.
 constexpr long most_deaf_on_select = 6;
 // On select libevent's TLS takes its first events for granted.
 constexpr long most_deaf_with_tls_on_select = 20;

@@ -1,5 +1,5 @@
-// One listening socket, several bases: the threaded server of Windows, where a port cannot be bound twice. Each listener
-// may be disabled and freed at any time in its own thread, and no connection waits for a base that is busy.
+// One listening socket, several bases: the threaded server of Windows, where a port cannot be bound twice. Each
+// listener may be disabled and freed at any time in its own thread, and no connection waits for a base that is busy.
 #include "guarantees.h"
 
 #include <event2/thread.h>
@@ -86,7 +86,8 @@ int accepted_by(const worker *workers)
     return sum;
 }
 
-// Which of them gets a client is chance: they come until the first base, which has been there longest, has one and stalls.
+// Which of them gets a client is chance: they come until the first base, which has been there longest, has one and
+// stalls.
 bool sharing_a_busy_base_keeps_nobody(struct event_base *)
 {
     static worker workers[bases];

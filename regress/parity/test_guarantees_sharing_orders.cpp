@@ -1,12 +1,13 @@
-// One listening socket, two users, one thread: listeners and plain events that begin, are disabled and are freed in all orders.
+// One listening socket, two users, one thread: listeners and plain events that begin, are disabled and are freed in all
+// orders.
 #include "guarantees.h"
 
 namespace parity {
 
 namespace {
 
-// What one thread does to two bases with a listener each: a, b free the listeners, A, B the bases; 0, 1 disable the first
-// and enable it; l turns both loops, and c is a client that connects.
+// What one thread does to two bases with a listener each: a, b free the listeners, A, B the bases; 0, 1 disable the
+// first and enable it; l turns both loops, and c is a client that connects.
 struct pair {
     struct event_base *bases[2];
     struct evconnlistener *listeners[2];

@@ -89,8 +89,8 @@ DWORD WINAPI go_on(void *argument)
     return 0;
 }
 
-// A thread that has run the loop and then computes keeps no packet back from the one that runs it now, nor from one that
-// frees a base. (Of a port of concurrency 1 Windows would give the second thread nothing.)
+// A thread that has run the loop and then computes keeps no packet back from the one that runs it now, nor from one
+// that frees a base. (Of a port of concurrency 1 Windows would give the second thread nothing.)
 bool a_base_goes_on_while_its_first_thread_computes(struct event_base *base)
 {
     record one, unused;

@@ -1,5 +1,5 @@
-// TLS for the guarantees: a context whose self-signed certificate is made in memory, bufferevents over it, and a far end
-// that is plain OpenSSL on a socket.
+// TLS for the guarantees: a context whose self-signed certificate is made in memory, bufferevents over it, and a far
+// end that is plain OpenSSL on a socket.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_TLS_H
 #define LIBEVENT_IOCP_REGRESS_PARITY_TLS_H
 

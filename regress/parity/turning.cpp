@@ -120,8 +120,8 @@ void turn(world *w, bool wait)
         event_del(w->tick);
 }
 
-// One-shot servers do that: on select, what a callback writes when it has read is sent in the pass that found the socket
-// readable and writable, even if that is the loop's last.
+// One-shot servers do that: on select, what a callback writes when it has read is sent in the pass that found the
+// socket readable and writable, even if that is the loop's last.
 void exit_with_reply(world *w, subject *on, int asked, int answered)
 {
     sync(w);

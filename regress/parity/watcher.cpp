@@ -24,8 +24,8 @@ short direction_of(const watcher *self)
     return wanted == both ? static_cast<short>(0) : wanted;
 }
 
-// Whether who reads or who writes is told first is for the base to say, though select says that it is who reads, and so is
-// whether they are told in one turn. So who waits for one may not change what another sees who waits for the other.
+// Whether who reads or who writes is told first is for the base to say, though select says that it is who reads, and so
+// is whether they are told in one turn. So who waits for one may not change what another sees who waits for the other.
 bool are_alike(const watcher *self, const watcher *other)
 {
     return direction_of(self) != 0 && direction_of(self) == direction_of(other) &&

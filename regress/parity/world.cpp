@@ -128,8 +128,8 @@ void say_nothing(int, const char *)
 {
 }
 
-// Two bases ask for memory at different times, and libevent does not tell of every failure. So nothing is compared: on the
-// port each promise is kept, or the trace says which is not.
+// Two bases ask for memory at different times, and libevent does not tell of every failure. So nothing is compared: on
+// the port each promise is kept, or the trace says which is not.
 trace run_short_of_memory(const script &of, base_kind kind)
 {
     if (kind == base_kind::select)

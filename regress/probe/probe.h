@@ -1,5 +1,5 @@
-// Questions to the kernel that the program runs on. What is asked is what the library takes for granted, or what decided
-// how it was written; the answers of real systems are kept in answers/.
+// Questions to the kernel that the program runs on. What is asked is what the library takes for granted, or what
+// decided how it was written; the answers of real systems are kept in answers/.
 #ifndef LIBEVENT_IOCP_REGRESS_PROBE_H
 #define LIBEVENT_IOCP_REGRESS_PROBE_H
 
@@ -32,7 +32,8 @@ questions about_connections();
 questions about_errors();
 questions about_costs();
 
-// --- what they share --------------------------------------------------------------------------------------------------
+// --- what they share
+// --------------------------------------------------------------------------------------------------
 constexpr int64_t soon_us = 1000 * 1000;   // a packet that is to come has come by then
 constexpr int64_t at_once_us = 100 * 1000; // and one that is not, is taken for missing
 constexpr int64_t patient_us = 8 * 1000 * 1000;

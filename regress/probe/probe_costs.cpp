@@ -1,4 +1,5 @@
-// What calls cost, how late waits end, how much a send takes without waiting: figures for a report, compared with nothing.
+// What calls cost, how late waits end, how much a send takes without waiting: figures for a report, compared with
+// nothing.
 #include "probe.h"
 
 namespace probe {

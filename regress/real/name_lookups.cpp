@@ -5,8 +5,8 @@
 //        name_lookups <address:port,...> missing <count>     none-<i>.names.test
 //        name_lookups <address:port,...> outcome <name>      one name, and the error's number
 //        name_lookups <address:port,...> connect <count>     near-<i>.names.test, and a word there and back
-// Begins with "evdns asks over UDP alone", or "... over UDP and TCP" where libevent has that too.
-// Ends with one line: "result: <right> right, <wrong> wrong, <failed> failed, first error <number>, <blocks> blocks left".
+// Begins with "evdns asks over UDP alone", or "... over UDP and TCP" where libevent has that too. Ends with one line:
+// "result: <right> right, <wrong> wrong, <failed> failed, first error <number>, <blocks> blocks left".
 #include "accounting.h"
 
 #include <winsock2.h>

@@ -1,9 +1,8 @@
 // A name server by evdns that dnsmasq asks in regress/real/names.
 //
-// usage: name_server
-// Prints "names <port>": asked over UDP there and, with a libevent that has it, over TCP. Answers for host-<i>.names.test
-// as dnsmasq does from its hosts file, and that there is no such name for all others; ends with quit.names.test and
-// "result: <answers> answers, <blocks> blocks left".
+// usage: name_server Prints "names <port>": asked over UDP there and, with a libevent that has it, over TCP. Answers
+// for host-<i>.names.test as dnsmasq does from its hosts file, and that there is no such name for all others; ends with
+// quit.names.test and "result: <answers> answers, <blocks> blocks left".
 #include "accounting.h"
 
 #include "compat/versions.h"

@@ -4,8 +4,8 @@
 //   --threads  with libevent's locks
 //   --log      a line for each short answer
 //   --tls      everything over TLS
-// Answers what routes.h lists, and uploads on a second port (upload.h). Prints "http <port>" and "upload <port>"; at the
-// end "clean" or "leak" with blocks, bytes and handles that are left. The exit status is 0 only if there are none.
+// Answers what routes.h lists, and uploads on a second port (upload.h). Prints "http <port>" and "upload <port>"; at
+// the end "clean" or "leak" with blocks, bytes and handles that are left. The exit status is 0 only if there are none.
 #include "accounting.h"
 #include "routes.h"
 #include "tls.h"

@@ -1,5 +1,5 @@
-// A listener on the fake kernel takes what waits in the backlog by accept(): when that is tried and when not, what comes
-// of it, and how many accepts are in flight beside it.
+// A listener on the fake kernel takes what waits in the backlog by accept(): when that is tried and when not, what
+// comes of it, and how many accepts are in flight beside it.
 #include "support/check.h"
 
 #include "support/bases.h"
@@ -312,8 +312,8 @@ void nobody_is_not_news(void **)
     close_world();
 }
 
-// As long as somebody waits each time, none takes the dear way. As soon as nobody does, accepts wait, and are enough for
-// single ones.
+// As long as somebody waits each time, none takes the dear way. As soon as nobody does, accepts wait, and are enough
+// for single ones.
 void no_accepts_under_load(void **)
 {
     open_world();

@@ -161,7 +161,8 @@ void freed_in_every_state(void **)
             event_base_free(w.base);
             if (base_goes ? fake::complaint_after_base_free() : fake::complaint_after_free())
                 fail_msg("%s (state %d, end %d)", fake::complaint(), which, how);
-            // What AcceptEx had been given, or had connected, is closed; only the listener's own socket is the program's.
+            // What AcceptEx had been given, or had connected, is closed; only the listener's own socket is the
+            // program's.
             assert_int_equal(fake::sockets_open(), base_goes ? fake::sockets_open() : fake::is_open(w.socket));
         }
 }

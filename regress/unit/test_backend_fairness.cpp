@@ -62,7 +62,8 @@ void always_ready_does_not_starve_the_port(void **)
     free_counted(reader);
 }
 
-// Where looks are dear, they take no more than their share of the time, and a packet waits no longer than that makes it.
+// Where looks are dear, they take no more than their share of the time, and a packet waits no longer than that makes
+// it.
 void looks_take_their_share_of_the_time(void **)
 {
     constexpr int64_t look_us = 10, callback_us = 7;

@@ -79,8 +79,8 @@ int longest_wait(int busy)
     return longest;
 }
 
-// select would have the rest of a turn run, and at worst all that is ready in the next. A look costs here what it costs on
-// Windows.
+// select would have the rest of a turn run, and at worst all that is ready in the next. A look costs here what it costs
+// on Windows.
 void check_waits_as_on_select()
 {
     std::vector<struct event *> busy;

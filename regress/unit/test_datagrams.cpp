@@ -1,5 +1,5 @@
-// What ICMP says of datagrams that were sent is no news of a datagram socket, on the fake kernel: as on select elsewhere, where
-// a socket is readable when there is something to read.
+// What ICMP says of datagrams that were sent is no news of a datagram socket, on the fake kernel: as on select
+// elsewhere, where a socket is readable when there is something to read.
 #include "support/check.h"
 
 #include "support/bases.h"

@@ -1,5 +1,6 @@
-// Sockets that a bufferevent leaves open, on the fake kernel: where Windows can do that they are off the base's port, for
-// another base or a port of the program's own; where it cannot, or bytes are on their way, they stay, and are polled.
+// Sockets that a bufferevent leaves open, on the fake kernel: where Windows can do that they are off the base's port,
+// for another base or a port of the program's own; where it cannot, or bytes are on their way, they stay, and are
+// polled.
 #include "support/check.h"
 
 #include "support/bases.h"
@@ -197,8 +198,8 @@ void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, i
     accepted.push_back(static_cast<SOCKET>(fd));
 }
 
-// A listener that leaves its socket open never has it on the port, nor a connection that nobody was told of: another base
-// has both, and a port of the program's own the socket.
+// A listener that leaves its socket open never has it on the port, nor a connection that nobody was told of: another
+// base has both, and a port of the program's own the socket.
 void not_taken_by_a_listener_that_leaves_it_open(void **)
 {
     SOCKET socket = fake::open_socket(fake::kind::listener);

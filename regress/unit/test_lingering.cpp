@@ -1,5 +1,5 @@
-// Sockets that are closed with something in flight: what the kernel was handed is delivered, nothing is cancelled to get rid
-// of it, the last packet closes the socket, and a peer that does not read holds it no longer than it may.
+// Sockets that are closed with something in flight: what the kernel was handed is delivered, nothing is cancelled to
+// get rid of it, the last packet closes the socket, and a peer that does not read holds it no longer than it may.
 #include "support/check.h"
 
 #include "support/bases.h"

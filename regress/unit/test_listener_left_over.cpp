@@ -10,8 +10,8 @@ using namespace iocp;
 
 namespace {
 
-// What the first one's accepts have taken, and it has not told of, is the next one's: packets that lie in its base's port, and
-// connections that wait for their callback.
+// What the first one's accepts have taken, and it has not told of, is the next one's: packets that lie in its base's
+// port, and connections that wait for their callback.
 void what_the_first_has_taken_is_not_held_back(void **)
 {
     for (bool told : {false, true}) {
@@ -34,8 +34,8 @@ void what_the_first_has_taken_is_not_held_back(void **)
     }
 }
 
-// A disabled listener has some, and an event of the program's own, which cannot be given them, comes to the same base: it is
-// not told of them over and over, and they are the listener's when it is enabled.
+// A disabled listener has some, and an event of the program's own, which cannot be given them, comes to the same base:
+// it is not told of them over and over, and they are the listener's when it is enabled.
 void what_a_disabled_listener_has_keeps_no_loop_busy(void **)
 {
     open_world(1);
@@ -78,7 +78,8 @@ void on_stall(evutil_socket_t, short, void *)
     assert_int_equal(w.sharers[1].accepted, 1);
 }
 
-// Under load accept() takes one to see whether somebody waits. Another callback of that turn stalls before the listener's.
+// Under load accept() takes one to see whether somebody waits. Another callback of that turn stalls before the
+// listener's.
 void what_the_first_has_looked_at_is_not_held_back(void **)
 {
     open_world(2);

@@ -1,6 +1,6 @@
 // Several listeners on one listening socket, on the fake kernel, and plain events whose program calls accept(): of one
-// base and of several, of which some stall, while both are made, enabled, disabled and freed, in all orders. Each client is
-// accepted once, by somebody who is enabled, and none waits for a base that stalls.
+// base and of several, of which some stall, while both are made, enabled, disabled and freed, in all orders. Each
+// client is accepted once, by somebody who is enabled, and none waits for a base that stalls.
 #include "support/check.h"
 
 #include "support/sharers.h"

@@ -210,7 +210,8 @@ void other_interest_is_polled(void **)
     assert_int_equal(both->what, EV_READ | EV_WRITE);
 }
 
-// Reads and writes by turns, as programs do that answer on plain events: one call a turn, whatever is added and deleted.
+// Reads and writes by turns, as programs do that answer on plain events: one call a turn, whatever is added and
+// deleted.
 void interest_that_changes_costs_nothing_more(void **)
 {
     constexpr int turns = 100;

@@ -1,4 +1,5 @@
-// What else than its own operations a port may have to do with: packets of others, routines of the thread, other threads.
+// What else than its own operations a port may have to do with: packets of others, routines of the thread, other
+// threads.
 #include "support/check.h"
 
 #include "support/bases.h"

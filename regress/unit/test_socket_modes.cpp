@@ -1,5 +1,5 @@
-// Sockets that their program has made blocking, and such whose operations leave a packet even if they are done at once, on
-// the fake kernel.
+// Sockets that their program has made blocking, and such whose operations leave a packet even if they are done at once,
+// on the fake kernel.
 #include "support/check.h"
 
 #include "support/bases.h"

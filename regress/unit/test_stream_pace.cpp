@@ -75,8 +75,8 @@ void answer(struct bufferevent *bev, void *argument)
     bufferevent_write(bev, "an answer", 9);
 }
 
-// The peer says the next thing when it has the answer: no receive is started before that is sent, not even when the port
-// has to be looked at, since it would wait, and cost a packet.
+// The peer says the next thing when it has the answer: no receive is started before that is sent, not even when the
+// port has to be looked at, since it would wait, and cost a packet.
 void a_conversation_costs_no_packets(void **)
 {
     constexpr uint64_t warm_up = 10, messages = 200;

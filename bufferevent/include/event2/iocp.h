@@ -13,9 +13,9 @@
 extern "C" {
 #endif
 
-/* The version of libevent-iocp, not of libevent: that is LIBEVENT_VERSION's. Three numbers, counted as CHANGELOG.md says;
- * the second form has a byte for each, and a last one that is 0 in a release: 0x00020000 is 0.2.0. What a program was
- * compiled with; what it runs with is told by the functions below, and may be newer where the libraries are DLLs. */
+/* The version of libevent-iocp, not of libevent: that is LIBEVENT_VERSION's. Three numbers, counted as CHANGELOG.md
+ * says; the second form has a byte for each, and a last one that is 0 in a release: 0x00020000 is 0.2.0. What a program
+ * was compiled with; what it runs with is told by the functions below, and may be newer where the libraries are DLLs. */
 #define LIBEVENT_IOCP_VERSION "0.2.0"
 #define LIBEVENT_IOCP_VERSION_NUMBER 0x00020000
 
@@ -42,9 +42,9 @@ struct timeval;
 #define EVCONNLISTENER_IOCP_MAX_PATIENCE_MS 3600000
 #define EVCONNLISTENER_IOCP_DEFAULT_PATIENCE_MS 10000
 
-/* Accepts connections together with their first data, which saves a receive for each: for protocols in which the
- * client speaks first (HTTP), and where connections are short. Off by default. It is what LEV_OPT_DEFERRED_ACCEPT asks
- * of other systems.
+/* Accepts connections together with their first data, which saves a receive for each: for protocols in which the client
+ * speaks first (HTTP), and where connections are short. Off by default. It is what LEV_OPT_DEFERRED_ACCEPT asks of
+ * other systems.
  *
  * `bytes`: how many bytes may come with a connection, up to EVCONNLISTENER_IOCP_MAX_FIRST_DATA. The listener's callback
  * is called when the first of them have arrived, however few, or the peer has ended its stream without any. 0 turns it
@@ -59,8 +59,8 @@ struct timeval;
  * (bufferevent_socket_new), or given it (bufferevent_setfd, as evhttp does), on the listener's base. They are kept with
  * the descriptor until then, and freed by evutil_closesocket or, if the program closes it in another way, with the base
  * at the latest. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain event, a bufferevent of another base,
- * bufferevent_openssl_socket_new (make a socket bufferevent, and bufferevent_openssl_filter_new upon it). Leave this off
- * for a listener whose connections are read so.
+ * bufferevent_openssl_socket_new (make a socket bufferevent, and bufferevent_openssl_filter_new upon it). Leave this
+ * off for a listener whose connections are read so.
  *
  * Silent peers cannot hold up others. When connects wait while every accept in flight is taken by a silent peer, more
  * are started, and at EVCONNLISTENER_IOCP_MAX_ACCEPTS the peers that have been silent longest are closed. The rule is
@@ -85,13 +85,13 @@ struct timeval;
 EVENT2_EXPORT_SYMBOL
 int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t bytes, const struct timeval *patience);
 
-/* Does without AcceptEx for this listener: its connections are waited for and taken by accept(), as on select. For machines
- * where an antivirus or VPN provider breaks AcceptEx. EVENT_IOCP_NO_ACCEPTEX=1 in the environment does it for every listener,
- * and may be tried without building anything.
+/* Does without AcceptEx for this listener: its connections are waited for and taken by accept(), as on select. For
+ * machines where an antivirus or VPN provider breaks AcceptEx. EVENT_IOCP_NO_ACCEPTEX=1 in the environment does it for
+ * every listener, and may be tried without building anything.
  *
  * There is no way back. Accepts in flight are called back: connections that they have brought are told of as usual, and
- * peers that have connected and sent nothing while first data (above) are waited for are closed. First data do not come any
- * more. Of several listeners of one base on one socket, it is done for all.
+ * peers that have connected and sent nothing while first data (above) are waited for are closed. First data do not come
+ * any more. Of several listeners of one base on one socket, it is done for all.
  *
  * May be called at any time in any thread, provided that locking is on if there are several, and that nobody frees the
  * listener meanwhile.
@@ -103,19 +103,20 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener);
 
 /* What is on its way when a socket is closed.
  *
- * On select, the kernel keeps what it has taken of a program's bytes, and delivers it after the socket was closed. On a port,
- * a send in flight is such bytes: when its bufferevent is freed, the send goes on, and the socket is closed when it has
- * ended. A peer that does not read could hold a socket and some memory so for ever; hence there are limits, for one base:
- * how long after it was closed a socket may linger, and how many bytes all such sockets may have on their way together.
- * Beyond, the connection (of several the one closed first) is ended by a reset, and what it had not sent is lost. */
+ * On select, the kernel keeps what it has taken of a program's bytes, and delivers it after the socket was closed. On a
+ * port, a send in flight is such bytes: when its bufferevent is freed, the send goes on, and the socket is closed when
+ * it has ended. A peer that does not read could hold a socket and some memory so for ever; hence there are limits, for
+ * one base: how long after it was closed a socket may linger, and how many bytes all such sockets may have on their way
+ * together. Beyond, the connection (of several the one closed first) is ended by a reset, and what it had not sent is
+ * lost. */
 #define EVENT_IOCP_DEFAULT_LINGER_MS 60000
 #define EVENT_IOCP_DEFAULT_LINGER_BYTES (16 * 1024 * 1024)
 /* The bounds of `limit` below, in milliseconds. */
 #define EVENT_IOCP_MIN_LINGER_MS 100
 #define EVENT_IOCP_MAX_LINGER_MS 3600000
 
-/* Sets both. `limit`: how long, within the bounds above; copied. `bytes`: how many; 0 lets nothing linger. Holds for sockets
- * that have been closed already, too.
+/* Sets both. `limit`: how long, within the bounds above; copied. `bytes`: how many; 0 lets nothing linger. Holds for
+ * sockets that have been closed already, too.
  *
  * May be called at any time in any thread, provided that locking is on if there are several.
  *
@@ -125,8 +126,8 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener);
 EVENT2_EXPORT_SYMBOL
 int event_base_iocp_set_lingering(struct event_base *base, const struct timeval *limit, size_t bytes);
 
-/* What has become of a base's operations of one kind, since it was made. Each that was started is in one of the others, or has
- * succeeded by a packet. */
+/* What has become of a base's operations of one kind, since it was made. Each that was started is in one of the others,
+ * or has succeeded by a packet. */
 struct event_iocp_operation_stats {
     ev_uint64_t started;      /* calls that ask the kernel for one */
     ev_uint64_t done_at_once; /* done within that call */
@@ -135,9 +136,9 @@ struct event_iocp_operation_stats {
     ev_uint64_t in_flight;    /* now */
 };
 
-/* What a base on a port has done since it was made, and what it has now. For a program's own monitoring, and to see what
- * a base is busy with; libevent's debug log (event_enable_debug_logging) tells of each operation. What the numbers mean in
- * terms of the kernel follows the implementation: a later version may do the same with others. */
+/* What a base on a port has done since it was made, and what it has now. For a program's own monitoring, and to see
+ * what a base is busy with; libevent's debug log (event_enable_debug_logging) tells of each operation. What the numbers
+ * mean in terms of the kernel follows the implementation: a later version may do the same with others. */
 struct event_iocp_stats {
     ev_uint64_t turns;                       /* of the loop */
     ev_uint64_t waits;                       /* how often it waited at the port, for however short a time */
@@ -150,12 +151,12 @@ struct event_iocp_stats {
     struct event_iocp_operation_stats connects;
     struct event_iocp_operation_stats accepts;
     ev_uint64_t sockets;              /* that it knows now */
-    ev_uint64_t receive_buffer_bytes; /* in buffers of receives in flight */
-    ev_uint64_t lingering_bytes;      /* on their way on sockets that are closed (above) */
+    ev_uint64_t receive_buffer_bytes; /* of receives in flight, and of what is received and not read */
+    ev_uint64_t lingering_bytes;      /* on their way, nobody waiting: sockets that are closed (above), or taken back */
 };
 
-/* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header fills
- * what both know and sets the rest to 0.
+/* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header
+ * fills what both know and sets the rest to 0.
  *
  * May be called at any time in any thread, provided that locking is on if there are several.
  *

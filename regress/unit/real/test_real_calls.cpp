@@ -43,7 +43,8 @@ void outgoing_ports_are_shared(void **)
     }
 }
 
-// --- a shortage -------------------------------------------------------------------------------------------------------
+// --- a shortage
+// -------------------------------------------------------------------------------------------------------
 
 bool too_many_outstanding;
 
@@ -67,8 +68,8 @@ int WSAAPI short_send(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes,
     return SOCKET_ERROR;
 }
 
-// An overlapped call never would wait: that error tells of too many outstanding ones, and passes. Of a plain call it says
-// what it always says.
+// An overlapped call never would wait: that error tells of too many outstanding ones, and passes. Of a plain call it
+// says what it always says.
 void a_start_that_would_wait_is_a_shortage(void **)
 {
     char byte = 'x';
@@ -92,7 +93,8 @@ void a_start_that_would_wait_is_a_shortage(void **)
     closesocket(made);
 }
 
-// --- datagrams --------------------------------------------------------------------------------------------------------
+// --- datagrams
+// --------------------------------------------------------------------------------------------------------
 
 constexpr DWORD udp_connreset = 0x9800000C, udp_netreset = 0x9800000F;
 DWORD ignored_report;

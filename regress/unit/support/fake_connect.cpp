@@ -1,5 +1,5 @@
-// The fake kernel's connects and accepts. What ConnectEx or AcceptEx has connected is no whole connection until its last
-// step (finish_connect, finish_accept) has been made: it has no peer's name, and carries no bytes.
+// The fake kernel's connects and accepts. What ConnectEx or AcceptEx has connected is no whole connection until its
+// last step (finish_connect, finish_accept) has been made: it has no peer's name, and carries no bytes.
 #include "support/fake_kernel.h"
 
 #include <string.h>

@@ -169,7 +169,8 @@ socket_object *find_socket(SOCKET socket);
 
 uint64_t new_serial();
 
-// A receive, send or connect of it is in flight, or its packet has not been taken: to close it then resets the connection.
+// A receive, send or connect of it is in flight, or its packet has not been taken: to close it then resets the
+// connection.
 bool is_closed_over_operation(SOCKET socket);
 
 bool is_port(HANDLE handle);

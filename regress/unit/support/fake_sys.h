@@ -74,8 +74,8 @@ constexpr chances no_chances = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 // All but odd statuses, after which no connection can go on, and what Windows does not do.
 constexpr chances all_chances = {300, 500, 200, 200, 300, 50, 10, 300, 300, 0, 0, 5000};
 
-// What Windows holds a program to and Wine forgives, beyond what this kernel asks of everybody. Each is switched on once
-// the code keeps it; a test that shows the rule itself sets it by hand.
+// What Windows holds a program to and Wine forgives, beyond what this kernel asks of everybody. Each is switched on
+// once the code keeps it; a test that shows the rule itself sets it by hand.
 struct rules {
     bool nothing_blocks;       // a receive or send that would wait, on a socket that blocks, is complained of
     bool close_over_operation; // a socket that is closed before an operation's packet was taken is complained of
@@ -132,7 +132,8 @@ void hold_packets(bool hold);
 bool release_first();
 bool release_last();
 void release_all();
-// An overlapped call of the program's own, or of another process, on a socket has ended: in memory that may be anywhere.
+// An overlapped call of the program's own, or of another process, on a socket has ended: in memory that may be
+// anywhere.
 void post_by_program(SOCKET socket, void *overlapped);
 // Cancelled operations do not end any more, until let go.
 void hold_cancelled(bool hold);

@@ -17,7 +17,8 @@ const IMAGE_IMPORT_DESCRIPTOR *first_import(char *module)
     return at<IMAGE_IMPORT_DESCRIPTOR>(module, imports.VirtualAddress);
 }
 
-// Some import libraries name a function and others give its ordinal: its address, which the loader has entered, is the same.
+// Some import libraries name a function and others give its ordinal: its address, which the loader has entered, is the
+// same.
 ULONG_PTR *find_entry(char *module, ULONG_PTR address)
 {
     for (const IMAGE_IMPORT_DESCRIPTOR *dll = first_import(module); dll->Name != 0; ++dll)

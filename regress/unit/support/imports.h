@@ -1,5 +1,5 @@
-// Functions of a DLL that this program calls by its import table, replaced there: for the calls that no seam reaches, libevent's
-// own among them. Works for whatever calling convention and compiler, as no symbol's name is made up.
+// Functions of a DLL that this program calls by its import table, replaced there: for the calls that no seam reaches,
+// libevent's own among them. Works for whatever calling convention and compiler, as no symbol's name is made up.
 #ifndef LIBEVENT_IOCP_REGRESS_SUPPORT_IMPORTS_H
 #define LIBEVENT_IOCP_REGRESS_SUPPORT_IMPORTS_H
 

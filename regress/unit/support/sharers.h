@@ -1,5 +1,5 @@
-// Listeners of several bases on one listening socket, and plain events whose program calls accept(), on the fake kernel:
-// who of them was told of which client. One world at a time.
+// Listeners of several bases on one listening socket, and plain events whose program calls accept(), on the fake
+// kernel: who of them was told of which client. One world at a time.
 #ifndef LIBEVENT_IOCP_REGRESS_SUPPORT_SHARERS_H
 #define LIBEVENT_IOCP_REGRESS_SUPPORT_SHARERS_H
 
