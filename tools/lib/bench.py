@@ -8,6 +8,8 @@ import bench_html
 import bench_http
 import bench_report
 import bench_run
+import bench_setting
+import bench_table
 import calls
 import traffic
 from bench_rows import PEERS, ROWS
@@ -18,6 +20,7 @@ def parse():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--calls", action="store_true")
+    parser.add_argument("--tables", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--peers", default=",".join(PEERS))
@@ -91,14 +94,14 @@ def measure(rows, peers, pace, passes):
     return results
 
 
-def write(folder, rows, peers, results):
+def write(folder, rows, peers, results, known):
     folder.mkdir(parents=True, exist_ok=True)
     report = {row.name: {"title": row.title, "unit": row.unit, "left_out": row.left_out,
                          "peers": {peer: result.as_json()
                                    for peer, result in results[row.name].items()}}
               for row in rows}
-    (folder / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
-    (folder / "bench.html").write_text(bench_html.page(rows, peers, results))
+    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report}, indent=1) + "\n")
+    (folder / "bench.html").write_text(bench_html.page(rows, peers, results, known))
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
 
@@ -114,13 +117,16 @@ def bench():
     if arguments.list:
         for row in ROWS:
             print(f"{row.name:20} {row.title}")
-    if arguments.list or arguments.check:
+    if arguments.tables:
+        bench_table.update(arguments.output / "bench.json")
+    if arguments.list or arguments.check or arguments.tables:
         return
+    known = bench_setting.setting()
     progress("starting Wine (seconds, the first time)")
     results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
     if not pace.smoke:
-        bench_report.print_report(rows, peers, results)
-        write(arguments.output, rows, peers, results)
+        bench_report.print_report(rows, peers, results, known)
+        write(arguments.output, rows, peers, results, known)
     failures = [result.failure for row in rows for result in results[row.name].values() if result.failure]
     traffic.require(not failures, "\n".join(failures))
     progress(f"every result was right, in {time.monotonic() - started:.0f} s")

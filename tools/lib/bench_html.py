@@ -1,26 +1,35 @@
 """The HTML report of tools/bench: one file, plots inline."""
 import html
 import math
-import time as clock
 
 import bench_report
+import bench_setting
 from bench_rows import OURS, PEERS
 
-COLOURS = {"iocp": "#c0392b", "select": "#2c7fb8", "stock-iocp": "#8e6bbf", "libuv": "#2e8b57",
-           "floor": "#555555"}
+# Light enough for a dark page, and dark enough for a light one.
+COLOURS = {"iocp": "#d0453a", "select": "#3a87c2", "stock-iocp": "#9a76cc", "libuv": "#35965f",
+           "floor": "#808080"}
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 90, 20, 40
 
 STYLE = """
-body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222; }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --rule: #ddd; --faint: #6a6a6a; --no: #b00; --yes: #070; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ddd; --paper: #181818; --rule: #444; --faint: #a0a0a0; --no: #ff7b6b; --yes: #6fcf7f; }
+}
+body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em;
+       color: var(--ink); background: var(--paper); }
 table { border-collapse: collapse; margin: 1em 0; }
-th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-td small { color: #777; }
+th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid var(--rule); }
+th:first-child, td:first-child, .why { text-align: left; }
+td small { color: var(--faint); }
 .best { font-weight: bold; }
-.no { color: #b00; }
-.yes { color: #070; }
+.no { color: var(--no); }
+.yes { color: var(--yes); }
+.headline { font-size: 1.25em; }
 figure { display: inline-block; margin: 0 1em 1em 0; }
+svg text { fill: var(--ink); }
+svg .grid { stroke: var(--rule); }
 """
 
 
@@ -30,6 +39,17 @@ def log_scale(values, low_pixel, high_pixel):
     return lambda value: low_pixel + (math.log10(value) - low) / span * (high_pixel - low_pixel)
 
 
+def linear_scale(high, low_pixel, high_pixel):
+    """From zero."""
+    return lambda value: low_pixel + value / high * (high_pixel - low_pixel)
+
+
+def even_ticks(high):
+    step = next(step for power in range(-2, 9) for step in (10 ** power, 2 * 10 ** power, 5 * 10 ** power)
+                if step * 6 >= high)
+    return [step * n for n in range(int(high / step) + 1)]
+
+
 def ticks(low, high):
     """1, 2 and 5 times the powers of ten."""
     found = [step * 10 ** power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -37,8 +57,16 @@ def ticks(low, high):
     return found or [low]
 
 
-def plot(title, unit, rows, peers, results, value):
-    """One line for each peer against the number of connections, on logarithmic axes."""
+def vertical(values, from_zero):
+    """Where a value lies, and what is written beside the axis: calls from zero, times by powers of ten."""
+    low, high = min(values) * 0.9, max(values) * 1.1
+    if from_zero:
+        return linear_scale(high, HEIGHT - BOTTOM, TOP), even_ticks(high)
+    return log_scale([low, high], HEIGHT - BOTTOM, TOP), ticks(low, high)
+
+
+def plot(title, unit, rows, peers, results, value, from_zero):
+    """One line for each peer against the number of connections, whose axis is logarithmic."""
     lines = {}
     for peer in peers:
         points = [(row.connections, bench_report.figure(results, row, peer, value)) for row in rows]
@@ -47,12 +75,12 @@ def plot(title, unit, rows, peers, results, value):
     if not values:
         return ""
     x_of = log_scale([row.connections for row in rows], LEFT, WIDTH - RIGHT)
-    y_of = log_scale([min(values) * 0.9, max(values) * 1.1], HEIGHT - BOTTOM, TOP)
+    y_of, written = vertical(values, from_zero)
     parts = [f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" font-size="11" '
              'font-family="sans-serif">']
-    for tick in ticks(min(values) * 0.9, max(values) * 1.1):
+    for tick in written:
         y = y_of(tick)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e4e4e4"/>'
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
                      f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,g}</text>')
     for row in rows:
         parts.append(f'<text x="{x_of(row.connections):.1f}" y="{HEIGHT - BOTTOM + 16}" '
@@ -79,7 +107,7 @@ def draw_line(peer, points, taken):
     label = next((place for place in places if TOP < place < HEIGHT - BOTTOM
                   and all(abs(place - other) >= 12 for other in taken)), y + 4)
     taken.append(label)
-    parts.append(f'<text x="{x + 8:.1f}" y="{label:.1f}" fill="{colour}">{peer}</text>')
+    parts.append(f'<text x="{x + 8:.1f}" y="{label:.1f}" style="fill: {colour}">{peer}</text>')
     return parts
 
 
@@ -109,21 +137,31 @@ def waits(rows, peers, results):
 
 
 def verdicts(rows, results):
-    parts = ["<h2>Targets</h2><table>"]
-    for row in rows:
-        for met, text in bench_report.row_verdicts(row, results):
-            parts.append(verdict(row.title, met, text))
-        parts += [f"<tr><td>{html.escape(row.title)}</td><td>note</td><td>{html.escape(text)}</td></tr>"
-                  for text in bench_report.floor_loses(row, results)]
-    parts += [verdict("idle connections", met, text)
-              for met, text in bench_report.idle_verdicts(rows, results)]
-    return "".join(parts) + "</table>"
+    titles = {row.name: row.title for row in rows}
+    missed, met = [], []
+    for name, good, text in bench_report.all_verdicts(rows, results):
+        (met if good else missed).append(verdict(titles.get(name, name), good, text))
+    missed += [f"<tr><td>{html.escape(row.title)}</td><td>note</td><td class=why>{html.escape(text)}</td></tr>"
+               for row in rows for text in bench_report.floor_loses(row, results)]
+    return (f"<h2>Targets</h2><table>{''.join(missed)}</table>"
+            f"<details><summary>{len(met)} that are met</summary><table>{''.join(met)}</table></details>")
+
+
+def time_ratios(rows, peers, results):
+    others = [peer for peer in peers if peer != OURS]
+    head = "".join(f"<th>{html.escape(peer)}</th>" for peer in others)
+    body = "".join(
+        f"<tr><td>{html.escape(row.title)}</td>"
+        + "".join(f"<td>{bench_report.time_ratio(results, row, peer)}</td>" for peer in others) + "</tr>"
+        for row in rows)
+    return ("<h2>Time: ours to theirs, and from the least to the most of runs taken in turns</h2>"
+            f"<table><tr><th></th>{head}</tr>{body}</table>")
 
 
 def verdict(name, met, text):
     kind, word = ("yes", "met") if met else ("no", "not met")
     return (f'<tr><td>{html.escape(name)}</td><td class="{kind}">{word}</td>'
-            f"<td>{html.escape(text)}</td></tr>")
+            f'<td class="why">{html.escape(text)}</td></tr>')
 
 
 def plots(rows, peers, results):
@@ -131,35 +169,46 @@ def plots(rows, peers, results):
     for name in dict.fromkeys(row.plot for row in rows if row.plot):
         members = [row for row in rows if row.plot == name]
         if len(members) > 1:
-            parts.append(plot(name, "us a round trip", members, peers, results, bench_report.time))
-            parts.append(plot(name, "NT calls a round trip", members, peers, results, bench_report.calls))
+            parts.append(plot(name, "us a round trip", members, peers, results, bench_report.time, False))
+            parts.append(plot(name, "NT calls a round trip", members, peers, results, bench_report.calls, True))
     return "".join(parts)
 
 
-def page(rows, peers, results):
+def tables(rows, peers, results):
     worked = [row for row in rows if row.work not in ("memory", "waiting")]
     waiting = [row for row in rows if row.work == "waiting"]
     stored = [row for row in rows if row.work == "memory"]
-    what = "".join(f"<li><b>{peer}</b>: {html.escape(PEERS[peer][2])}</li>" for peer in peers)
-    left_out = "".join(f"<li>{html.escape(f'{row.title}: {peer} {why}')}</li>"
-                       for row in rows for peer, why in row.left_out.items() if peer in peers)
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>libevent-iocp: benchmarks</title>",
-        f"<style>{STYLE}</style><h1>libevent-iocp: the same work, side by side</h1>",
-        f"<p>{clock.strftime('%Y-%m-%d')}, under Wine, pinned to one core with Wine's server; both ends "
-        "in one process but for HTTP. NT calls are those into ntdll, which Windows would execute likewise; "
-        "requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
-        f"<ul>{what}</ul>",
-        plots(rows, peers, results),
+    is_timed = any(result.times for row in worked for result in results[row.name].values())
+    return [
         table("NT calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
         table("Packets taken from completion ports, a unit", worked, peers, results,
               bench_report.packets, lambda _: ""),
         table("Requests to Wine's server, a unit", worked, peers, results, bench_report.requests, lambda _: ""),
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
-              bench_report.time, bench_report.spread),
+              bench_report.time, bench_report.spread) if is_timed else "",
+        time_ratios(worked, peers, results) if is_timed and OURS in peers else "",
         table("Memory, bytes", stored, peers, results, bench_report.memory, lambda _: "") if stored else "",
         waits(waiting, peers, results) if waiting else "",
+    ]
+
+
+def page(rows, peers, results, known):
+    what = "".join(f"<li><b>{peer}</b>: {html.escape(PEERS[peer][2])}</li>" for peer in peers)
+    left_out = "".join(f"<li>{html.escape(f'{row.title}: {peer} {why}')}</li>"
+                       for row in rows for peer, why in row.left_out.items() if peer in peers)
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>libevent-iocp: benchmarks</title>",
+        '<meta name=viewport content="width=device-width">',
+        f"<style>{STYLE}</style><h1>libevent-iocp: the same work, side by side</h1>",
+        f"<p class=headline>{html.escape(bench_report.headline(rows, results))}</p>" if OURS in peers else "",
+        f"<p>{html.escape(bench_setting.as_text(known))}</p>",
+        "<p>Under Wine, pinned to one core with Wine's server; both ends "
+        "in one process but for HTTP. NT calls are those into ntdll, which Windows would execute likewise; "
+        "requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
+        f"<ul>{what}</ul>",
         verdicts(rows, results) if OURS in peers else "",
+        plots(rows, peers, results),
+        *tables(rows, peers, results),
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
     ]
     return "\n".join(parts) + "\n</html>\n"

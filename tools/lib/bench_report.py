@@ -1,4 +1,5 @@
 """Tables and verdicts of tools/bench for the terminal."""
+import bench_setting
 from bench_rows import FLOOR, OURS
 
 # The targets, as ratios of ours in one run.
@@ -82,14 +83,14 @@ def spread(result):
     return f"-{100 * (1 - min(result.times) / middle):.0f}/+{100 * (max(result.times) / middle - 1):.0f}%"
 
 
-def table(title, rows, peers, cell):
+def table(title, rows, peers, cell, column=12):
     if not rows:
         return
     width = max(len(row.name) for row in rows) + 2
     print(f"\n{title}")
-    print(" " * width + "".join(f"{peer:>12}" for peer in peers))
+    print(" " * width + "".join(f"{peer:>{column}}" for peer in peers))
     for row in rows:
-        print(f"{row.name:{width}}" + "".join(f"{cell(row, peer):>12}" for peer in peers))
+        print(f"{row.name:{width}}" + "".join(f"{cell(row, peer):>{column}}" for peer in peers))
 
 
 def figure(results, row, peer, value):
@@ -101,6 +102,15 @@ def ratio(results, row, peer, value):
     """Ours to the peer's: less than 1 is better."""
     ours, other = figure(results, row, OURS, value), figure(results, row, peer, value)
     return ours / other if ours is not None and other else None
+
+
+def time_ratio(results, row, peer):
+    """Ours to the peer's, and its least and most: their runs took turns, so that each pair had the same machine."""
+    found = ratio(results, row, peer, time)
+    if found is None:
+        return "-"
+    pairs = [ours / other for ours, other in zip(results[row.name][OURS].times, results[row.name][peer].times)]
+    return f"{short(found)} ({min(pairs):.2f}-{max(pairs):.2f})" if len(pairs) > 1 else short(found)
 
 
 def at_most(results, row, peer, value, limit, text):
@@ -169,23 +179,39 @@ def idle_verdicts(rows, results):
     return found
 
 
+def all_verdicts(rows, results):
+    """(what it is about, met, text) each, those that are missed first."""
+    found = [(row.name, good, text) for row in rows for good, text in row_verdicts(row, results)]
+    found += [("idle connections", good, text) for good, text in idle_verdicts(rows, results)]
+    return sorted(found, key=lambda verdict: verdict[1])
+
+
+def headline(rows, results):
+    """The first row's figures and how many targets are met, in one sentence."""
+    verdicts = all_verdicts(rows, results)
+    met = sum(good for _, good, _ in verdicts)
+    first = next((row for row in rows if figure(results, row, OURS, calls)), None)
+    if first is None:
+        return f"{met} of {len(verdicts)} targets are met."
+    others = ", ".join(f"{peer} {short(figure(results, first, peer, calls))}"
+                       for peer in results[first.name] if peer != OURS)
+    return (f"{short(figure(results, first, OURS, calls))} NT calls for a {first.unit} ({first.title}; {others}); "
+            f"{met} of {len(verdicts)} targets are met.")
+
+
 def print_verdicts(rows, results):
+    verdicts = all_verdicts(rows, results)
     print("\nTargets")
-    met = total = 0
+    for name, good, text in verdicts:
+        if not good:
+            print(f"  NOT MET {name:20} {text}")
     for row in rows:
-        verdicts = row_verdicts(row, results)
-        missed = [text for good, text in verdicts if not good]
-        met, total = met + len(verdicts) - len(missed), total + len(verdicts)
-        print(f"  {row.name:20} {len(verdicts) - len(missed)} of {len(verdicts)} met"
-              + "".join(f"\n{'':25}not met: {text}" for text in missed)
-              + "".join(f"\n{'':25}note: {text}" for text in floor_loses(row, results)))
-    for good, text in idle_verdicts(rows, results):
-        met, total = met + good, total + 1
-        print(f"  {'met' if good else 'NOT MET'}: {text}")
-    print(f"  {met} of {total} met")
+        for text in floor_loses(row, results):
+            print(f"  note    {row.name:20} {text}")
+    print(f"  {sum(good for _, good, _ in verdicts)} of {len(verdicts)} met")
 
 
-def print_report(rows, peers, results):
+def print_report(rows, peers, results, known):
     def cell(value):
         return lambda row, peer: short(figure(results, row, peer, value))
 
@@ -197,6 +223,11 @@ def print_report(rows, peers, results):
     stored = [row for row in rows if row.work == "memory" and any(
         result.bytes is not None for result in results[row.name].values())]
     others = [peer for peer in peers if peer != OURS]
+    if OURS in peers:
+        print(f"\n{headline(rows, results)}")
+    print(bench_setting.as_text(known))
+    if OURS in peers:
+        print_verdicts(rows, results)
     table("NT calls a unit", worked, peers, cell(calls))
     table("Packets taken from completion ports, a unit", worked, peers, cell(packets))
     table("Requests to Wine's server, a unit", worked, peers, cell(requests))
@@ -206,13 +237,14 @@ def print_report(rows, peers, results):
     table("Memory, bytes", stored, peers, cell(memory))
     if waiting:
         print_waits(waiting, peers, results)
-    for name, value in (("NT calls", calls), ("Requests", requests), ("Time", time)):
+    for name, value in (("NT calls", calls), ("Requests", requests)):
         if any(figure(results, row, OURS, value) for row in worked):
             table(f"{name}: ours to theirs, below 1 is better", worked, others,
                   lambda row, peer, value=value: short(ratio(results, row, peer, value)))
+    if any(figure(results, row, OURS, time) for row in worked):
+        table("Time: ours to theirs, below 1 is better, and from the least to the most", worked, others,
+              lambda row, peer: time_ratio(results, row, peer), column=20)
     for row in rows:
         for peer, why in row.left_out.items():
             if peer in peers:
                 print(f"{row.name}: {peer} left out: {why}")
-    if OURS in peers:
-        print_verdicts(rows, results)

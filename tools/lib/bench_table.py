@@ -1,0 +1,60 @@
+"""Writes the tables of the READMEs from a run of tools/bench, between two marks."""
+import json
+import re
+
+import bench_report
+import bench_setting
+import traffic
+from bench_rows import FLOOR, OURS, ROWS
+
+BEGIN, END = "<!-- tools/bench --tables: begin -->", "<!-- end -->"
+PEERS = (OURS, "select", "libuv", FLOOR)
+HEADS = ("ours", "select", "libuv", "Win32")
+MEASURES = (("nt_calls", "NT calls"), ("requests", "requests"), ("time_us", "time"))
+# The main README's; the benchmarks' own has all that the run has measured.
+FEW = ("pingpong-1", "pingpong-10-of-4000", "large-10", "churn", "plain-10-of-4000", "http-100", "https-100")
+READMES = ((traffic.ROOT / "README.md", FEW, ("nt_calls", "time_us")),
+           (traffic.ROOT / "tools/benchmarks/README.md", None, ("nt_calls", "requests", "time_us")))
+
+
+def cell(report, name, peer, measure):
+    found = report[name]["peers"].get(peer)
+    value = found.get(measure) if found else None
+    return bench_report.short(value) if value is not None else ""
+
+
+def lines(report, names, measures):
+    chosen = [(measure, head) for measure, head in MEASURES if measure in measures]
+    heads = [f"{head}: {peer}" if peer == HEADS[0] else peer for _, head in chosen for peer in HEADS]
+    yield "| A unit of | " + " | ".join(heads) + " |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for row in ROWS:
+        if row.name in report and row.work not in ("memory", "waiting") and (names is None or row.name in names):
+            cells = [cell(report, row.name, peer, measure) for measure, _ in chosen for peer in PEERS]
+            yield f"| {row.title} | " + " | ".join(cells) + " |"
+
+
+def with_table(text, table, name):
+    pattern = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
+    traffic.require(len(pattern.findall(text)) == 1, f"{name} has no place for a table, or more than one")
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n\n{END}", text)
+
+
+def idle(report):
+    sizes = {peer: found["bytes"] for peer, found in report.get("idle", {"peers": {}})["peers"].items()}
+    if not sizes.get(OURS):
+        return ""
+    others = ", ".join(f"{peer} {size:,.0f}" for peer, size in sizes.items() if peer != OURS and size)
+    return f" An idle bufferevent costs {sizes[OURS]:,.0f} bytes ({others})."
+
+
+def update(source):
+    traffic.require(source.is_file(), f"there is no {source}: run tools/bench first")
+    measured = json.loads(source.read_text())
+    report = measured["rows"]
+    traffic.require(all(name in report for name in FEW), "that run has not measured all of the README's rows")
+    for path, names, measures in READMES:
+        rows = "\n".join(lines(report, names, measures))
+        setting = f"Measured on: {bench_setting.as_text(measured['setting'])}.{idle(report)}"
+        path.write_text(with_table(path.read_text(), f"{rows}\n\n{setting}", path.name))
+        print(f"bench: {path.relative_to(traffic.ROOT)} has the figures of {source}")
