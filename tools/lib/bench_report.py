@@ -18,9 +18,9 @@ def short(value):
     """Three digits, whatever the size."""
     if value is None:
         return "-"
-    if value >= 100:
+    if value >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def time(result):

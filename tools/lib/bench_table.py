@@ -1,4 +1,5 @@
-"""Writes the tables of the READMEs from a run of tools/bench, between two marks."""
+"""Writes the tables of the READMEs from a run of tools/bench, between two marks. A run that has only counted
+(--calls) gives no times, and the tables have none."""
 import json
 import re
 
@@ -23,8 +24,12 @@ def cell(report, name, peer, measure):
     return bench_report.short(value) if value is not None else ""
 
 
+def was_measured(report, measure):
+    return any(found.get(measure) is not None for row in report.values() for found in row["peers"].values())
+
+
 def lines(report, names, measures):
-    chosen = [(measure, head) for measure, head in MEASURES if measure in measures]
+    chosen = [(measure, head) for measure, head in MEASURES if measure in measures and was_measured(report, measure)]
     heads = [f"{head}: {peer}" if peer == HEADS[0] else peer for _, head in chosen for peer in HEADS]
     yield "| A unit of | " + " | ".join(heads) + " |"
     yield "|---" * (len(heads) + 1) + "|"
