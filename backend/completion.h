@@ -1,7 +1,7 @@
 // One overlapped operation, from the call that starts it to the packet that ends it.
 //
 // The kernel writes into the OVERLAPPED, and into the buffers named in the call, until the packet has been dequeued.
-// So an operation is allocated apart from whatever started it, its starter may let go of it at any time (disown), and
+// So an operation is allocated apart from whatever started it, its starter may let go of it at any time (disown, abandon), and
 // only its packet frees it. Cancelling asks for an early packet; it frees nothing.
 //
 // Threads: every function here is called with the base's lock held, where the base has one.
@@ -25,7 +25,7 @@ enum class operation_kind : unsigned char { poll, receive, send, connect, accept
 struct completion_ops {
     operation_kind kind;
     completion_ended ended;
-    completion_ended ended_alone; // nobody waits for it any more: frees the operation
+    completion_ended ended_alone; // nobody waits for it any more: frees it, or goes on
 };
 
 struct completion {

@@ -121,7 +121,7 @@ def bench():
         bench_table.update(arguments.output / "bench.json")
     if arguments.list or arguments.check or arguments.tables:
         return
-    known = bench_setting.setting()
+    known = bench_setting.setting("counts alone" if arguments.calls else pace.name)
     progress("starting Wine (seconds, the first time)")
     results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
     if not pace.smoke:

@@ -111,7 +111,7 @@ def draw_line(peer, points, taken):
     return parts
 
 
-def table(title, rows, peers, results, value, detail):
+def table(title, rows, peers, results, value, detail, least_is_best=True):
     head = "".join(f"<th>{html.escape(peer)}</th>" for peer in peers)
     body = []
     for row in rows:
@@ -119,7 +119,7 @@ def table(title, rows, peers, results, value, detail):
         known = [figure for figure in figures.values() if figure is not None]
         cells = []
         for peer in peers:
-            best = ' class="best"' if known and figures[peer] == min(known) else ""
+            best = ' class="best"' if least_is_best and known and figures[peer] == min(known) else ""
             extra = detail(results[row.name][peer]) if peer in results[row.name] else ""
             cells.append(f"<td{best}>{bench_report.short(figures[peer])} <small>{extra}</small></td>")
         body.append(f"<tr><td>{html.escape(row.title)}</td>{''.join(cells)}</tr>")
@@ -182,7 +182,7 @@ def tables(rows, peers, results):
     return [
         table("NT calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
         table("Packets taken from completion ports, a unit", worked, peers, results,
-              bench_report.packets, lambda _: ""),
+              bench_report.packets, lambda _: "", least_is_best=False),
         table("Requests to Wine's server, a unit", worked, peers, results, bench_report.requests, lambda _: ""),
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
               bench_report.time, bench_report.spread) if is_timed else "",

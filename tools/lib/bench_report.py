@@ -15,7 +15,7 @@ NO_CALLS = 0.05
 
 
 def short(value):
-    """Three digits, whatever the size."""
+    """Three digits, or all of a large number, or two behind the point."""
     if value is None:
         return "-"
     if value >= 99.95:
@@ -109,24 +109,29 @@ def time_ratio(results, row, peer):
     found = ratio(results, row, peer, time)
     if found is None:
         return "-"
-    pairs = [ours / other for ours, other in zip(results[row.name][OURS].times, results[row.name][peer].times)]
-    return f"{short(found)} ({min(pairs):.2f}-{max(pairs):.2f})" if len(pairs) > 1 else short(found)
+    ours, others = (results[row.name][name].times for name in (OURS, peer))
+    if len(ours) != len(others) or len(ours) < 2:
+        return short(found)  # a run that failed has no partner
+    pairs = [mine / other for mine, other in zip(ours, others)]
+    return f"{short(found)} ({min(pairs):.2f}-{max(pairs):.2f})"
 
 
 def at_most(results, row, peer, value, limit, text):
-    """One verdict: (met, text), or None where there is nothing to compare."""
+    """One verdict: (met, text), or None where there is nothing to compare. What failed has met nothing."""
     found = ratio(results, row, peer, value)
-    return (found <= limit, f"{text}: {found:.2f}") if found is not None else None
+    if found is not None:
+        return found <= limit, f"{text}: {found:.3f}"
+    both = [results[row.name].get(name) for name in (OURS, peer)]
+    return (False, f"{text}: not measured") if any(result and result.failure for result in both) else None
 
 
 def waiting_verdicts(row, results):
     ours, select = (results[row.name].get(peer) for peer in (OURS, "select"))
     if not ours or not select:
         return []
-    return [(ours.waits[event][1] <= select.waits[event][1],
-             f"a {event} waits for at most as many callbacks as on select: "
-             f"{ours.waits[event][1]:.0f} to {select.waits[event][1]:.0f}")
-            for event in EVENTS if event in ours.waits and event in select.waits]
+    return [(event in ours.waits and ours.waits[event][1] <= select.waits[event][1],
+             f"a {event} waits for at most as many callbacks as on select: {waited(ours, event)} to {waited(select, event)}")
+            for event in EVENTS if event in select.waits]
 
 
 def row_verdicts(row, results):

@@ -34,7 +34,6 @@ class Row:
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
     plot: str = ""  # the rows of one plot differ in connections alone
     quick: bool = True  # part of --quick
-    sockets: bool = True  # its calls are held against the floor's
     left_out: dict = dataclasses.field(default_factory=dict)  # peer: why
 
     def arguments(self):
@@ -68,7 +67,7 @@ def http(name, connections, idle=0):
 def waiting(busy, **more):
     who = "1 connection is" if busy == 1 else f"{busy} connections are"
     return Row(f"waiting-{busy}", f"what a quiet event waits for while {who} always busy", "event",
-               "waiting", busy, sockets=False, left_out={"floor": NO_LOOP}, **more)
+               "waiting", busy, left_out={"floor": NO_LOOP}, **more)
 
 
 ROWS = [
@@ -87,17 +86,14 @@ ROWS = [
     plain(100),
     plain(4000, count_units=100, quick=False),
     Row("timers", "timers, 1,000,000 added, half cancelled, half fired", "timer", "timers",
-        count_units=100000, time_units=1000000, sockets=False, left_out={"floor": NO_TIMERS}),
-    Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup",
-        sockets=False),
-    Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100,
-        sockets=False),
+        count_units=100000, time_units=1000000, left_out={"floor": NO_TIMERS}),
+    Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup"),
+    Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100),
     http("http", 100),
     http("http", 100, idle=4000),
     http("https", 100),
     waiting(1, count_units=80),
     waiting(10, count_units=80),
     waiting(100, count_units=24),
-    Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000,
-        sockets=False),
+    Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000),
 ]

@@ -17,6 +17,7 @@ STARTS = 2
 @dataclasses.dataclass
 class Pace:
     """How long and how often things are run."""
+    name: str
     passes: int  # over all rows, the peers in another order each time
     repeat: int  # timed phases in a run
     target_ms: int
@@ -26,9 +27,9 @@ class Pace:
     smoke: bool = False  # right results are all that matters
 
 
-FULL = Pace(passes=3, repeat=3, target_ms=150, wrk_repeat=3)
-QUICK = Pace(passes=1, repeat=3, target_ms=50, wrk_repeat=1, hold_ms=700)
-SMOKE = Pace(passes=1, repeat=1, target_ms=1, wrk_repeat=1, divisor=20, hold_ms=500, smoke=True)
+FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, wrk_repeat=3)
+QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, wrk_repeat=1, hold_ms=700)
+SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, divisor=20, hold_ms=500, smoke=True)
 
 
 class Result:
