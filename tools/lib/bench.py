@@ -37,7 +37,7 @@ def progress(text):
 
 
 def rotated(items, by):
-    by %= len(items)
+    by %= len(items) or 1  # a row may be left out on all peers that were asked for
     return items[by:] + items[:by]
 
 
