@@ -7,7 +7,7 @@ import bench_report
 from bench_rows import OURS, PEERS
 
 COLOURS = {"iocp": "#c0392b", "select": "#2c7fb8", "stock-iocp": "#8e6bbf", "libuv": "#2e8b57",
-           "floor": "#555555"}
+           "wepoll": "#d98c00", "floor": "#555555"}
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 90, 20, 40
 
