@@ -12,7 +12,7 @@ import bench_setting
 import bench_table
 import calls
 import traffic
-from bench_rows import PEERS, ROWS
+from bench_rows import PEERS, ROWS, check_wepoll, default_peers
 
 
 def parse():
@@ -23,7 +23,7 @@ def parse():
     parser.add_argument("--tables", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--peers", default=",".join(default_peers()))
     parser.add_argument("--output", type=pathlib.Path, default=traffic.ROOT / "build/bench")
     parser.add_argument("rows", nargs="*", metavar="row")
     return parser.parse_args()
@@ -40,7 +40,7 @@ def progress(text):
 
 
 def rotated(items, by):
-    by %= len(items)
+    by %= len(items) or 1  # a row may be left out on all peers that were asked for
     return items[by:] + items[:by]
 
 
@@ -114,6 +114,7 @@ def bench():
     names = chosen(arguments.rows, [row.name for row in ROWS], "row")
     rows = [row for row in ROWS if row.name in names or (not names and (row.quick or pace is bench_run.FULL))]
     peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
+    check_wepoll(peers)
     if arguments.list:
         for row in ROWS:
             print(f"{row.name:20} {row.title}")

@@ -8,7 +8,7 @@ from bench_rows import OURS, PEERS
 
 # Light enough for a dark page, and dark enough for a light one.
 COLOURS = {"iocp": "#d0453a", "select": "#3a87c2", "stock-iocp": "#9a76cc", "libuv": "#35965f",
-           "floor": "#808080"}
+           "wepoll": "#c98a10", "floor": "#808080"}
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 90, 20, 40
 

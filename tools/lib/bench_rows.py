@@ -1,5 +1,9 @@
 """What tools/bench measures: the peers, and the rows of work that each of them does."""
 import dataclasses
+import os
+import pathlib
+
+import traffic
 
 # Name, program below the build's bin folder, arguments, what it is.
 PEERS = {
@@ -8,12 +12,29 @@ PEERS = {
     "stock-iocp": ("stock/bench_libevent", ["--port", "--locks"],
                    "libevent alone, with its own IOCP, which works only with libevent's locks switched on"),
     "libuv": ("bench/bench_libuv", [], "libuv"),
+    "wepoll": ("bench/bench_wepoll", [], "wepoll: epoll on Windows, the program sends and receives itself"),
     "floor": ("bench/bench_floor", [], "Win32 calls, no library"),
 }
 OURS, FLOOR = "iocp", "floor"
+WEPOLL_SOURCE = os.environ.get("WEPOLL_SOURCE_DIR")
+
+
+def default_peers():
+    """All but wepoll, if its source is not given."""
+    return [peer for peer in PEERS if peer != "wepoll" or WEPOLL_SOURCE]
+
+
+def check_wepoll(peers):
+    if not WEPOLL_SOURCE:
+        traffic.require("wepoll" not in peers, "wepoll is a peer only with WEPOLL_SOURCE_DIR=<folder of wepoll.c>")
+        return
+    for name in ("wepoll.c", "wepoll.h"):
+        traffic.require((pathlib.Path(WEPOLL_SOURCE) / name).is_file(),
+                        f"WEPOLL_SOURCE_DIR={WEPOLL_SOURCE}: there is no {name} (wepoll's branch dist has it)")
 
 
 NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
+NO_WEPOLL_TIMERS = "has none: they are a heap in the program"
 NO_LOOP = "serves in the order in which it finds packets, and has no timers"
 NO_EVHTTP = "has no HTTP server"
 
@@ -57,7 +78,7 @@ def plain(connections, **more):
 
 
 def http(name, connections, idle=0):
-    left_out = {"libuv": NO_EVHTTP, "floor": NO_EVHTTP}
+    left_out = {"libuv": NO_EVHTTP, "wepoll": NO_EVHTTP, "floor": NO_EVHTTP}
     beside = f" beside {idle:,} idle ones" if idle else ""
     return Row(f"{name}-{connections}" + (f"-idle-{idle}" if idle else ""),
                f"{name.upper()} keep-alive, evhttp under wrk, {connections} connections{beside}, 1,000 B",
@@ -86,7 +107,8 @@ ROWS = [
     plain(100),
     plain(4000, count_units=100, quick=False),
     Row("timers", "timers, 1,000,000 added, half cancelled, half fired", "timer", "timers",
-        count_units=100000, time_units=1000000, left_out={"floor": NO_TIMERS}),
+        count_units=100000, time_units=1000000,
+        left_out={"wepoll": NO_WEPOLL_TIMERS, "floor": NO_TIMERS}),
     Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup"),
     Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100),
     http("http", 100),
