@@ -27,6 +27,7 @@ backend *backend_new(struct event_base *base, port *on)
     self->port = on;
     loop_init(&self->loop);
     linger_init(&self->lingering);
+    rounds_init(&self->rounds);
     TAILQ_INIT(&self->streams.budget.waiting);
     on->base = base;
     return self;
@@ -65,6 +66,7 @@ void backend_drain(backend *self)
 void backend_close(backend *self)
 {
     sources_free(self);
+    rounds_end(self);
     sockets_free(self);
     if (self->port->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);

@@ -3,6 +3,7 @@
 #define LIBEVENT_IOCP_BACKEND_BACKEND_H
 
 #include "backend/afd_device.h"
+#include "backend/listening_round.h"
 #include "backend/loop.h"
 #include "backend/port.h"
 #include "backend/socket_lingering.h"
@@ -17,6 +18,7 @@ struct backend {
     afd_device_list devices;
     socket_records sockets;
     lingering_state lingering;
+    base_rounds rounds;
     base_streams streams;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler

@@ -5,11 +5,6 @@
 
 namespace iocp {
 
-struct left_over {
-    left_connection connection;
-    TAILQ_ENTRY(left_over) listed;
-};
-
 namespace {
 
 // Of all sockets: as a rule there is none, and nobody has to look.
@@ -43,12 +38,8 @@ bool listening_pop(listening_socket *self, left_connection *taken)
 {
     AcquireSRWLockExclusive(&self->accepts_lock);
     left_over *first = TAILQ_FIRST(&self->left);
-    if (first != nullptr) {
-        *taken = first->connection;
-        TAILQ_REMOVE(&self->left, first, listed);
-        --all_left;
-        mm_free(first);
-    }
+    if (first != nullptr)
+        *taken = listening_remove_left(self, first);
     ReleaseSRWLockExclusive(&self->accepts_lock);
     return first != nullptr;
 }
@@ -69,6 +60,7 @@ listening_socket *listening_new()
         return nullptr;
     auto *made = new (memory) listening_socket();
     TAILQ_INIT(&made->left);
+    TAILQ_INIT(&made->sharers);
     return made;
 }
 
@@ -113,15 +105,36 @@ void listening_share(listening_socket *self)
         listening_call_back(self);
 }
 
-bool listening_leave(listening_socket *self, left_connection connection)
+left_over *listening_leave(listening_socket *self, const left_connection &connection)
 {
     auto *left = static_cast<left_over *>(mm_calloc(1, sizeof(left_over)));
     if (left == nullptr)
-        return false;
+        return nullptr;
     left->connection = connection;
     TAILQ_INSERT_TAIL(&self->left, left, listed);
+    ++self->left_count;
     ++all_left;
-    return true;
+    return left;
+}
+
+void listening_take_back(left_over *given)
+{
+    if (given->given_to == nullptr)
+        return;
+    --given->given_to->given;
+    --given->given_to->got;
+    given->given_to = nullptr;
+}
+
+left_connection listening_remove_left(listening_socket *self, left_over *removed)
+{
+    listening_take_back(removed);
+    left_connection connection = removed->connection;
+    TAILQ_REMOVE(&self->left, removed, listed);
+    --self->left_count;
+    --all_left;
+    mm_free(removed);
+    return connection;
 }
 
 bool listening_take(evutil_socket_t fd, left_connection *taken)

@@ -23,21 +23,47 @@ namespace iocp {
 // (listening_leave), for whichever listener on the socket asks first: the holder's base may be busy.
 using call_accepts_back = void (*)(void *holder);
 
-struct left_over;
+struct backend;
+struct listening_socket;
+
+// What a base is to one listening socket: all its listeners there (see listening_round.h).
+struct listening_sharer {
+    listening_socket *socket;
+    backend *owner;                          // NULL: the base is gone
+    unsigned listeners;                      // the base's, on this socket
+    unsigned got;                            // connections, those included that it has been given
+    unsigned given;                          // that it has not told of
+    bool listens;                            // its listeners are enabled
+    TAILQ_ENTRY(listening_sharer) in_socket; // whose turn is longest ago comes first
+    LIST_ENTRY(listening_sharer) in_base;
+};
 
 // What an accept has taken and nobody was told of.
 struct left_connection {
     SOCKET socket;
-    bool is_finished; // accept() has made it; else see sys::finish_accept
+    bool is_finished; // accept() has made it, and told of its peer; else see sys::finish_accept
+    int peer_length;
+    struct sockaddr_storage peer;
+};
+
+struct left_over {
+    left_connection connection;
+    listening_sharer *given_to; // NULL: nobody in particular
+    unsigned passes;            // how often it was given
+    TAILQ_ENTRY(left_over) listed;
 };
 
 struct listening_socket {
     std::atomic<bool> shared;
+    std::atomic<bool> has_others; // a program's own event, or a listener of a base on select, is among the users
+    std::atomic<unsigned> left_count;
+    std::atomic<unsigned> sharer_count;
     evutil_socket_t fd;
     unsigned users;
     LIST_ENTRY(listening_socket) listed;
     SRWLOCK accepts_lock; // of what follows, and of the holder's lists of accepts
     TAILQ_HEAD(, left_over) left;
+    TAILQ_HEAD(, listening_sharer) sharers;
     void *holder; // NULL: none is in flight
     call_accepts_back call_back;
 };
@@ -51,8 +77,11 @@ void listening_end(listening_socket *self);
 // From now on it has accepts in flight, or no more. Of several the first is meant: others find it shared.
 void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back);
 void listening_let_go(listening_socket *self, const void *holder);
-// With the accepts lock held. False for want of memory: the connection stays where it is.
-bool listening_leave(listening_socket *self, left_connection connection);
+// With the accepts lock held. NULL for want of memory: the connection stays where it is.
+left_over *listening_leave(listening_socket *self, const left_connection &connection);
+// Takes it away from whom it was given to, with its place in what that has got.
+void listening_take_back(left_over *given);
+left_connection listening_remove_left(listening_socket *self, left_over *removed);
 // The one that was left first. False: there is none.
 bool listening_take(evutil_socket_t fd, left_connection *taken);
 bool listening_has_left(evutil_socket_t fd);

@@ -41,6 +41,7 @@ int turn_collect(backend *self, int64_t timeout_us)
             error = sys::port_dequeue(self->port->for_libevent.port, entries, wanted, timeout_us,
                                       sys::wait_kind::alertable, &count);
         }
+        bool was_called = timeout_us != 0 && rounds_wake(self);
         if (error != 0) {
             event_warnx("iocp: the completion port failed (error %d)", error);
             return -1;
@@ -48,6 +49,8 @@ int turn_collect(backend *self, int64_t timeout_us)
         self->loop.packets += count;
         port_packets_came(self->port, wanted, count);
         port_deliver(self->port, entries, count);
+        if (was_called && base->nactivequeues > 1)
+            rounds_pass_on(self); // whatever came may be more urgent
         if (count < max_packets)
             break;
         timeout_us = 0;
@@ -154,7 +157,10 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     }
     if (any_ready && !plan.only_looks && (!is_due || !turn_has_anything_to_see(self)))
         return 0;
-    return turn_look(self, turn_wait_us(self, tv, any_ready));
+    int64_t wait_us = turn_wait_us(self, tv, any_ready);
+    if (wait_us != 0 && !rounds_sleep(self))
+        wait_us = 0;
+    return turn_look(self, wait_us);
 }
 
 } // namespace iocp

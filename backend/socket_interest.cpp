@@ -53,6 +53,12 @@ short interest_take(backend *owner, source *leaving)
     return moved;
 }
 
+void interest_tell_sharer(const socket_record *record, short events, bool listens)
+{
+    if (record->sharer != nullptr && (events & EV_READ) != 0)
+        round_listens(record->sharer, listens);
+}
+
 int interest_refuse(evutil_socket_t fd, int error)
 {
     WSASetLastError(error);
@@ -80,7 +86,10 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
     int error = interest_widen(&record->poll.as_source, by_poll);
     if (error == 0)
         error = interest_widen(record->active, static_cast<short>(events & ~by_poll));
-    return error == 0 ? 0 : interest_refuse(fd, error);
+    if (error != 0)
+        return interest_refuse(fd, error);
+    interest_tell_sharer(record, events, true);
+    return 0;
 }
 
 int interest_del(short events, socket_record **slot)
@@ -88,6 +97,7 @@ int interest_del(short events, socket_record **slot)
     socket_record *record = *slot;
     if (record == nullptr)
         return 0;
+    interest_tell_sharer(record, events, false);
     interest_narrow(&record->poll.as_source, events);
     if (record->active != &record->poll.as_source)
         interest_narrow(record->active, events);

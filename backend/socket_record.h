@@ -14,6 +14,7 @@
 namespace iocp {
 
 struct lingering_on;
+struct listening_sharer;
 struct socket_record;
 
 // Bytes that were received for whoever reads from the socket next.
@@ -41,6 +42,7 @@ struct socket_record {
     poll_socket poll;
     lingering left;
     early_data early;
+    listening_sharer *sharer; // what the base's listeners on it are; NULL: there are none, or they take no part
     unsigned life;
     bool bound;         // the socket is on the base's port, which it joins once in its life
     bool reaches_port;  // its overlapped operations do

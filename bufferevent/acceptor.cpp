@@ -237,13 +237,6 @@ void acceptor_base_ends(source *as_source)
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
                                  acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
 
-void acceptor_give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
-{
-    if (address != nullptr && peer_length > 0 && peer_length <= *length)
-        memcpy(address, peer, static_cast<size_t>(peer_length));
-    *length = peer_length;
-}
-
 // Makes a connection out of what the accept left. False if its peer has gone meanwhile.
 bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length,
                      int flags)
@@ -370,6 +363,13 @@ void acceptor_avoid_accept_ex(acceptor *self)
 {
     acceptor_go_plain(self);
     source_ready(&self->as_source, 0); // the next submit leaves it to a poll
+}
+
+void acceptor_give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address, ev_socklen_t *length)
+{
+    if (address != nullptr && peer_length > 0 && peer_length <= *length)
+        memcpy(address, peer, static_cast<size_t>(peer_length));
+    *length = peer_length;
 }
 
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)

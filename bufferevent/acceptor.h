@@ -64,6 +64,9 @@ acceptor *acceptor_find(backend *owner, evutil_socket_t fd);
 // No AcceptEx from now on: those in flight are called back, and it goes by readiness and accept(), as on select.
 void acceptor_avoid_accept_ex(acceptor *self);
 
+// The peer's address, as accept() gives it.
+void acceptor_give_address(const struct sockaddr *peer, int peer_length, struct sockaddr *address,
+                           ev_socklen_t *length);
 // As accept: a new socket, or INVALID_SOCKET with the socket error, WSAEWOULDBLOCK when there is none. Loop thread.
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags);
 

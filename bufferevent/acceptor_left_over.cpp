@@ -1,4 +1,5 @@
 #include "bufferevent/acceptor_left_over.h"
+#include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
 
 namespace iocp {
@@ -11,18 +12,26 @@ void left_over_leave(listening_socket *on, accept_operation *accepting)
     uint32_t seconds;
     bool is_whole = accepting->room == 0 && accepting->socket != INVALID_SOCKET &&
                     (accepting->by_accept || sys::connected_for(accepting->socket, &seconds));
-    if (is_whole && listening_leave(on, {accepting->socket, accepting->by_accept}))
+    if (!is_whole)
+        return;
+    left_connection left = {};
+    left.socket = accepting->socket;
+    left.is_finished = accepting->by_accept;
+    left.peer_length = accepting->by_accept ? accepting->peer_length : 0;
+    memcpy(&left.peer, accepting->buffer, static_cast<size_t>(left.peer_length));
+    if (listening_leave(on, left) != nullptr)
         accepting->socket = INVALID_SOCKET;
 }
 
-// False: its peer has gone meanwhile.
-bool left_over_finish(evutil_socket_t fd, left_connection taken, struct sockaddr *address, ev_socklen_t *length,
-                      int flags)
+bool left_over_is_of_use(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address,
+                         ev_socklen_t *length, int flags)
 {
-    if (!taken.is_finished && sys::finish_accept(static_cast<SOCKET>(fd), taken.socket) != 0)
-        return false;
-    return sys::set_blocking(taken.socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
-           sys::peer_address(taken.socket, address, length) == 0;
+    if (!taken.is_finished)
+        return sys::finish_accept(static_cast<SOCKET>(fd), taken.socket) == 0 &&
+               sys::set_blocking(taken.socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
+               sys::peer_address(taken.socket, address, length) == 0;
+    acceptor_give_address(reinterpret_cast<const struct sockaddr *>(&taken.peer), taken.peer_length, address, length);
+    return backlog_set_mode(taken.socket, flags);
 }
 
 } // namespace
@@ -39,12 +48,20 @@ void left_over_call_back(void *holder)
     }
 }
 
+bool left_over_finish(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
+                      int flags)
+{
+    if (left_over_is_of_use(fd, taken, address, length, flags))
+        return true;
+    sys::close_socket(taken.socket);
+    return false;
+}
+
 SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     for (left_connection taken; listening_take(fd, &taken);) {
         if (left_over_finish(fd, taken, address, length, flags))
             return taken.socket;
-        sys::close_socket(taken.socket);
     }
     return INVALID_SOCKET;
 }

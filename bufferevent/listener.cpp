@@ -92,6 +92,31 @@ bool listener_enabled_as_asked(struct evconnlistener *listener, unsigned flags)
            evconnlistener_enable(listener) == 0;
 }
 
+// Those of a base on select take from the backlog, whosever turn it is.
+void listener_join(listener_record *self, struct event_base *base, evutil_socket_t fd)
+{
+    backend *owner = backend_of(base);
+    if (owner == nullptr) {
+        self->listening->has_others = true;
+        return;
+    }
+    base_locked held(base);
+    socket_record *record = socket_obtain(owner, fd);
+    if (record != nullptr)
+        self->sharer = record->sharer = round_join(owner, self->listening);
+}
+
+void listener_leave(listener_record *self)
+{
+    listening_sharer *sharer = self->sharer;
+    if (sharer == nullptr)
+        return;
+    base_locked held(sharer->owner != nullptr ? sharer->owner->base : nullptr);
+    if (sharer->owner != nullptr && sharer->listeners == 1)
+        socket_find(sharer->owner, sharer->socket->fd)->sharer = nullptr;
+    round_leave(sharer);
+}
+
 struct evconnlistener *listener_attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
 {
     struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
@@ -105,6 +130,7 @@ struct evconnlistener *listener_attach(struct evconnlistener *listener, const pr
     record->listener = listener;
     record->listening = listening_begin(fd, prepared.spare);
     record->own = listener_new_acceptor(base, fd, record->listening, flags);
+    listener_join(record, base, fd);
     listener_remember(record);
     return listener;
 }
@@ -130,13 +156,50 @@ bool listener_is_one(const void *argument)
     return found;
 }
 
-// An event of the program's own waits for a socket that a listener of the same base has for itself: its accept() finds
-// whom it is told of, as on select. With the base's lock held.
+// An event of the program's own waits for a socket that listeners have: its accept() finds whom it is told of, as on
+// select. With the base's lock held.
 void listener_share_with_program(struct event_base *base, const struct event *waiting)
 {
-    acceptor *own = acceptor_find(backend_of(base), waiting->ev_fd);
-    if (own != nullptr && own->listening != nullptr && !listener_is_one(waiting->ev_arg))
-        listening_share(own->listening);
+    backend *owner = backend_of(base);
+    const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
+    const acceptor *own = acceptor_find(owner, waiting->ev_fd);
+    listening_socket *on = own != nullptr ? own->listening : nullptr;
+    if (on == nullptr && record != nullptr)
+        on = record->poll.listening;
+    if (on == nullptr || listener_is_one(waiting->ev_arg))
+        return;
+    on->has_others = true;
+    listening_share(on);
+}
+
+// The program is told of that one next, and nobody knows how long it takes.
+evutil_socket_t listener_accept_own(acceptor *own, struct sockaddr *address, ev_socklen_t *length, int flags)
+{
+    evutil_socket_t taken = acceptor_take(own, address, length, flags);
+    backend *owner = own->as_source.owner;
+    if (taken >= 0 && own->listening->left_count != 0) {
+        base_locked held(owner->base);
+        rounds_pass_on(owner);
+    }
+    return taken;
+}
+
+// As evutil_accept4_, for a listener whose connections are handed round. With the base's lock held.
+evutil_socket_t listener_accept_in_turn(listening_sharer *self, struct sockaddr *address, ev_socklen_t *length,
+                                        int flags)
+{
+    int error;
+    do {
+        left_connection taken;
+        error = round_accept(self, &taken);
+        if (error != 0 || !left_over_finish(self->socket->fd, taken, address, length, flags))
+            continue;
+        if ((flags & EVUTIL_SOCK_NONBLOCK) != 0)
+            socket_note_accepted(self->owner, static_cast<evutil_socket_t>(taken.socket));
+        return static_cast<evutil_socket_t>(taken.socket);
+    } while (error == 0);
+    WSASetLastError(error);
+    return EVUTIL_INVALID_SOCKET;
 }
 
 } // namespace
@@ -196,6 +259,7 @@ void evconnlistener_free(struct evconnlistener *listener)
         bool has_left = record->own != nullptr && record->own->listening == nullptr;
         if (record->own != nullptr)
             acceptor_detach(record->own);
+        listener_leave(record);
         if (!has_left)
             listening_end(record->listening);
         mm_free(record);
@@ -208,7 +272,14 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
 {
     acceptor *own = listener_acceptor_in_use(base, fd);
     if (own != nullptr)
-        return acceptor_take(own, address, length, flags);
+        return listener_accept_own(own, address, length, flags);
+    backend *owner = backend_of(base);
+    if (owner != nullptr) {
+        base_locked held(base);
+        listening_sharer *sharer = round_find(owner, fd);
+        if (sharer != nullptr)
+            return listener_accept_in_turn(sharer, address, length, flags);
+    }
     SOCKET left = left_over_take(fd, address, length, flags);
     if (left != INVALID_SOCKET)
         return static_cast<evutil_socket_t>(left);

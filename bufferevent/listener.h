@@ -10,12 +10,14 @@
 namespace iocp {
 
 struct acceptor;
+struct listening_sharer;
 struct listening_socket;
 
 struct listener_record {
     const struct evconnlistener *listener;
     listening_socket *listening;
-    acceptor *own; // NULL: the base is not on a port, or the socket cannot be, or is left open
+    listening_sharer *sharer; // NULL: it has no part in the round
+    acceptor *own;            // NULL: the base is not on a port, or the socket cannot be, or is left open
     LIST_ENTRY(listener_record) listed;
 };
 

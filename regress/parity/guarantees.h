@@ -39,6 +39,7 @@ extern const guarantee closing_guarantees[];
 extern const guarantee number_guarantees[];
 extern const guarantee sharing_guarantees[];
 extern const guarantee sharing_order_guarantees[];
+extern const guarantee spreading_guarantees[];
 extern const guarantee program_guarantees[];
 extern const guarantee plain_guarantees[];
 extern const guarantee memory_guarantees[];

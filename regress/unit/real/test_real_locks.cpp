@@ -30,12 +30,13 @@ VOID WINAPI counted_shared(PSRWLOCK lock)
     take_shared(lock);
 }
 
-// One base and its thread. A round goes through a bufferevent and back, a plain event for reading, one for writing, a
+// One base and its thread, with a listener on the one socket that all have. A round goes through a bufferevent and back, a plain event for reading, one for writing, a
 // timer, and a wake-up of the next base.
 struct worker {
     struct event_base *own_base;
     struct bufferevent *client, *server;
     evutil_socket_t plain[2];
+    struct evconnlistener *listener;
     struct event *readable, *writable, *timer, *woken, *deadline;
     worker *next;
     int rounds_made, wakes;
@@ -44,6 +45,7 @@ struct worker {
 };
 
 worker workers[bases];
+evutil_socket_t shared;
 HANDLE begin, end; // both of all workers
 
 void sent_back(struct bufferevent *server, void *)
@@ -94,6 +96,10 @@ void count_wake(evutil_socket_t, short, void *argument)
         event_base_loopbreak(self->own_base);
 }
 
+void nobody_comes(struct evconnlistener *, evutil_socket_t, struct sockaddr *, int, void *)
+{
+}
+
 void worker_open(worker *self)
 {
     assert_int_equal(set_up(nullptr), 0);
@@ -111,6 +117,8 @@ void worker_open(worker *self)
     self->writable = event_new(base, self->plain[0], EV_WRITE, plain_writable, self);
     self->timer = evtimer_new(base, timer_due, self);
     self->woken = event_new(base, -1, 0, count_wake, self);
+    self->listener = evconnlistener_new(base, nobody_comes, nullptr, 0, 10, shared);
+    assert_non_null(self->listener);
     self->deadline = evtimer_new(
         base, [](evutil_socket_t, short, void *out) { event_base_loopbreak(static_cast<worker *>(out)->own_base); },
         self);
@@ -125,6 +133,7 @@ void worker_close(worker *self)
     bufferevent_free(self->client);
     bufferevent_free(self->server);
     close_pair(self->plain);
+    evconnlistener_free(self->listener);
     event_base_free(self->own_base);
     for (HANDLE each : {self->thread, self->is_ready, self->has_ended})
         CloseHandle(each);
@@ -157,6 +166,8 @@ void bases_share_no_lock(void **)
 {
     begin = CreateEvent(nullptr, TRUE, FALSE, nullptr);
     end = CreateEvent(nullptr, TRUE, FALSE, nullptr);
+    struct sockaddr_in address;
+    shared = bound(SOCK_STREAM, &address);
     locks_taken = 0;
     for (int i = 0; i < bases; ++i) {
         worker_open(&workers[i]);
@@ -181,6 +192,7 @@ void bases_share_no_lock(void **)
         assert_true(each.wakes > 0);
         worker_close(&each);
     }
+    evutil_closesocket(shared);
     CloseHandle(begin);
     CloseHandle(end);
     assert_int_equal(counted, 0);

@@ -27,6 +27,8 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
     note_client(address);
     ++self->accepted;
     evutil_closesocket(fd);
+    if (w.in_callback != nullptr)
+        w.in_callback();
 }
 
 void on_readable(evutil_socket_t fd, short, void *)
@@ -105,6 +107,17 @@ void turns(unsigned base, int count)
         fake::advance_us(1000);
         turn_to_port(w.bases[base]);
     }
+}
+
+void sleep_while(unsigned base, const std::function<void()> &meanwhile)
+{
+    turns(base, 2);
+    w.asleep[base] = true;
+    struct timeval limit = {1, 0};
+    event_base_loopexit(w.bases[base], &limit);
+    fake::at(fake::now_us(), meanwhile);
+    event_base_loop(w.bases[base], EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    w.asleep[base] = false;
 }
 
 void open_world(unsigned bases)

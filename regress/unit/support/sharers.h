@@ -3,6 +3,8 @@
 #ifndef LIBEVENT_IOCP_REGRESS_SUPPORT_SHARERS_H
 #define LIBEVENT_IOCP_REGRESS_SUPPORT_SHARERS_H
 
+#include <functional>
+
 #include "support/bases.h"
 #include "support/fake_kernel.h"
 
@@ -30,6 +32,8 @@ struct sharing_world {
     SOCKET socket;
     int clients;
     int times[max_clients + 1]; // accepted, by the client's port
+    bool asleep[max_bases];     // its loop waits, or turns again already
+    void (*in_callback)();      // what else is done there, when a listener has had a client; NULL: nothing
 };
 
 extern sharing_world w;
@@ -53,6 +57,8 @@ void add_own(unsigned base);
 void remove_own(unsigned base);
 void clients_come(int count);
 void turns(unsigned base, int count);
+// Lets the base's loop wait, and does that meanwhile, as other threads would. It wakes by a packet, or after a second.
+void sleep_while(unsigned base, const std::function<void()> &meanwhile);
 
 } // namespace iocp
 

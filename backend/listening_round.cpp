@@ -1,0 +1,302 @@
+#include "backend/listening_round.h"
+#include "backend/backend.h"
+
+#include <new>
+
+namespace iocp {
+
+namespace {
+
+class round_locked {
+public:
+    explicit round_locked(listening_socket *socket) : lock(&socket->accepts_lock) { AcquireSRWLockExclusive(lock); }
+    ~round_locked() { ReleaseSRWLockExclusive(lock); }
+    round_locked(const round_locked &) = delete;
+    round_locked &operator=(const round_locked &) = delete;
+
+private:
+    SRWLOCK *lock;
+};
+
+void round_call_came(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
+{
+    // Whoever slept has woken: rounds_wake has seen to the rest.
+}
+
+bool round_attends(const listening_sharer *self)
+{
+    return self->listens && self->owner->rounds.state != attention::awake;
+}
+
+// False: it is awake. From here on it is with the socket's accepts lock held.
+bool round_call(listening_sharer *self)
+{
+    base_rounds *called = &self->owner->rounds;
+    attention state = attention::asleep;
+    if (!called->state.compare_exchange_strong(state, attention::called))
+        return state == attention::called;
+    if (sys::port_post(self->owner->port->for_libevent.port, port_uncounted_key, 0, &called->call.overlapped) == 0)
+        return true;
+    state = attention::called;
+    called->state.compare_exchange_strong(state, attention::asleep);
+    return false;
+}
+
+// False: it has not got it, since it is awake.
+bool round_give(listening_sharer *to, left_over *connection)
+{
+    connection->given_to = to;
+    ++to->given;
+    ++to->got;
+    if (round_call(to)) {
+        ++connection->passes;
+        return true;
+    }
+    connection->given_to = nullptr;
+    --to->given;
+    --to->got;
+    return false;
+}
+
+// Who has had the fewest, among the base itself (NULL: not) and those that can take one at once.
+listening_sharer *round_choose(listening_socket *socket, listening_sharer *self, unsigned most_given)
+{
+    listening_sharer *chosen = nullptr, *each;
+    unsigned most = 0;
+    TAILQ_FOREACH (each, &socket->sharers, in_socket)
+        if (each->got > most)
+            most = each->got;
+    TAILQ_FOREACH (each, &socket->sharers, in_socket) {
+        if (each != self && (!round_attends(each) || each->given >= most_given))
+            continue;
+        if (each->got + max_behind < most)
+            each->got = most - max_behind;
+        if (chosen == nullptr || each->got < chosen->got)
+            chosen = each;
+    }
+    if (chosen != nullptr) {
+        TAILQ_REMOVE(&socket->sharers, chosen, in_socket);
+        TAILQ_INSERT_TAIL(&socket->sharers, chosen, in_socket);
+    }
+    return chosen;
+}
+
+// What nobody was told of goes to who sleeps: all that `from` was given, and what nobody was.
+void round_pass_on(listening_socket *socket, const listening_sharer *from)
+{
+    left_over *each;
+    TAILQ_FOREACH (each, &socket->left, listed) {
+        if ((each->given_to != nullptr && each->given_to != from) || each->passes >= max_passes)
+            continue;
+        listening_sharer *to = round_choose(socket, nullptr, 1);
+        if (to == nullptr)
+            return;
+        listening_take_back(each);
+        round_give(to, each);
+    }
+}
+
+// Given to it; to nobody; to somebody who does something else.
+left_over *round_find_left(const listening_sharer *self)
+{
+    left_over *each, *found = nullptr;
+    TAILQ_FOREACH (each, &self->socket->left, listed) {
+        const listening_sharer *to = each->given_to;
+        if (to == self)
+            return each;
+        if (found == nullptr && (to == nullptr || !round_attends(to)))
+            found = each;
+    }
+    return found;
+}
+
+bool round_take_left(listening_sharer *self, left_connection *taken)
+{
+    left_over *found = round_find_left(self);
+    if (found == nullptr)
+        return false;
+    ++self->got;
+    *taken = listening_remove_left(self->socket, found);
+    return true;
+}
+
+// 0: it was accepted for the base itself. WSAEWOULDBLOCK: nobody waits any more.
+int round_accept_next(listening_sharer *self, left_connection *taken)
+{
+    for (unsigned given = 0; given < max_given_at_once;) {
+        left_connection next = {};
+        next.is_finished = true;
+        next.peer_length = sizeof(next.peer);
+        int error = sys::accept_now(static_cast<SOCKET>(self->socket->fd), &next.socket,
+                                    reinterpret_cast<struct sockaddr *>(&next.peer), &next.peer_length);
+        if (error != 0)
+            return error;
+        listening_sharer *chosen = round_choose(self->socket, self, max_given);
+        left_over *left = chosen != self ? listening_leave(self->socket, next) : nullptr;
+        if (left != nullptr && round_give(chosen, left)) {
+            ++given;
+            continue;
+        }
+        *taken = left != nullptr ? listening_remove_left(self->socket, left) : next;
+        ++self->got;
+        return 0;
+    }
+    return WSAEWOULDBLOCK;
+}
+
+void round_activate(const listening_sharer *self)
+{
+    evmap_io_active_(self->owner->base, self->socket->fd, EV_READ);
+}
+
+} // namespace
+
+void rounds_init(base_rounds *self)
+{
+    LIST_INIT(&self->sharers);
+    new (&self->state) std::atomic<attention>(attention::awake);
+    event_overlapped_init_(&self->call, round_call_came);
+}
+
+listening_sharer *round_join(backend *owner, listening_socket *socket)
+{
+    listening_sharer *self;
+    LIST_FOREACH (self, &owner->rounds.sharers, in_base)
+        if (self->socket == socket)
+            break;
+    if (self == nullptr) {
+        self = static_cast<listening_sharer *>(mm_calloc(1, sizeof(listening_sharer)));
+        if (self == nullptr)
+            return nullptr;
+        self->socket = socket;
+        self->owner = owner;
+        LIST_INSERT_HEAD(&owner->rounds.sharers, self, in_base);
+        round_locked held(socket);
+        TAILQ_INSERT_TAIL(&socket->sharers, self, in_socket);
+        // An accept() that finds nobody must not wait for the next one. (libevent's listeners ask that of the program.)
+        if (++socket->sharer_count > 1 && sys::set_blocking(static_cast<SOCKET>(socket->fd), false) != 0)
+            socket->has_others = true;
+    }
+    ++self->listeners;
+    return self;
+}
+
+namespace {
+
+void round_part(listening_sharer *self)
+{
+    round_locked held(self->socket);
+    self->listens = false;
+    round_pass_on(self->socket, self);
+    left_over *each;
+    TAILQ_FOREACH (each, &self->socket->left, listed)
+        if (each->given_to == self)
+            listening_take_back(each);
+    TAILQ_REMOVE(&self->socket->sharers, self, in_socket);
+    --self->socket->sharer_count;
+    LIST_REMOVE(self, in_base);
+    self->owner = nullptr;
+}
+
+} // namespace
+
+void round_leave(listening_sharer *self)
+{
+    if (--self->listeners > 0)
+        return;
+    if (self->owner != nullptr)
+        round_part(self);
+    mm_free(self);
+}
+
+void rounds_end(backend *owner)
+{
+    while (!LIST_EMPTY(&owner->rounds.sharers))
+        round_part(LIST_FIRST(&owner->rounds.sharers));
+}
+
+void round_listens(listening_sharer *self, bool listens)
+{
+    round_locked held(self->socket);
+    self->listens = listens;
+    if (!listens)
+        round_pass_on(self->socket, self);
+}
+
+listening_sharer *round_find(backend *owner, evutil_socket_t fd)
+{
+    listening_sharer *each;
+    LIST_FOREACH (each, &owner->rounds.sharers, in_base)
+        if (each->socket->fd == fd)
+            break;
+    bool is_on = each != nullptr && each->socket->sharer_count > 1 && !each->socket->has_others;
+    return is_on ? each : nullptr;
+}
+
+int round_accept(listening_sharer *self, left_connection *taken)
+{
+    round_locked held(self->socket);
+    int error = round_take_left(self, taken) ? 0 : round_accept_next(self, taken);
+    // The program is told next, and nobody knows how long that takes.
+    if (error == 0 && self->socket->left_count != 0)
+        round_pass_on(self->socket, self);
+    return error;
+}
+
+// Whoever gives looks at the state after it has left something; here it is the other way round: one of the two sees the
+// other.
+bool rounds_sleep(backend *owner)
+{
+    base_rounds *self = &owner->rounds;
+    if (LIST_EMPTY(&self->sharers))
+        return true;
+    self->state = attention::asleep;
+    bool any = false;
+    listening_sharer *each;
+    LIST_FOREACH (each, &self->sharers, in_base) {
+        if (each->socket->left_count == 0)
+            continue;
+        bool finds;
+        {
+            round_locked held(each->socket);
+            finds = each->listens && round_find_left(each) != nullptr;
+        }
+        if (finds)
+            round_activate(each);
+        any = any || finds;
+    }
+    if (any)
+        rounds_wake(owner);
+    return !any;
+}
+
+bool rounds_wake(backend *owner)
+{
+    base_rounds *self = &owner->rounds;
+    if (LIST_EMPTY(&self->sharers) || self->state.exchange(attention::awake) != attention::called)
+        return false;
+    if (N_ACTIVE_CALLBACKS(owner->base) > 0)
+        rounds_pass_on(owner); // another thread has activated something
+    listening_sharer *each;
+    LIST_FOREACH (each, &self->sharers, in_base) {
+        bool has_any;
+        {
+            round_locked held(each->socket);
+            has_any = each->given > 0;
+        }
+        if (has_any)
+            round_activate(each);
+    }
+    return true;
+}
+
+void rounds_pass_on(backend *owner)
+{
+    listening_sharer *each;
+    LIST_FOREACH (each, &owner->rounds.sharers, in_base) {
+        round_locked held(each->socket);
+        round_pass_on(each->socket, each);
+    }
+}
+
+} // namespace iocp
