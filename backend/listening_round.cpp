@@ -58,22 +58,34 @@ bool round_give(listening_sharer *to, left_over *connection)
     return false;
 }
 
-// Who has had the fewest, among the base itself (NULL: not) and those that can take one at once.
-listening_sharer *round_choose(listening_socket *socket, listening_sharer *self, unsigned most_given)
+// Nobody is behind the others by more than that.
+void round_forgive(listening_socket *socket)
 {
-    listening_sharer *chosen = nullptr, *each;
+    listening_sharer *each;
     unsigned most = 0;
     TAILQ_FOREACH (each, &socket->sharers, in_socket)
         if (each->got > most)
             most = each->got;
-    TAILQ_FOREACH (each, &socket->sharers, in_socket) {
-        if (each != self && (!round_attends(each) || each->given >= most_given))
-            continue;
+    TAILQ_FOREACH (each, &socket->sharers, in_socket)
         if (each->got + max_behind < most)
             each->got = most - max_behind;
-        if (chosen == nullptr || each->got < chosen->got)
+}
+
+// Whoever has the least is next.
+unsigned round_share(const listening_sharer *self)
+{
+    return self->socket->by_load ? self->owner->rounds.connections + self->given : self->got;
+}
+
+// Who is next, of the base itself (NULL: not) and those that can take one at once.
+listening_sharer *round_choose(listening_socket *socket, listening_sharer *self, unsigned most_given)
+{
+    round_forgive(socket);
+    listening_sharer *chosen = nullptr, *each;
+    TAILQ_FOREACH (each, &socket->sharers, in_socket)
+        if ((each == self || (round_attends(each) && each->given < most_given)) &&
+            (chosen == nullptr || round_share(each) < round_share(chosen)))
             chosen = each;
-    }
     if (chosen != nullptr) {
         TAILQ_REMOVE(&socket->sharers, chosen, in_socket);
         TAILQ_INSERT_TAIL(&socket->sharers, chosen, in_socket);
@@ -154,8 +166,17 @@ void round_activate(const listening_sharer *self)
 void rounds_init(base_rounds *self)
 {
     LIST_INIT(&self->sharers);
+    LIST_INIT(&self->guests);
+    new (&self->connections) std::atomic<unsigned>(0);
     new (&self->state) std::atomic<attention>(attention::awake);
     event_overlapped_init_(&self->call, round_call_came);
+}
+
+void rounds_count(base_rounds *self, int more)
+{
+    // Others only read it: no bus is locked for that.
+    self->connections.store(self->connections.load(std::memory_order_relaxed) + static_cast<unsigned>(more),
+                            std::memory_order_relaxed);
 }
 
 listening_sharer *round_join(backend *owner, listening_socket *socket)
@@ -211,6 +232,11 @@ void round_leave(listening_sharer *self)
 
 void rounds_end(backend *owner)
 {
+    while (!LIST_EMPTY(&owner->rounds.guests)) {
+        round_guest *guest = LIST_FIRST(&owner->rounds.guests);
+        LIST_REMOVE(guest, in_base);
+        guest->base_ends(guest);
+    }
     while (!LIST_EMPTY(&owner->rounds.sharers))
         round_part(LIST_FIRST(&owner->rounds.sharers));
 }

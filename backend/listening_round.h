@@ -35,13 +35,23 @@ constexpr unsigned max_given_at_once = 64;
 // Whether a base's thread will see at once what it is given.
 enum class attention : unsigned char { awake, asleep, called };
 
+// Told when the base is freed, and no guest of it from then on.
+struct round_guest {
+    LIST_ENTRY(round_guest) in_base;
+    void (*base_ends)(round_guest *self);
+};
+
 struct base_rounds {
     LIST_HEAD(, listening_sharer) sharers;
+    LIST_HEAD(, round_guest) guests;
     std::atomic<attention> state;
-    struct event_overlapped call; // posted by whoever gives
+    std::atomic<unsigned> connections; // that are open
+    struct event_overlapped call;      // posted by whoever gives
 };
 
 void rounds_init(base_rounds *self);
+// One connection more or less is open, with the base's lock held.
+void rounds_count(base_rounds *self, int more);
 // Nobody gives it anything from now on.
 void rounds_end(backend *owner);
 

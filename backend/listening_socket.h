@@ -56,6 +56,7 @@ struct left_over {
 struct listening_socket {
     std::atomic<bool> shared;
     std::atomic<bool> has_others; // a program's own event, or a listener of a base on select, is among the users
+    std::atomic<bool> by_load;    // who has the fewest connections open is next, and not who has had the fewest
     std::atomic<unsigned> left_count;
     std::atomic<unsigned> sharer_count;
     evutil_socket_t fd;

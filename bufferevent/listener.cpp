@@ -4,6 +4,7 @@
 #include "backend/socket_record.h"
 #include "bufferevent/acceptor.h"
 #include "bufferevent/acceptor_left_over.h"
+#include "bufferevent/listener_bases.h"
 
 #include "compat/listener_slot.h"
 
@@ -117,7 +118,8 @@ void listener_leave(listener_record *self)
     round_leave(sharer);
 }
 
-struct evconnlistener *listener_attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags)
+struct evconnlistener *listener_attach(struct evconnlistener *listener, const preparation &prepared, unsigned flags,
+                                       evconnlistener_cb callback, void *argument)
 {
     struct event_base *base = listener != nullptr ? evconnlistener_get_base(listener) : nullptr;
     if (base == nullptr) {
@@ -128,6 +130,10 @@ struct evconnlistener *listener_attach(struct evconnlistener *listener, const pr
     evutil_socket_t fd = evconnlistener_get_fd(listener);
     listener_record *record = prepared.record;
     record->listener = listener;
+    record->callback = callback;
+    record->argument = argument;
+    record->flags = flags;
+    record->is_disabled = true;
     record->listening = listening_begin(fd, prepared.spare);
     record->own = listener_new_acceptor(base, fd, record->listening, flags);
     listener_join(record, base, fd);
@@ -206,13 +212,18 @@ evutil_socket_t listener_accept_in_turn(listening_sharer *self, struct sockaddr 
 
 namespace iocp {
 
-acceptor *listener_acceptor(const struct evconnlistener *listener)
+listener_record *listener_find(const struct evconnlistener *listener)
 {
     AcquireSRWLockShared(&listeners.lock);
-    const listener_record *found = listener_record_of(listener);
-    acceptor *own = found != nullptr ? found->own : nullptr;
+    listener_record *found = listener_record_of(listener);
     ReleaseSRWLockShared(&listeners.lock);
-    return own;
+    return found;
+}
+
+acceptor *listener_acceptor(const struct evconnlistener *listener)
+{
+    const listener_record *found = listener_find(listener);
+    return found != nullptr ? found->own : nullptr;
 }
 
 } // namespace iocp
@@ -227,7 +238,7 @@ struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistene
         return nullptr;
     struct evconnlistener *made =
         iocp_stock_evconnlistener_new(base, callback, argument, flags | LEV_OPT_DISABLED, backlog, fd);
-    made = listener_attach(made, prepared, flags);
+    made = listener_attach(made, prepared, flags, callback, argument);
     if (!listener_enabled_as_asked(made, flags))
         event_warnx("iocp: a listener could not be enabled");
     return made;
@@ -241,7 +252,7 @@ struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnli
         return nullptr;
     struct evconnlistener *made = iocp_stock_evconnlistener_new_bind(base, callback, argument, flags | LEV_OPT_DISABLED,
                                                                      backlog, address, length);
-    made = listener_attach(made, prepared, flags);
+    made = listener_attach(made, prepared, flags, callback, argument);
     if (listener_enabled_as_asked(made, flags))
         return made;
     evutil_socket_t fd = evconnlistener_get_fd(made);
@@ -255,6 +266,7 @@ void evconnlistener_free(struct evconnlistener *listener)
 {
     listener_record *record = listener_forget(listener);
     if (record != nullptr) {
+        listener_bases_free(record);
         // A base that was freed first has left the socket with all its listeners.
         bool has_left = record->own != nullptr && record->own->listening == nullptr;
         if (record->own != nullptr)

@@ -124,6 +124,7 @@ stream *stream_attach_to(backend *owner, evutil_socket_t fd, const void *holder,
         mm_free(self);
         return nullptr;
     }
+    rounds_count(&owner->rounds, 1);
     if (to_connect)
         interest_take_over(owner, &self->as_source);
     stream_take_early(self);
@@ -154,6 +155,7 @@ void stream_release(stream *self, bool closing)
     else
         interest_fall_back(owner, &self->as_source);
     socket_clear_source(&self->as_source);
+    rounds_count(&owner->rounds, -1);
     if (self->seen_by != nullptr)
         *self->seen_by = nullptr;
     stream_receive_let_go(self, record, closing);

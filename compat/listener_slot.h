@@ -19,6 +19,10 @@
 #define evconnlistener_new iocp_stock_evconnlistener_new
 #define evconnlistener_new_bind iocp_stock_evconnlistener_new_bind
 #define evconnlistener_free iocp_stock_evconnlistener_free
+#define evconnlistener_enable iocp_stock_evconnlistener_enable
+#define evconnlistener_disable iocp_stock_evconnlistener_disable
+#define evconnlistener_set_cb iocp_stock_evconnlistener_set_cb
+#define evconnlistener_set_error_cb iocp_stock_evconnlistener_set_error_cb
 /* Where connections come from, and why there is none: the stock function asks the socket once more. Both are called by
  * listener_read_cb alone, whose argument is `lev`. */
 #define iocp_base_of_lev event_get_base(&EVUTIL_UPCAST(lev, struct evconnlistener_event, base)->listener)
@@ -41,6 +45,10 @@ struct evconnlistener *iocp_stock_evconnlistener_new_bind(struct event_base *bas
                                                           void *argument, unsigned flags, int backlog,
                                                           const struct sockaddr *address, int length);
 void iocp_stock_evconnlistener_free(struct evconnlistener *listener);
+int iocp_stock_evconnlistener_enable(struct evconnlistener *listener);
+int iocp_stock_evconnlistener_disable(struct evconnlistener *listener);
+void iocp_stock_evconnlistener_set_cb(struct evconnlistener *listener, evconnlistener_cb callback, void *argument);
+void iocp_stock_evconnlistener_set_error_cb(struct evconnlistener *listener, evconnlistener_errorcb callback);
 }
 #endif
 

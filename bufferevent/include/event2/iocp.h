@@ -101,6 +101,52 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
 EVENT2_EXPORT_SYMBOL
 int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener);
 
+/* Bases in threads that share a listening socket, and a listener that hands on.
+ *
+ * Windows has no SO_REUSEPORT, and a socket lives on one port. What programs do, one base in each thread with a listener
+ * of its own on the one socket (evconnlistener_new or evhttp_accept_socket, which is the way for evhttp), needs nothing
+ * of what follows: connections come to all those bases in turn, each in its own thread and on its own port, and none
+ * waits for a base that computes. For a program with one listener, its connections can be handed on to more bases.
+ *
+ * The callback then runs in the thread of the base that gets the connection; its first argument is a listener of that
+ * base, so that evconnlistener_get_base tells which: it is there for that and evconnlistener_get_fd, and is the
+ * library's. What is asked of the listener itself is done for all: evconnlistener_enable, _disable, _set_cb and
+ * _set_error_cb, and evconnlistener_free, which waits for callbacks that are running in other threads, as event_del
+ * does. Not for a listener that evhttp has (evhttp_bind_listener): evhttp is of one base. */
+
+/* With the listener's own. */
+#define EVCONNLISTENER_IOCP_MAX_BASES 256
+
+/* Gives it one more base, or takes that away again. A base that is freed is taken away by that; it must not be freed
+ * while another thread asks something of the listener.
+ *
+ * May be called in any thread while the loops run, provided that locking is on, and that nobody asks anything else of
+ * the same listener meanwhile.
+ *
+ * Both return 0, or -1 with the socket error set, and nothing is changed:
+ *   WSAEOPNOTSUPP    one of the two bases is not on a port
+ *   WSAEALREADY      the listener has that base
+ *   WSAETOOMANYREFS  it has EVCONNLISTENER_IOCP_MAX_BASES
+ *   WSAENOBUFS       no memory
+ *   WSAEINVAL        to be taken away: it has not got that base, or it is its own */
+EVENT2_EXPORT_SYMBOL
+int evconnlistener_iocp_add_base(struct evconnlistener *listener, struct event_base *base);
+EVENT2_EXPORT_SYMBOL
+int evconnlistener_iocp_remove_base(struct evconnlistener *listener, struct event_base *base);
+
+/* Who of several bases is next, of those that do not compute just then: who has had the fewest connections (the
+ * default), or who has the fewest open. Open is what has a bufferevent that closes it (BEV_OPT_CLOSE_ON_FREE, and
+ * evhttp's). It holds for the socket, whatever listeners share it, and as long as there is one.
+ *
+ * May be called at any time in any thread, provided that nobody frees the listener meanwhile.
+ *
+ * Returns 0, or -1 with the socket error set:
+ *   WSAEOPNOTSUPP  the listener's base is not on a port
+ *   WSAEINVAL      there is no such order */
+enum evconnlistener_iocp_order { EVCONNLISTENER_IOCP_IN_TURN, EVCONNLISTENER_IOCP_BY_LOAD };
+EVENT2_EXPORT_SYMBOL
+int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnlistener_iocp_order order);
+
 /* What is on its way when a socket is closed.
  *
  * On select, the kernel keeps what it has taken of a program's bytes, and delivers it after the socket was closed. On a

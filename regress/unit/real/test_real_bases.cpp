@@ -1,0 +1,186 @@
+// A listener that hands on to bases in threads, on the real kernel: each runs its callback in its own thread, and has
+// its part of the connections; what is freed while callbacks run waits for them.
+#include <atomic>
+
+#include "real/real_base.h"
+
+#include "event2/iocp.h"
+#include "event2/thread.h"
+
+using namespace real;
+
+namespace {
+
+constexpr unsigned bases = 4;
+constexpr int connections = 400;
+constexpr int least = 85, most = 115;
+constexpr DWORD limit_ms = deadline_seconds * 1000;
+
+struct worker {
+    struct event_base *own_base;
+    HANDLE thread;
+    DWORD id;
+    std::atomic<int> accepted;
+    std::atomic<bool> is_elsewhere;
+};
+
+worker workers[bases];
+std::atomic<int> running; // callbacks
+HANDLE holds_up;          // an event for which callbacks wait; NULL: none does
+
+void came_back(struct bufferevent *served, void *)
+{
+    bufferevent_write_buffer(served, bufferevent_get_input(served));
+}
+
+void has_ended(struct bufferevent *served, short, void *)
+{
+    bufferevent_free(served);
+}
+
+void on_handed(struct evconnlistener *part, evutil_socket_t fd, struct sockaddr *, int, void *)
+{
+    ++running;
+    for (worker &each : workers)
+        if (each.own_base == evconnlistener_get_base(part)) {
+            each.is_elsewhere = each.is_elsewhere || each.id != GetCurrentThreadId();
+            ++each.accepted;
+        }
+    struct bufferevent *served =
+        bufferevent_socket_new(evconnlistener_get_base(part), fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_THREADSAFE);
+    bufferevent_setcb(served, came_back, nullptr, has_ended, nullptr);
+    bufferevent_enable(served, EV_READ);
+    if (holds_up != nullptr)
+        WaitForSingleObject(holds_up, limit_ms);
+    --running;
+}
+
+DWORD WINAPI work(void *argument)
+{
+    auto *self = static_cast<worker *>(argument);
+    self->id = GetCurrentThreadId();
+    return event_base_loop(self->own_base, EVLOOP_NO_EXIT_ON_EMPTY) != 0;
+}
+
+struct evconnlistener *open_listener(struct sockaddr_in *address)
+{
+    for (worker &each : workers) {
+        assert_int_equal(set_up(nullptr), 0);
+        each.own_base = base;
+        each.accepted = 0;
+        each.is_elsewhere = false;
+        each.thread = CreateThread(nullptr, 0, work, &each, 0, nullptr);
+        assert_non_null(each.thread);
+    }
+    evutil_socket_t fd = bound(SOCK_STREAM, address);
+    struct evconnlistener *listener =
+        evconnlistener_new(workers[0].own_base, on_handed, nullptr, LEV_OPT_CLOSE_ON_FREE, SOMAXCONN, fd);
+    assert_non_null(listener);
+    for (unsigned i = 1; i < bases; ++i)
+        assert_int_equal(evconnlistener_iocp_add_base(listener, workers[i].own_base), 0);
+    return listener;
+}
+
+void close_workers()
+{
+    for (worker &each : workers) {
+        event_base_loopexit(each.own_base, nullptr);
+        assert_int_equal(WaitForSingleObject(each.thread, limit_ms), WAIT_OBJECT_0);
+        CloseHandle(each.thread);
+        event_base_free(each.own_base);
+        assert_false(each.is_elsewhere);
+    }
+}
+
+SOCKET client_of(const struct sockaddr_in &address)
+{
+    SOCKET client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(client, reinterpret_cast<const struct sockaddr *>(&address), sizeof(address)), 0);
+    DWORD limit = limit_ms;
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, reinterpret_cast<char *>(&limit), sizeof(limit));
+    return client;
+}
+
+bool answers(SOCKET client)
+{
+    char byte = 'a';
+    return send(client, &byte, 1, 0) == 1 && recv(client, &byte, 1, 0) == 1;
+}
+
+void each_has_its_part(void **)
+{
+    struct sockaddr_in address;
+    static SOCKET clients[connections];
+    struct evconnlistener *listener = open_listener(&address);
+    for (SOCKET &each : clients)
+        each = client_of(address);
+    for (SOCKET each : clients)
+        assert_true(answers(each));
+    for (SOCKET each : clients)
+        closesocket(each);
+    for (const worker &each : workers)
+        assert_in_range(each.accepted, least, most);
+    evconnlistener_free(listener);
+    close_workers();
+}
+
+struct freeing {
+    struct evconnlistener *listener;
+    std::atomic<bool> done;
+};
+
+DWORD WINAPI free_listener(void *argument)
+{
+    auto *self = static_cast<freeing *>(argument);
+    evconnlistener_free(self->listener);
+    self->done = true;
+    return 0;
+}
+
+bool comes_true(bool (*condition)())
+{
+    ULONGLONG end = GetTickCount64() + limit_ms;
+    while (!condition() && GetTickCount64() < end)
+        SwitchToThread();
+    return condition();
+}
+
+// After evconnlistener_free has returned, no callback runs, and none begins.
+void freed_while_callbacks_run(void **)
+{
+    struct sockaddr_in address;
+    SOCKET clients[bases];
+    holds_up = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    struct evconnlistener *listener = open_listener(&address);
+    for (SOCKET &each : clients)
+        each = client_of(address);
+    assert_true(comes_true([] { return running == static_cast<int>(bases); }));
+    freeing freed = {listener, {false}};
+    HANDLE thread = CreateThread(nullptr, 0, free_listener, &freed, 0, nullptr);
+    assert_int_equal(WaitForSingleObject(thread, 200), WAIT_TIMEOUT); // time enough to be wrong in
+    assert_false(freed.done);
+    SetEvent(holds_up);
+    assert_int_equal(WaitForSingleObject(thread, limit_ms), WAIT_OBJECT_0);
+    assert_int_equal(running, 0);
+    CloseHandle(thread);
+    for (SOCKET each : clients)
+        assert_true(answers(each));
+    for (SOCKET each : clients)
+        closesocket(each);
+    close_workers();
+    CloseHandle(holds_up);
+    holds_up = nullptr;
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_has_its_part),
+        cmocka_unit_test(freed_while_callbacks_run),
+    };
+    start();
+    evthread_use_windows_threads();
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
