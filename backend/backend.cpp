@@ -29,6 +29,7 @@ backend *backend_new(struct event_base *base, port *on)
     linger_init(&self->lingering);
     rounds_init(&self->rounds);
     TAILQ_INIT(&self->streams.budget.waiting);
+    TAILQ_INIT(&self->streams.sent.waiting);
     on->base = base;
     return self;
 }
@@ -61,6 +62,8 @@ void backend_drain(backend *self)
     if (!port_drain(self->port))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
                     static_cast<unsigned>(self->port->in_flight.count));
+    if (self->streams.sent.free_all != nullptr)
+        self->streams.sent.free_all(self);
 }
 
 void backend_close(backend *self)

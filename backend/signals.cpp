@@ -7,24 +7,33 @@ namespace iocp {
 
 namespace {
 
-// What the handler may touch. It runs on a thread of its own for Ctrl-C, and on the raising thread otherwise.
+// What the handler may touch. It runs on a thread of its own for Ctrl-C, and on the raising thread otherwise. It calls
+// the kernel, so that no lock is held: whose port it may have found stays open while it counts among the posters.
 struct signal_state {
-    SRWLOCK lock; // the port stays open while the handler holds it shared
-    backend *receiver;
+    std::atomic<backend *> receiver;
+    std::atomic<unsigned> posters;
     std::atomic<bool> posted;
     std::atomic<int> caught[NSIG];
 };
 
 signal_state state;
 
-// Lock held, shared at least.
 void signals_post_wake()
 {
-    if (state.receiver == nullptr || state.posted.exchange(true))
-        return;
-    if (sys::port_post(state.receiver->port->for_libevent.port, port_uncounted_key, 0,
-                       &state.receiver->signal_wake.overlapped) != 0)
+    ++state.posters;
+    backend *receiver = state.receiver; // looked at only now: who changes it looks at the posters then
+    if (receiver != nullptr && !state.posted.exchange(true) &&
+        sys::port_post(receiver->port->for_libevent.port, port_uncounted_key, 0, &receiver->signal_wake.overlapped) !=
+            0)
         state.posted = false; // the next signal tries again, and is counted with this one
+    --state.posters;
+}
+
+// Nobody posts any more to a base that has not been the receiver since before this call.
+void signals_await_posters()
+{
+    while (state.posters != 0)
+        sys::let_others_run();
 }
 
 void __cdecl signals_on_signal(int number)
@@ -33,17 +42,15 @@ void __cdecl signals_on_signal(int number)
     int error = errno;
     signal(number, signals_on_signal); // the C run-time of Windows resets a handler when it runs
     state.caught[number].fetch_add(1);
-    AcquireSRWLockShared(&state.lock);
     signals_post_wake();
-    ReleaseSRWLockShared(&state.lock);
     errno = error;
     WSASetLastError(socket_error);
 }
 
 void signals_set_receiver(backend *receiver)
 {
-    AcquireSRWLockExclusive(&state.lock);
     state.receiver = receiver;
+    signals_await_posters(); // else one that has found the receiver before could take the next line back
     state.posted = false;
     // Caught for the receiver before, perhaps, whose port has the packet: post once more.
     bool waiting = false;
@@ -51,7 +58,6 @@ void signals_set_receiver(backend *receiver)
         waiting = waiting || count != 0;
     if (waiting)
         signals_post_wake();
-    ReleaseSRWLockExclusive(&state.lock);
 }
 
 void signal_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
@@ -71,10 +77,11 @@ int signals_add(struct event_base *base, evutil_socket_t number, short, short, v
 {
     backend *owner = backend_of(base);
     EVUTIL_ASSERT(number >= 0 && number < NSIG);
-    if (state.receiver != nullptr && state.receiver != owner && state.receiver->base->sig.ev_n_signals_added > 0)
+    const backend *before = state.receiver;
+    if (before != nullptr && before != owner && before->base->sig.ev_n_signals_added > 0)
         event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
                     "receives signals, the one that added the last",
-                    static_cast<void *>(base), static_cast<void *>(state.receiver->base));
+                    static_cast<void *>(base), static_cast<void *>(before->base));
     signals_set_receiver(owner);
     state.caught[number] = 0;
     ++base->sig.ev_n_signals_added;
@@ -119,8 +126,11 @@ void signals_dealloc(backend *owner)
 {
     evsig_dealloc_(owner->base); // restores the handlers; there is no socket pair to close
     owner->base->sig.ev_n_signals_added = 0;
-    if (state.receiver == owner)
-        signals_set_receiver(nullptr);
+    backend *receiver = owner;
+    bool had_them = state.receiver.compare_exchange_strong(receiver, nullptr);
+    signals_await_posters(); // its port is closed next
+    if (had_them)
+        state.posted = false;
 }
 
 } // namespace iocp

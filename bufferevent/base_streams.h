@@ -8,8 +8,19 @@
 
 namespace iocp {
 
+struct backend;
+struct send_operation;
+
+// Sends that have ended, whose chains are freed in the loop's thread. Kept by sent_chains.cpp.
+struct sent_chains {
+    TAILQ_HEAD(, send_operation) waiting; // in the order they ended
+    struct event_callback frees;          // active while any waits
+    void (*free_all)(backend *owner);     // NULL: none has ever waited
+};
+
 struct base_streams {
     receive_budget budget;
+    sent_chains sent;
     const void *connecting;      // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for; // the one for which libevent made that descriptor
 };

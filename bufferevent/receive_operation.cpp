@@ -60,6 +60,11 @@ bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsig
     return true;
 }
 
+void receive_free_handed_over(const void *data, size_t, void *)
+{
+    mm_free(const_cast<void *>(data));
+}
+
 void receive_provide_buffer(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;

@@ -36,6 +36,8 @@ void receive_list_remove(receive_budget *budget, receive_operation *receiving);
 void receive_release_buffer(backend *owner, receive_operation *receiving);
 // A buffer of `size` bytes, whatever the budget says. False for want of memory.
 bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsigned size);
+// libevent's cleanup of a buffer that was handed to an evbuffer as it was.
+void receive_free_handed_over(const void *data, size_t length, void *);
 // Gives the operation a buffer if its connection deserves one and the budget has room.
 void receive_provide_buffer(stream *self, receive_operation *receiving);
 

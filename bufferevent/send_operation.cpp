@@ -1,4 +1,5 @@
 #include "bufferevent/send_operation.h"
+#include "bufferevent/sent_chains.h"
 
 namespace iocp {
 
@@ -86,20 +87,13 @@ void send_give_up(send_operation *self)
     self->copied = nullptr;
 }
 
-void send_free(send_operation *self)
-{
-    send_give_up(self);
-    if (self->rest != nullptr)
-        evbuffer_free(self->rest);
-    mm_free(self);
-}
-
 // What was to be sent after it goes now. False: nothing is in flight.
 bool send_rest(send_operation *self)
 {
     socket_record *record = self->left.record;
     backend *owner = record->poll.as_source.owner;
     size_t length = evbuffer_get_length(self->rest);
+    EVUTIL_ASSERT(self->chain_count == 0); // what TLS hands over are copies
     if (length == 0)
         return false;
     self->operation.alone = false;
@@ -143,7 +137,8 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
             linger_fail(&self->left);
     }
     linger_end(&self->left);
-    send_free(self);
+    if (!sent_chains_wait(self->left.record->poll.as_source.owner, self))
+        send_operation_free(self);
 }
 
 send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets)
@@ -197,16 +192,25 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
 
 int send_operation_settle(send_operation *self, int error, DWORD bytes)
 {
-    send_give_up(self);
+    if (sent_chains_are_memory(self))
+        send_give_up(self);
     // What follows must not go after a gap.
     return error == 0 && self->sent + bytes != self->length ? WSAECONNABORTED : error;
+}
+
+void send_operation_free(send_operation *self)
+{
+    send_give_up(self);
+    if (self->rest != nullptr)
+        evbuffer_free(self->rest);
+    mm_free(self);
 }
 
 void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest)
 {
     self->rest = rest;
     if (!self->operation.pending) {
-        send_free(self);
+        send_operation_free(self);
         return;
     }
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;

@@ -29,6 +29,7 @@ struct send_operation {
     struct evbuffer *rest;                       // what is sent after it then; NULL: nothing
     struct evbuffer_chain *chains[max_gathered]; // pinned
     char *copied;                                // NULL: nothing
+    TAILQ_ENTRY(send_operation) waits;           // for the loop, see sent_chains.h
     int chain_count;
     int empty_ends; // in a row
     bool skips_packets;
@@ -52,8 +53,11 @@ void send_operation_take(struct evbuffer *output, size_t length);
 // Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with
 // what the two say then.
 bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes);
-// Gives the bytes up. Returns the error: what was not sent whole has failed.
+// Gives the bytes up, but for chains that the loop has to free (sent_chains_wait comes next). Returns the error: what
+// was not sent whole has failed.
 int send_operation_settle(send_operation *self, int error, DWORD bytes);
+// It is idle.
+void send_operation_free(send_operation *self);
 
 // Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is
 // freed.

@@ -146,11 +146,6 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got)
     self->warm = self->read_limit >= unlimited_read;
 }
 
-void receive_free_handed_over(const void *data, size_t, void *)
-{
-    mm_free(const_cast<void *>(data));
-}
-
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     receive_operation *receiving = self->receiving;

@@ -1,5 +1,6 @@
 #include "bufferevent/stream_send.h"
 #include "bufferevent/send_operation.h"
+#include "bufferevent/sent_chains.h"
 
 namespace iocp {
 
@@ -14,6 +15,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
         send_operation_goes_on(sending, owner->port, static_cast<SOCKET>(self->as_source.fd), &error, &bytes))
         return;
     error = send_operation_settle(sending, error, bytes);
+    if (sent_chains_wait(owner, sending))
+        self->sending = nullptr; // the next send has one of its own
     if (error != 0)
         self->send_error = error;
     if (self->queued != nullptr)

@@ -33,6 +33,7 @@ extern const guarantee http_guarantees[];
 extern const guarantee http_row_guarantees[];
 extern const guarantee fairness_guarantees[];
 extern const guarantee thread_guarantees[];
+extern const guarantee cleanup_guarantees[];
 extern const guarantee surgery_guarantees[];
 extern const guarantee cancelling_guarantees[];
 extern const guarantee closing_guarantees[];
