@@ -156,6 +156,16 @@ int round_accept_next(listening_sharer *self, left_connection *taken)
     return WSAEWOULDBLOCK;
 }
 
+// NULL: it has no listener there.
+listening_sharer *round_of(backend *owner, evutil_socket_t fd)
+{
+    listening_sharer *each;
+    LIST_FOREACH (each, &owner->rounds.sharers, in_base)
+        if (each->socket->fd == fd)
+            break;
+    return each;
+}
+
 void round_activate(const listening_sharer *self)
 {
     evmap_io_active_(self->owner->base, self->socket->fd, EV_READ);
@@ -241,8 +251,11 @@ void rounds_end(backend *owner)
         round_part(LIST_FIRST(&owner->rounds.sharers));
 }
 
-void round_listens(listening_sharer *self, bool listens)
+void rounds_listen(backend *owner, evutil_socket_t fd, bool listens)
 {
+    listening_sharer *self = round_of(owner, fd);
+    if (self == nullptr)
+        return;
     round_locked held(self->socket);
     self->listens = listens;
     if (!listens)
@@ -251,12 +264,9 @@ void round_listens(listening_sharer *self, bool listens)
 
 listening_sharer *round_find(backend *owner, evutil_socket_t fd)
 {
-    listening_sharer *each;
-    LIST_FOREACH (each, &owner->rounds.sharers, in_base)
-        if (each->socket->fd == fd)
-            break;
-    bool is_on = each != nullptr && each->socket->sharer_count > 1 && !each->socket->has_others;
-    return is_on ? each : nullptr;
+    listening_sharer *found = round_of(owner, fd);
+    bool is_on = found != nullptr && found->socket->sharer_count > 1 && !found->socket->has_others;
+    return is_on ? found : nullptr;
 }
 
 int round_accept(listening_sharer *self, left_connection *taken)

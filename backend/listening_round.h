@@ -59,7 +59,8 @@ void rounds_end(backend *owner);
 listening_sharer *round_join(backend *owner, listening_socket *socket);
 // A listener is freed, before listening_end. With the base's lock held, if there still is one.
 void round_leave(listening_sharer *self);
-void round_listens(listening_sharer *self, bool listens);
+// Its listeners on a socket are enabled or disabled: nothing, if it has none there.
+void rounds_listen(backend *owner, evutil_socket_t fd, bool listens);
 // NULL: the base has no listener there that takes part, or connections are not handed round at present.
 listening_sharer *round_find(backend *owner, evutil_socket_t fd);
 // As accept(): a connection for this base, or an error, WSAEWOULDBLOCK if there is none. In the loop's thread.

@@ -53,10 +53,10 @@ short interest_take(backend *owner, source *leaving)
     return moved;
 }
 
-void interest_tell_sharer(const socket_record *record, short events, bool listens)
+void interest_tell_round(const socket_record *record, short events, bool listens)
 {
-    if (record->sharer != nullptr && (events & EV_READ) != 0)
-        round_listens(record->sharer, listens);
+    if ((events & EV_READ) != 0)
+        rounds_listen(record->poll.as_source.owner, socket_descriptor(record), listens);
 }
 
 int interest_refuse(evutil_socket_t fd, int error)
@@ -88,7 +88,7 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
         error = interest_widen(record->active, static_cast<short>(events & ~by_poll));
     if (error != 0)
         return interest_refuse(fd, error);
-    interest_tell_sharer(record, events, true);
+    interest_tell_round(record, events, true);
     return 0;
 }
 
@@ -97,7 +97,7 @@ int interest_del(short events, socket_record **slot)
     socket_record *record = *slot;
     if (record == nullptr)
         return 0;
-    interest_tell_sharer(record, events, false);
+    interest_tell_round(record, events, false);
     interest_narrow(&record->poll.as_source, events);
     if (record->active != &record->poll.as_source)
         interest_narrow(record->active, events);

@@ -3,6 +3,8 @@
 #include "backend/socket_lingering.h"
 #include "backend/socket_registry.h"
 
+#include <atomic>
+
 namespace iocp {
 
 namespace {
@@ -21,10 +23,18 @@ socket_record *socket_new_record(backend *owner, evutil_socket_t fd)
     return record;
 }
 
+std::atomic<unsigned> all_kept; // descriptors with bytes, of all bases: as a rule none has any
+
+void socket_set_early(socket_record *self, early_data early)
+{
+    all_kept += (early.bytes != nullptr ? 1u : 0u) - (self->early.bytes != nullptr ? 1u : 0u);
+    self->early = early;
+}
+
 void socket_drop_early(socket_record *self)
 {
     free_if_any(self->early.bytes);
-    self->early = {nullptr, 0};
+    socket_set_early(self, early_data());
 }
 
 // Bytes that were lost are told by a reset, when the socket is closed.
@@ -79,7 +89,8 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
     HANDLE handle = reinterpret_cast<HANDLE>(fd);
     if (port_associate(owner->port, handle) == 0) {
         // It was on no port: if the record says otherwise, that was another socket.
-        socket_begin_life(record);
+        if (record->bound)
+            socket_begin_life(record);
         record->bound = true;
         record->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
         record->skips_packets = record->reaches_port && sys::skip_packet_on_success(handle) == 0;
@@ -144,9 +155,10 @@ void socket_unregister(socket_record *self)
     self->registered = false;
 }
 
+// One that is on the port is told of its close: the next socket of that number may be on another base's.
 void socket_unregister_unused(socket_record *self)
 {
-    if (socket_is_unused(self))
+    if (socket_is_unused(self) && !self->bound)
         socket_unregister(self);
 }
 
@@ -170,9 +182,23 @@ bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, boo
     if (known == nullptr || !known->bound || known->early.bytes != nullptr || (back && !known->came_early) ||
         !socket_register(known))
         return false;
-    known->early = early;
+    socket_set_early(known, early);
     known->came_early = true;
     return true;
+}
+
+bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early)
+{
+    socket_record *record = socket_obtain(owner, fd);
+    if (record == nullptr || record->early.bytes != nullptr || !socket_register(record))
+        return false;
+    socket_set_early(record, early);
+    return true;
+}
+
+bool sockets_keep_any()
+{
+    return all_kept.load(std::memory_order_relaxed) != 0;
 }
 
 bool socket_came_early(backend *owner, evutil_socket_t fd)
@@ -189,12 +215,12 @@ bool socket_has_early(backend *owner, evutil_socket_t fd)
 
 early_data socket_take_early(backend *owner, evutil_socket_t fd)
 {
-    early_data taken = {nullptr, 0};
+    early_data taken = {};
     socket_record *known = socket_find(owner, fd);
     if (known == nullptr)
         return taken;
     taken = known->early;
-    known->early = {nullptr, 0};
+    socket_set_early(known, early_data());
     socket_unregister_unused(known);
     return taken;
 }

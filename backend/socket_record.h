@@ -14,13 +14,13 @@
 namespace iocp {
 
 struct lingering_on;
-struct listening_sharer;
 struct socket_record;
 
 // Bytes that were received for whoever reads from the socket next.
 struct early_data {
     char *bytes; // allocated by mm_malloc; NULL: none
     unsigned length;
+    uint32_t connection; // whose they are, see sys::connection_mark; 0: they stay with this base
 };
 
 // Of a socket that outlives whoever used it (see socket_lingering.h).
@@ -42,7 +42,6 @@ struct socket_record {
     poll_socket poll;
     lingering left;
     early_data early;
-    listening_sharer *sharer; // what the base's listeners on it are; NULL: there are none, or they take no part
     unsigned life;
     bool bound;         // the socket is on the base's port, which it joins once in its life
     bool reaches_port;  // its overlapped operations do
@@ -106,6 +105,10 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
 // Takes the bytes over if true: the owner has bound the socket, and nothing is kept for it yet. `back`: they are handed
 // back by who took them, which is refused when the descriptor has become another socket since.
 bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back);
+// The same, of bytes that another base had kept: the socket need not be on a port of this one.
+bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early);
+// Anything is kept, of any base of the process.
+bool sockets_keep_any();
 bool socket_came_early(backend *owner, evutil_socket_t fd);
 bool socket_has_early(backend *owner, evutil_socket_t fd);
 early_data socket_take_early(backend *owner, evutil_socket_t fd);

@@ -336,7 +336,7 @@ bool first_data_keep(acceptor *self, const accept_operation *taken)
     backend *owner = self->as_source.owner;
     auto fd = static_cast<evutil_socket_t>(taken->socket);
     bool skips_packets;
-    early_data early = {static_cast<char *>(mm_malloc(taken->length)), taken->length};
+    early_data early = {static_cast<char *>(mm_malloc(taken->length)), taken->length, 0};
     if (early.bytes == nullptr)
         return false;
     memcpy(early.bytes, taken->buffer, taken->length);

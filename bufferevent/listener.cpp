@@ -5,6 +5,7 @@
 #include "bufferevent/acceptor.h"
 #include "bufferevent/acceptor_left_over.h"
 #include "bufferevent/listener_bases.h"
+#include "bufferevent/moving.h"
 
 #include "compat/listener_slot.h"
 
@@ -94,7 +95,7 @@ bool listener_enabled_as_asked(struct evconnlistener *listener, unsigned flags)
 }
 
 // Those of a base on select take from the backlog, whosever turn it is.
-void listener_join(listener_record *self, struct event_base *base, evutil_socket_t fd)
+void listener_join(listener_record *self, struct event_base *base)
 {
     backend *owner = backend_of(base);
     if (owner == nullptr) {
@@ -102,9 +103,7 @@ void listener_join(listener_record *self, struct event_base *base, evutil_socket
         return;
     }
     base_locked held(base);
-    socket_record *record = socket_obtain(owner, fd);
-    if (record != nullptr)
-        self->sharer = record->sharer = round_join(owner, self->listening);
+    self->sharer = round_join(owner, self->listening);
 }
 
 void listener_leave(listener_record *self)
@@ -113,8 +112,6 @@ void listener_leave(listener_record *self)
     if (sharer == nullptr)
         return;
     base_locked held(sharer->owner != nullptr ? sharer->owner->base : nullptr);
-    if (sharer->owner != nullptr && sharer->listeners == 1)
-        socket_find(sharer->owner, sharer->socket->fd)->sharer = nullptr;
     round_leave(sharer);
 }
 
@@ -136,7 +133,7 @@ struct evconnlistener *listener_attach(struct evconnlistener *listener, const pr
     record->is_disabled = true;
     record->listening = listening_begin(fd, prepared.spare);
     record->own = listener_new_acceptor(base, fd, record->listening, flags);
-    listener_join(record, base, fd);
+    listener_join(record, base);
     listener_remember(record);
     return listener;
 }
@@ -305,7 +302,7 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
     listener_share_with_program(base, added);
-    if (listening_has_left(fd) && listener_is_one(added->ev_arg))
+    if (moving_is_ready(base, added) || (listening_has_left(fd) && listener_is_one(added->ev_arg)))
         event_active_nolock_(added, EV_READ, 1); // no backend knows of those
     return changed;
 }

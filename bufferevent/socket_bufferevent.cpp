@@ -1,6 +1,7 @@
 // libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
 #include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
+#include "bufferevent/moving.h"
 
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
@@ -20,10 +21,13 @@ void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
+    early_data moved = moving_take(owner, fd);
     base_locked held(owner->base);
     // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's.
+    stream *own = nullptr;
     if (owns_descriptor(bev) || to_connect || socket_came_early(owner, fd))
-        stream_attach(owner, fd, bev, to_connect);
+        own = stream_attach(owner, fd, bev, to_connect);
+    moving_give(owner, fd, own, moved);
 }
 
 int socket_bufferevent_enable(struct bufferevent *bev, short events)
@@ -184,7 +188,10 @@ int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
     if (socket_bufferevent_has_left(input->parent, fd) || socket_bufferevent_connects_by_readiness(input->parent))
         return socket_bufferevent_would_block();
     stream *own = socket_bufferevent_stream_in_use(input->parent);
-    return own != nullptr ? stream_read(own, input, at_most) : evbuffer_read(input, fd, at_most);
+    if (own != nullptr)
+        return stream_read(own, input, at_most);
+    int moved = moving_read(input->parent, input, at_most);
+    return moved != 0 ? moved : evbuffer_read(input, fd, at_most);
 }
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)

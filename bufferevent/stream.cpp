@@ -142,7 +142,8 @@ void stream_early_is_lost(backend *owner, evutil_socket_t fd)
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
     stream *self = stream_attach_to(owner, fd, holder, to_connect);
-    stream_early_is_lost(owner, fd);
+    if (self != nullptr)
+        stream_early_is_lost(owner, fd); // it could not be held
     return self;
 }
 

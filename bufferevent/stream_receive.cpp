@@ -237,7 +237,8 @@ int receive_take_part(stream *self, char *into, int at_most)
 void receive_give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;
-    early_data left = {receiving->buffer, receiving->end - receiving->begin};
+    early_data left = {receiving->buffer, receiving->end - receiving->begin,
+                       sys::connection_mark(static_cast<SOCKET>(self->as_source.fd))};
     memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
     if (socket_keep_early(owner, self->as_source.fd, left, receiving->came_early))
         receiving->buffer = nullptr;

@@ -132,6 +132,8 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
 // inherit the new socket, and it is as non-blocking as the listener.
 int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length);
 // Of a connected socket: 0, or an error. `length` is in and out.
+// Tells one connection from another under the same number (by its two addresses). 0: it has none.
+uint32_t connection_mark(SOCKET socket);
 int peer_address(SOCKET socket, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.

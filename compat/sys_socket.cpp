@@ -280,6 +280,19 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     return *accepted != INVALID_SOCKET ? 0 : last_winsock_code();
 }
 
+uint32_t connection_mark(SOCKET socket)
+{
+    struct sockaddr_storage ends[2] = {};
+    int lengths[2] = {sizeof(ends[0]), sizeof(ends[1])};
+    if (getsockname(socket, reinterpret_cast<struct sockaddr *>(&ends[0]), &lengths[0]) != 0 ||
+        getpeername(socket, reinterpret_cast<struct sockaddr *>(&ends[1]), &lengths[1]) != 0)
+        return 0;
+    uint32_t mark = 2166136261u; // Fowler, Noll and Vo's hash
+    for (size_t i = 0; i < sizeof(ends); ++i)
+        mark = (mark ^ reinterpret_cast<const unsigned char *>(ends)[i]) * 16777619u;
+    return mark != 0 ? mark : 1;
+}
+
 int peer_address(SOCKET socket, struct sockaddr *address, int *length)
 {
     return getpeername(socket, address, length) == 0 ? 0 : last_winsock_code();

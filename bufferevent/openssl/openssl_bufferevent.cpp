@@ -4,6 +4,7 @@
 // A program may have given its SSL a BIO of its own. That is left in place, and the socket is watched for readiness.
 #include "backend/socket_interest.h"
 #include "bufferevent/bufferevent_stream.h"
+#include "bufferevent/moving.h"
 #include "bufferevent/openssl/tls_bio.h"
 #include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
@@ -50,13 +51,19 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
 {
     backend *owner = backend_for(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || openssl_bufferevent_own_bio(ssl) == nullptr)
+    early_data moved = fd >= 0 ? moving_take(owner, fd) : early_data();
+    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || openssl_bufferevent_own_bio(ssl) == nullptr) {
+        moving_lose(fd, moved); // its SSL reads past us
         return;
+    }
     stream *own = stream_for(bev);
     {
         base_locked held(owner->base);
         if (own == nullptr)
             own = stream_attach(owner, fd, bev, to_connect);
+        moving_give(owner, fd, own, moved);
+        if (own == nullptr)
+            stream_early_is_lost(owner, fd);
         if (own != nullptr) // libevent has added its events already
             interest_take_over(owner, &own->as_source);
     }

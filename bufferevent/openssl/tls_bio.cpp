@@ -36,7 +36,7 @@ int tls_bio_read_kept(tls_bio *self, char *into, int at_most)
     self->kept_from += length;
     if (self->kept_from == self->kept.length) {
         free_if_any(self->kept.bytes);
-        self->kept = {nullptr, 0};
+        self->kept = {};
     }
     return static_cast<int>(length);
 }
@@ -263,7 +263,7 @@ early_data tls_bio_take_kept(BIO *bio)
 {
     tls_bio *self = tls_bio_state(bio);
     early_data taken = self->kept;
-    self->kept = {nullptr, 0};
+    self->kept = {};
     if (taken.bytes != nullptr) {
         taken.length -= self->kept_from;
         memmove(taken.bytes, taken.bytes + self->kept_from, taken.length);

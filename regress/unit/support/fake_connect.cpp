@@ -311,6 +311,12 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     return 0;
 }
 
+uint32_t connection_mark(SOCKET socket)
+{
+    const socket_object *found = find_socket(socket);
+    return found != nullptr && found->whole ? static_cast<uint32_t>(found->serial) : 0;
+}
+
 int peer_address(SOCKET socket, struct sockaddr *address, int *length)
 {
     const socket_object *found = find_socket(socket);

@@ -206,6 +206,8 @@ void connect_now(SOCKET socket)
 
 void peer_sends(SOCKET socket, const std::string &bytes)
 {
+    if (find_socket(socket)->finish_coming)
+        return; // after the end: refused by a reset, at the most
     find_socket(socket)->coming += bytes;
     arrive_later(socket);
 }

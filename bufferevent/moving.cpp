@@ -1,0 +1,95 @@
+#include "bufferevent/moving.h"
+#include "backend/socket_record.h"
+#include "backend/socket_registry.h"
+#include "bufferevent/receive_operation.h"
+#include "bufferevent/stream_receive.h"
+
+namespace iocp {
+
+namespace {
+
+// What is kept of the descriptor, by whichever base. Of a connection that is no more, whose number has come back, it is
+// nothing.
+early_data moving_take_from(backend *keeper, evutil_socket_t fd)
+{
+    uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
+    base_locked held(keeper->base);
+    socket_record *record = socket_find(keeper, fd);
+    if (record == nullptr || record->early.bytes == nullptr || record->early.connection == 0)
+        return {};
+    early_data moved = socket_take_early(keeper, fd);
+    if (moved.connection != connection) {
+        mm_free(moved.bytes);
+        return {};
+    }
+    socket_leave_port(record);
+    return moved;
+}
+
+} // namespace
+
+early_data moving_take(const backend *owner, evutil_socket_t fd)
+{
+    backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
+    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd) : early_data();
+}
+
+void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved)
+{
+    if (moved.bytes == nullptr)
+        return;
+    bool is_held = own != nullptr && stream_receive_hold(own, moved);
+    if (is_held) {
+        own->receiving->came_early = false;
+        source_queue(&own->as_source);
+    } else if (own != nullptr || !socket_keep_moved(owner, fd, moved)) {
+        moving_lose(fd, moved); // for want of memory
+    }
+}
+
+void moving_lose(evutil_socket_t fd, early_data moved)
+{
+    if (moved.bytes == nullptr)
+        return;
+    mm_free(moved.bytes);
+    sys::end_connection(static_cast<SOCKET>(fd));
+}
+
+bool moving_is_ready(struct event_base *base, const struct event *waiting)
+{
+    if ((waiting->ev_events & EV_READ) == 0 || !sockets_keep_any())
+        return false;
+    backend *owner = backend_of(base);
+    const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
+    bool is_here = record != nullptr && record->own == nullptr && record->early.bytes != nullptr;
+    // The base that has it is another one, whose lock is not taken with this one's: be it in vain.
+    return is_here || (owner == nullptr && registry_owner(waiting->ev_fd) != nullptr);
+}
+
+int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
+    early_data kept = keeper != nullptr ? moving_take_from(keeper, fd) : early_data();
+    if (kept.bytes == nullptr)
+        return 0;
+    bool all = at_most < 0 || static_cast<unsigned>(at_most) >= kept.length;
+    unsigned length = all ? kept.length : static_cast<unsigned>(at_most);
+    if (evbuffer_add(input, kept.bytes, length) != 0)
+        length = 0;
+    kept.length -= length;
+    memmove(kept.bytes, kept.bytes + length, kept.length);
+    if (kept.length == 0) {
+        mm_free(kept.bytes);
+    } else {
+        base_locked held(keeper->base);
+        moving_give(keeper, fd, nullptr, kept);
+    }
+    if (kept.length > 0)
+        event_active(&bev->ev_read, EV_READ, 1); // no backend knows of the rest
+    if (length == 0)
+        WSASetLastError(WSAEWOULDBLOCK); // for want of memory: later
+    return length > 0 ? static_cast<int>(length) : -1;
+}
+
+} // namespace iocp

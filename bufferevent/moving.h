@@ -1,0 +1,29 @@
+// A connected descriptor that its program takes from a bufferevent of one base and gives to one of another: a pool of
+// threads does so, or a connection that is upgraded.
+//
+// Its port: the base that gives it back takes the socket off its port, where Windows can do that, and the next one has it
+// on its own (socket_leave_port). Elsewhere it goes by readiness there.
+//
+// Its bytes: what the first base has received of it, and its program has not read, goes with it. The next base's stream
+// holds it; without one it is kept with the descriptor's record, and comes before what the socket has.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_MOVING_H
+#define LIBEVENT_IOCP_BUFFEREVENT_MOVING_H
+
+#include "bufferevent/stream.h"
+
+namespace iocp {
+
+// What another base has kept of the socket, whose port it leaves; no bytes: there is nothing. No base's lock is held.
+early_data moving_take(const backend *owner, evutil_socket_t fd);
+// Gives it to this base's stream, or its record. With the base's lock held.
+void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved);
+// Bytes may be kept for an event that waits for them, and no stream of its base has them. With the base's lock held.
+bool moving_is_ready(struct event_base *base, const struct event *waiting);
+// As evbuffer_read, for a bufferevent without a stream, of a base of any kind. 0: there are none.
+int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most);
+// They are read past us: it must not look as if nothing were missing.
+void moving_lose(evutil_socket_t fd, early_data moved);
+
+} // namespace iocp
+
+#endif

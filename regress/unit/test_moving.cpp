@@ -1,0 +1,229 @@
+// A connected descriptor moves from a bufferevent of one base to one of another, on the fake kernel: what the first has
+// received and its program has not read comes with it, natively or by readiness, and never on another connection.
+#include <string>
+
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+#include "support/guard.h"
+
+#include "backend/backend.h"
+
+using namespace iocp;
+
+namespace {
+
+struct event_base *first, *second;
+std::string heard;
+short ended;
+
+void on_read(struct bufferevent *bev, void *)
+{
+    char bytes[64];
+    for (size_t got = bufferevent_read(bev, bytes, sizeof(bytes)); got > 0;
+         got = bufferevent_read(bev, bytes, sizeof(bytes)))
+        heard.append(bytes, got);
+}
+
+void on_event(struct bufferevent *, short what, void *)
+{
+    ended = what;
+}
+
+struct bufferevent *on(struct event_base *whose, SOCKET socket, int options)
+{
+    struct bufferevent *bev = bufferevent_socket_new(whose, static_cast<evutil_socket_t>(socket), options);
+    bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
+    return bev;
+}
+
+void turns(struct event_base *whose, int count)
+{
+    for (int i = 0; i < count; ++i) {
+        fake::advance_us(1000);
+        turn_to_port(whose);
+    }
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    heard.clear();
+    ended = 0;
+    first = make_base(on_iocp);
+    second = make_base(on_iocp);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    if (first != nullptr)
+        event_base_free(first);
+    event_base_free(second);
+    assert_null(fake::complaint_after_free());
+    return 0;
+}
+
+// Its bufferevent has gone, and "kept" was received for it.
+SOCKET taken_from_the_first()
+{
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    struct bufferevent *bev = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
+    fake::peer_sends(socket, "warm");
+    turns(first, 3);
+    assert_string_equal(heard.c_str(), "warm");
+    heard.clear();
+    fake::peer_sends(socket, "kept");
+    bufferevent_disable(bev, EV_READ);
+    bufferevent_setfd(bev, -1);
+    bufferevent_free(bev);
+    turns(first, 2);
+    return socket;
+}
+
+void check_converses(struct bufferevent *bev, SOCKET socket)
+{
+    fake::peer_sends(socket, "new");
+    bufferevent_write(bev, "said", 4);
+    turns(second, 20);
+    assert_string_equal(heard.c_str(), "keptnew");
+    assert_string_equal(fake::sent(socket).c_str(), "said");
+    bufferevent_free(bev);
+    turns(second, 2);
+}
+
+// On the second base's port where Windows can do that, and by readiness elsewhere; whoever closes the descriptor.
+void bytes_move(void **)
+{
+    for (bool leaves : {true, false})
+        for (int options : {int(BEV_OPT_CLOSE_ON_FREE), 0}) {
+            heard.clear();
+            SOCKET socket = taken_from_the_first();
+            if (!leaves)
+                fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+            uint64_t receives = fake::calls(fake::call::receive);
+            struct bufferevent *bev = on(second, socket, options);
+            check_converses(bev, socket);
+            bool is_native = leaves && options != 0;
+            assert_int_equal(fake::calls(fake::call::receive) > receives, is_native);
+            if (options == 0)
+                fake::close_by_program(socket);
+            fake::fail_calls(fake::call::leave_port, 0, 0);
+        }
+}
+
+// By readiness, and read in small parts; the descriptor is given to it later.
+void in_parts(void **)
+{
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+    SOCKET socket = taken_from_the_first();
+    struct bufferevent *bev = on(second, static_cast<SOCKET>(-1), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_set_max_single_read(bev, 1);
+    bufferevent_setfd(bev, static_cast<evutil_socket_t>(socket));
+    turns(second, 10);
+    assert_string_equal(heard.c_str(), "kept");
+    check_converses(bev, socket);
+}
+
+// The last of them is not waited for until the next comes.
+void nothing_more_comes(void **)
+{
+    for (bool leaves : {true, false}) {
+        heard.clear();
+        SOCKET socket = taken_from_the_first();
+        if (!leaves)
+            fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        turns(second, 5);
+        assert_string_equal(heard.c_str(), "kept");
+        bufferevent_free(bev);
+        turns(second, 2);
+        fake::fail_calls(fake::call::leave_port, 0, 0);
+    }
+}
+
+// The second gives it back unread, and the first has it again.
+void there_and_back(void **)
+{
+    for (bool leaves : {true, false}) {
+        heard.clear();
+        SOCKET socket = taken_from_the_first();
+        if (!leaves)
+            fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        bufferevent_setfd(bev, -1);
+        bufferevent_free(bev);
+        turns(second, 3);
+        bev = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
+        fake::peer_sends(socket, "new");
+        turns(first, 10);
+        assert_string_equal(heard.c_str(), "keptnew");
+        bufferevent_free(bev);
+        turns(first, 2);
+        fake::fail_calls(fake::call::leave_port, 0, 0);
+    }
+}
+
+// Closed past libevent, and the number comes back.
+void not_on_another_connection(void **)
+{
+    SOCKET socket = taken_from_the_first();
+    fake::close_by_program(socket);
+    SOCKET again = fake::open_socket(fake::kind::stream);
+    assert_int_equal(again, socket);
+    fake::connect_now(again);
+    struct bufferevent *bev = on(second, again, BEV_OPT_CLOSE_ON_FREE);
+    fake::peer_sends(again, "other");
+    turns(second, 10);
+    assert_string_equal(heard.c_str(), "other");
+    bufferevent_free(bev);
+    turns(second, 2);
+}
+
+// Nothing is passed over in silence.
+void without_memory(void **)
+{
+    for (bool leaves : {true, false})
+        for (unsigned allowed = 0; allowed < 12; ++allowed) {
+            heard.clear();
+            ended = 0;
+            SOCKET socket = taken_from_the_first();
+            if (!leaves)
+                fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+            guard::fail_allocations(allowed, 1);
+            struct bufferevent *bev =
+                bufferevent_socket_new(second, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+            guard::fail_allocations(0, 0);
+            if (bev == nullptr) {
+                fake::close_by_program(socket);
+            } else {
+                bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
+                bufferevent_enable(bev, EV_READ);
+                fake::peer_sends(socket, "new");
+                turns(second, 20);
+                assert_true(heard == "keptnew" || (heard.empty() && ended != 0));
+                bufferevent_free(bev);
+                turns(second, 2);
+            }
+            fake::fail_calls(fake::call::leave_port, 0, 0);
+        }
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_move, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_more_comes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_on_another_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("moving", tests, nullptr, nullptr);
+}
