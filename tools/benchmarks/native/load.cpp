@@ -60,7 +60,6 @@ void load::open_connections(const plan &wanted)
 {
     last_progress = now_ns();
     auto count = static_cast<size_t>(wanted.connections);
-    std::vector<connection *> made;
     size_t answered = 0;
     while (answered < count) {
         while (connections.size() < count && connections.size() - answered < opening_at_a_time)

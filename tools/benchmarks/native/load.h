@@ -38,8 +38,9 @@ public:
     // Closed: each connection asks again as soon as it has its answer, until there are so many, or for so long.
     outcome closed_count(uint64_t requests);
     outcome closed_for(uint64_t ns);
-    // Open: so many requests are due, evenly spaced, whatever has become of those before, on whatever connection is free.
-    // A latency counts from the moment at which the request was due: one that had to wait for a connection has waited.
+    // Open: so many requests are due, evenly spaced, whatever has become of those before, on whatever connection is
+    // free. A latency counts from the moment at which the request was due: one that had to wait for a connection has
+    // waited.
     outcome open(double per_second, uint64_t requests);
     // Nothing has come that was not asked for.
     void check_quiet();

@@ -1,5 +1,5 @@
-// A load generator for a server that runs elsewhere on this machine: a Linux program, so that the calls and the costs of
-// the server's process are the server's alone.
+// A load generator for a server that runs elsewhere on this machine: a Linux program, so that the calls of the server's
+// process are the server's alone.
 //
 // usage: load --protocol echo|http|https --port N --connections N [--size BYTES]
 //        load --self-test

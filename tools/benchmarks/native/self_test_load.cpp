@@ -61,8 +61,8 @@ private:
 
 } // namespace
 
-// Whoever was due during the pause has waited to its end: a generator that waits too, and counts from the moment at which
-// it sends, sees one slow answer. A pause that lasts longer on a busy machine changes nothing.
+// Whoever was due during the pause has waited to its end: a generator that waits too, and counts from the moment at
+// which it sends, sees one slow answer. A pause that lasts longer on a busy machine changes nothing.
 void self_test_load()
 {
     constexpr unsigned pause_us = 200000;

@@ -1,7 +1,7 @@
 // Servers whose clients are other processes: what the programs of all peers share.
 //
-// A program of a peer listens on two ports of 127.0.0.1, which it prints. On one it sends back what comes. The other is for
-// whoever measures: a byte 'm' makes a mark in the traces, is answered by itself, and has the bytes sent back so far
+// A program of a peer listens on two ports of 127.0.0.1, which it prints. On one it sends back what comes. The other is
+// for whoever measures: a byte 'm' makes a mark in the traces, is answered by itself, and has the bytes sent back so far
 // printed; 'q' ends the program, which frees all that it has.
 #ifndef LIBEVENT_IOCP_BENCH_SERVE_H
 #define LIBEVENT_IOCP_BENCH_SERVE_H
