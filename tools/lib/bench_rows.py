@@ -94,8 +94,8 @@ def http(name, connections, idle=0):
                "request", name, connections, connections, idle, left_out=left_out, quick=not idle)
 
 
-def native(protocol, connections, count_units=200):
-    left_out = dict.fromkeys(("stock-iocp", "wepoll", "floor"), NO_NATIVE)
+def native(protocol, connections, count_units=1000):
+    left_out = dict.fromkeys(("stock-iocp", "wepoll"), NO_NATIVE)
     if protocol != "echo":
         left_out.update(dict.fromkeys(("libuv", "wepoll", "floor"), NO_EVHTTP))
     size = 64 if protocol == "echo" else 1000
@@ -141,7 +141,7 @@ ROWS = [
     http("http", 100, idle=4000),
     http("https", 100),
     *(native(protocol, *counted) for protocol in ("echo", "http", "https")
-      for counted in ((1,), (10,), (100, 1000), (1000, 2000))),
+      for counted in ((1,), (10,), (100,), (1000, 2000))),
     waiting(1, count_units=80),
     waiting(10, count_units=80),
     waiting(100, count_units=24),
