@@ -99,7 +99,7 @@ class Measured:
     """A server of a peer in a row, with what is asked of it."""
 
     def __init__(self, row, peer, pace, counter=None):
-        self.name, self.row = f"{row.name} on {peer}", row
+        self.name, self.row, self.counter = f"{row.name} on {peer}", row, counter
         self.connections = min(row.connections, pace.native_connections)
         with failing_as(self.name):
             kind = EchoServer if row.protocol() == "echo" else WebServer
@@ -123,6 +123,8 @@ class Measured:
             status = self.server.end(END_LIMIT)
         output = self.server.output()
         traffic.require(status == 0 and output.endswith("complete\n"), f"{self.name}: status {status}: {output[-300:]}")
+        if self.counter:
+            self.counter.is_settled = True
 
     def close(self):
         self.server.close()

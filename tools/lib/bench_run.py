@@ -31,8 +31,8 @@ class Pace:
 
 FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, wrk_repeat=3, native_ms=1500)
 QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, wrk_repeat=1, native_ms=500, hold_ms=700)
-SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, native_ms=20, divisor=20,
-             native_connections=50, hold_ms=500, smoke=True)
+SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, native_ms=10, divisor=20,
+             native_connections=20, hold_ms=500, smoke=True)
 
 
 class Result:
