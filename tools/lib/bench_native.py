@@ -178,7 +178,8 @@ def time_open(measured, rate, pace, result):
         load.closed_ms(pace.native_ms // 4)
         found = load.open(rate, requests)
         load.end()
-    result.loads["open"].append({**found, "rate": found["answers"] / found["seconds"], "asked": rate})
+    reached = found["answers"] / found["seconds"]
+    result.loads["open"].append({**found, "rate": reached, "asked": rate, "kept up": reached / rate})
 
 
 def time_row(row, results, pace, attempt):

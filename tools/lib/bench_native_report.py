@@ -34,8 +34,8 @@ def cells(result, load):
 def remark(result, load):
     if load == "closed":
         return ""
-    asked, rate, late = (bench_native.figure(result, load, name) for name in ("asked", "rate", "late"))
-    too_slow = "" if rate >= KEPT_UP * asked else f"too slow for {short(asked)}; "
+    asked, kept_up, late = (bench_native.figure(result, load, name) for name in ("asked", "kept up", "late"))
+    too_slow = "" if kept_up >= KEPT_UP else f"too slow for {short(asked)}; "
     return f"{too_slow}sent late p99 {short(late)}"
 
 
