@@ -54,6 +54,10 @@ void test_percentiles()
         expect(told >= exact && told <= exact * (1 + 1.0 / histogram::divisions), "a percentile");
     }
     expect(histogram().percentile(0.5) == 0, "a percentile of nothing");
+    histogram few;
+    for (uint64_t value : {1, 2, 3})
+        few.add(value);
+    expect(few.percentile(0.5) == 2 && few.percentile(0.99) == 3, "percentiles of three values");
     histogram one;
     one.add(1000003);
     expect(one.percentile(0.5) == 1000003 && one.percentile(0.999) == 1000003, "percentiles of one value");
@@ -87,6 +91,7 @@ void test_http()
     expect_http(head + "aaaab", taken::wrong, "a wrong body");
     expect_http("HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\naaaaa", taken::wrong, "a wrong status");
     expect_http("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\naaaaaa", taken::wrong, "a wrong length");
+    expect_http("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\naaaaa", taken::wrong, "a wrong length");
     expect_http("HTTP/1.1 200 OK\r\nX-Content-Length: 5\r\n\r\naaaaa", taken::wrong, "no length");
     expect_http("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\naaaaa", taken::wrong,
                 "a last answer");
