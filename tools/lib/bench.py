@@ -6,13 +6,15 @@ import time
 
 import bench_html
 import bench_http
+import bench_load
+import bench_native
 import bench_report
 import bench_run
 import bench_setting
 import bench_table
 import calls
 import traffic
-from bench_rows import PEERS, ROWS, check_wepoll, default_peers
+from bench_rows import PEERS, ROWS, check_wepoll, default_peers, is_native
 
 
 def parse():
@@ -57,7 +59,9 @@ def time_row(row, peer, pace, result):
 
 
 def count_row(counter, row, peer, pace, result):
-    if row.work in ("http", "https"):
+    if is_native(row):
+        bench_native.count_row(counter, row, peer, pace, result)
+    elif row.work in ("http", "https"):
         bench_http.count_row(counter, row, peer, result)
     elif row.work == "waiting":
         bench_run.measure_waiting(row, peer, pace, result)
@@ -84,11 +88,13 @@ def measure(rows, peers, pace, passes):
             progress(f"NT calls: {bench_report.line(row, results, bench_report.calls)}")
     for number in range(passes):
         for position, row in enumerate(rows):
-            present = list(results[row.name])
             # Another peer first each time, so that none is always the one after a pause.
-            for peer in rotated(present, number + position):
-                result = results[row.name][peer]
-                attempt(result, time_row, row, peer, pace, result)
+            present = {peer: results[row.name][peer] for peer in rotated(list(results[row.name]), number + position)}
+            if is_native(row):
+                bench_native.time_row(row, present, pace, attempt)
+            else:
+                for peer, result in present.items():
+                    attempt(result, time_row, row, peer, pace, result)
             progress(f"time, pass {number + 1} of {pace.passes}: "
                      f"{bench_report.line(row, results, bench_report.time_or_bytes)}")
     return results
@@ -105,6 +111,11 @@ def write(folder, rows, peers, results, known):
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
 
+def is_default(row, pace):
+    """Is it measured where no rows are named?"""
+    return row.quick or pace is bench_run.FULL or (pace.smoke and is_native(row))
+
+
 def bench():
     arguments = parse()
     started = time.monotonic()
@@ -112,7 +123,7 @@ def bench():
     if arguments.quick or arguments.smoke:
         pace = bench_run.SMOKE if arguments.smoke else bench_run.QUICK
     names = chosen(arguments.rows, [row.name for row in ROWS], "row")
-    rows = [row for row in ROWS if row.name in names or (not names and (row.quick or pace is bench_run.FULL))]
+    rows = [row for row in ROWS if row.name in names or (not names and is_default(row, pace))]
     peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
     check_wepoll(peers)
     if arguments.list:
@@ -123,6 +134,9 @@ def bench():
     if arguments.list or arguments.check or arguments.tables:
         return
     known = bench_setting.setting("counts alone" if arguments.calls else pace.name)
+    if any(is_native(row) for row in rows):
+        bench_load.build()
+        bench_load.self_test()
     progress("starting Wine (seconds, the first time)")
     results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
     if not pace.smoke:

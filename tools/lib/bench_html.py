@@ -2,6 +2,7 @@
 import html
 import math
 
+import bench_native_report
 import bench_report
 import bench_setting
 from bench_rows import OURS, PEERS
@@ -203,12 +204,13 @@ def page(rows, peers, results, known):
         f"<p class=headline>{html.escape(bench_report.headline(rows, results))}</p>" if OURS in peers else "",
         f"<p>{html.escape(bench_setting.as_text(known))}</p>",
         "<p>Under Wine, pinned to one core with Wine's server; both ends "
-        "in one process but for HTTP. NT calls are those into ntdll, which Windows would execute likewise; "
-        "requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
+        "in one process but for HTTP and where the client is a Linux program. NT calls are those into ntdll, "
+        "which Windows would execute likewise; requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
         f"<ul>{what}</ul>",
         verdicts(rows, results) if OURS in peers else "",
         plots(rows, peers, results),
         *tables(rows, peers, results),
+        bench_native_report.section(rows, peers, results),
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
     ]
     return "\n".join(parts) + "\n</html>\n"

@@ -16,7 +16,7 @@ class HttpServer(traffic.Server):
     def __init__(self, peer, row, counter=None):
         folder = PEERS[peer][0].split("/", 1)[0]
         path = traffic.BUILD / "bin" / folder / "bench_evhttp.exe"
-        tls = ["--tls"] if row.work == "https" else []
+        tls = ["--tls"] if row.protocol() == "https" else []
         super().__init__("select", path, [*PEERS[peer][1], *tls], counter=counter)
         self.marks = 0
         try:
@@ -25,7 +25,7 @@ class HttpServer(traffic.Server):
             self.close()
             raise
         self.port, self.idle = port, row.idle
-        self.url = f"{row.work}://127.0.0.1:{port}"
+        self.url = f"{row.protocol()}://127.0.0.1:{port}"
         self.method_name = self.find(r"^method (\S+)$").group(1)
 
     def ask(self, path):

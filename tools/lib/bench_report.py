@@ -1,4 +1,5 @@
 """Tables and verdicts of tools/bench for the terminal."""
+import bench_native_report
 import bench_setting
 from bench_rows import FLOOR, OURS
 
@@ -242,6 +243,7 @@ def print_report(rows, peers, results, known):
     table("Memory, bytes", stored, peers, cell(memory))
     if waiting:
         print_waits(waiting, peers, results)
+    bench_native_report.print_loads(rows, peers, results)
     for name, value in (("NT calls", calls), ("Requests", requests)):
         if any(figure(results, row, OURS, value) for row in worked):
             table(f"{name}: ours to theirs, below 1 is better", worked, others,

@@ -37,6 +37,11 @@ NO_TIMERS = "Windows offers none to count or compare: they are a heap in the pro
 NO_WEPOLL_TIMERS = "has none: they are a heap in the program"
 NO_LOOP = "serves in the order in which it finds packets, and has no timers"
 NO_EVHTTP = "has no HTTP server"
+NO_NATIVE = "is in the rows with both ends in one process"
+
+
+# What the work of a row in two processes begins with.
+NATIVE = "native-"
 
 
 @dataclasses.dataclass
@@ -44,7 +49,7 @@ class Row:
     name: str
     title: str
     unit: str
-    work: str  # --row of the program, or "http", "https", "memory", "waiting"
+    work: str  # --row of the program, or "http", "https", "memory", "waiting", "native-echo", "native-http", ...
     connections: int = 1
     active: int = 1
     idle: int = 0  # connections beside those, of HTTP
@@ -60,6 +65,10 @@ class Row:
     def arguments(self):
         return ["--row", self.work, "--connections", self.connections, "--active", self.active,
                 "--size", self.size, "--pieces", self.pieces]
+
+    def protocol(self):
+        """That of a server's row: http, https or echo."""
+        return self.work.removeprefix(NATIVE)
 
 
 def pingpong(connections, active, **more):
@@ -83,6 +92,23 @@ def http(name, connections, idle=0):
     return Row(f"{name}-{connections}" + (f"-idle-{idle}" if idle else ""),
                f"{name.upper()} keep-alive, evhttp under wrk, {connections} connections{beside}, 1,000 B",
                "request", name, connections, connections, idle, left_out=left_out, quick=not idle)
+
+
+def native(protocol, connections, count_units=1000):
+    left_out = dict.fromkeys(("stock-iocp", "wepoll"), NO_NATIVE)
+    if protocol != "echo":
+        left_out.update(dict.fromkeys(("libuv", "wepoll", "floor"), NO_EVHTTP))
+    size = 64 if protocol == "echo" else 1000
+    what = "echo, 64 B" if protocol == "echo" else f"{protocol.upper()} keep-alive, 1,000 B"
+    count = "1 connection" if connections == 1 else f"{connections:,} connections"
+    return Row(f"{NATIVE}{protocol}-{connections}", f"{what}, {count} of a Linux program",
+               "round trip" if protocol == "echo" else "request", f"{NATIVE}{protocol}", connections, connections,
+               size=size, count_units=count_units, left_out=left_out, quick=connections == 100)
+
+
+def is_native(row):
+    """Is the server alone a Windows program?"""
+    return row.work.startswith(NATIVE)
 
 
 def waiting(busy, **more):
@@ -114,6 +140,8 @@ ROWS = [
     http("http", 100),
     http("http", 100, idle=4000),
     http("https", 100),
+    *(native(protocol, *counted) for protocol in ("echo", "http", "https")
+      for counted in ((1,), (10,), (100,), (1000, 2000))),
     waiting(1, count_units=80),
     waiting(10, count_units=80),
     waiting(100, count_units=24),

@@ -22,14 +22,17 @@ class Pace:
     repeat: int  # timed phases in a run
     target_ms: int
     wrk_repeat: int  # runs of wrk, which takes seconds each
+    native_ms: int  # of each load in two processes
     divisor: int = 1  # of counted units and idle connections
+    native_connections: int = 1000  # no more than so many in two processes
     hold_ms: int = 1500  # how long a program stands still for its memory to be seen
     smoke: bool = False  # right results are all that matters
 
 
-FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, wrk_repeat=3)
-QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, wrk_repeat=1, hold_ms=700)
-SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, divisor=20, hold_ms=500, smoke=True)
+FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, wrk_repeat=3, native_ms=1500)
+QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, wrk_repeat=1, native_ms=500, hold_ms=700)
+SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, native_ms=10, divisor=20,
+             native_connections=20, hold_ms=500, smoke=True)
 
 
 class Result:
@@ -44,6 +47,7 @@ class Result:
         self.method = None
         self.bytes = None  # memory row
         self.waits = {}  # waiting row: median and most callbacks, median and most microseconds, by event
+        self.loads = {"closed": [], "open": []}  # native rows: what the load generator has seen in each pass
         self.failure = None  # why there are no figures, or not all
 
     def time(self):
@@ -60,7 +64,7 @@ class Result:
     def as_json(self):
         return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
                 "requests": self.requests, "names": self.names, "time_us": self.time(),
-                "times_us": self.times, "bytes": self.bytes, "waits": self.waits,
+                "times_us": self.times, "bytes": self.bytes, "waits": self.waits, "loads": self.loads,
                 "failure": self.failure}
 
 

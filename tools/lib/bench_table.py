@@ -6,7 +6,7 @@ import re
 import bench_report
 import bench_setting
 import traffic
-from bench_rows import FLOOR, OURS, ROWS
+from bench_rows import FLOOR, OURS, ROWS, is_native
 
 BEGIN, END = "<!-- tools/bench --tables: begin -->", "<!-- end -->"
 PEERS = (OURS, "select", "libuv", FLOOR)
@@ -37,7 +37,9 @@ def lines(report, names, measures):
     yield "| What | " + " | ".join(heads) + " |"
     yield "|---" * (len(heads) + 1) + "|"
     for row in ROWS:
-        if row.name in report and row.work not in ("memory", "waiting") and (names is None or row.name in names):
+        if row.name not in report or row.work in ("memory", "waiting") or is_native(row):
+            continue
+        if names is None or row.name in names:
             cells = [cell(report, row, peer, measure) for measure, _ in chosen for peer in PEERS]
             yield f"| {row.title}: a {row.unit} | " + " | ".join(cells) + " |"
 

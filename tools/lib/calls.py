@@ -94,6 +94,7 @@ class CallCounter:
         self.environment = {**self.plain, **self.variables}
         self.stop()  # one that an interrupted run has left
         self.choose_relayed()
+        self.is_settled = False  # the last program has closed all that it had: there is nothing to wait for
         self.log = tempfile.NamedTemporaryFile(prefix="libevent-iocp-", suffix=".calls")
         self.server = None
         self.start()
@@ -112,6 +113,9 @@ class CallCounter:
     def settle(self):
         """Between two programs: starts the server anew if it is busy with nothing to do. One that a
         program left in mid-work keeps the sockets of that, and is told for ever that they are readable."""
+        if self.is_settled:
+            self.is_settled = False
+            return
         before = traffic.processor_ticks(self.server.pid)
         for _ in range(10):
             time.sleep(0.1)

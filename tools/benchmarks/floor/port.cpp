@@ -39,16 +39,6 @@ template <typename Function> Function extension(SOCKET socket, GUID id)
 
 } // namespace
 
-const row rows[] = {
-    {"pingpong", set_up_pingpong}, {"bulk", set_up_bulk},       {"churn", set_up_churn}, {"plain", set_up_plain},
-    {"wakeup", set_up_wakeup},     {"startup", set_up_startup}, {nullptr, nullptr},
-};
-
-const char *method(const scenario &)
-{
-    return "floor";
-}
-
 LPFN_CONNECTEX connect_ex(SOCKET socket)
 {
     static auto function = extension<LPFN_CONNECTEX>(socket, WSAID_CONNECTEX);

@@ -4,7 +4,7 @@
 //   --port   EVENT_BASE_FLAG_STARTUP_IOCP
 //   --locks  evthread_use_windows_threads, as libevent's own port needs it
 // Every answer is the same 1,000 bytes. /mark makes a request to Wine's server that stands out in its trace and prints
-// how many other answers there have been; /quit ends the process.
+// how many other answers there have been; /quit ends the loop, and all that there is is freed.
 #include "tools/benchmarks/http/certificate.h"
 
 #include <winsock2.h>
@@ -25,6 +25,7 @@ constexpr size_t answer_size = 1000;
 
 long served;
 long marks;
+bool told_to_end;
 char answer[answer_size];
 
 [[noreturn]] void fail(const char *what)
@@ -51,10 +52,16 @@ void on_mark(evhttp_request *request, void *)
     evhttp_send_reply(request, HTTP_OK, "OK", nullptr);
 }
 
-void on_quit(evhttp_request *, void *)
+void on_quit_answered(evhttp_request *, void *base)
 {
-    printf("complete\n");
-    ExitProcess(0);
+    told_to_end = true;
+    event_base_loopbreak(static_cast<event_base *>(base));
+}
+
+void on_quit(evhttp_request *request, void *base)
+{
+    evhttp_request_set_on_complete_cb(request, on_quit_answered, base);
+    evhttp_send_reply(request, HTTP_OK, "OK", nullptr);
 }
 
 bufferevent *tls_bufferevent(event_base *base, void *context)
@@ -107,16 +114,24 @@ int main(int argc, char **argv)
         evthread_use_windows_threads();
     event_base *base = make_base(port);
     evhttp *http = evhttp_new(base);
+    SSL_CTX *context = nullptr;
     if (tls) {
-        SSL_CTX *context = bench::self_signed_context();
+        context = bench::self_signed_context();
         if (context == nullptr)
             fail("no certificate");
         evhttp_set_bevcb(http, tls_bufferevent, context);
     }
     evhttp_set_cb(http, "/mark", on_mark, nullptr);
-    evhttp_set_cb(http, "/quit", on_quit, nullptr);
+    evhttp_set_cb(http, "/quit", on_quit, base);
     evhttp_set_gencb(http, on_request, nullptr);
     listen(http);
     event_base_dispatch(base);
-    fail("the loop has ended early");
+    if (!told_to_end)
+        fail("the loop has ended early");
+    evhttp_free(http);
+    event_base_free(base);
+    SSL_CTX_free(context);
+    WSACleanup();
+    printf("complete\n");
+    return 0;
 }

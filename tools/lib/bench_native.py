@@ -1,0 +1,210 @@
+"""The rows of tools/bench in two processes: only the server is a Windows program, the client is a Linux one."""
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+import statistics
+
+import bench_http
+import bench_load
+import calls
+import traffic
+from bench_rows import PEERS
+
+# The open load: as many requests a second for each peer, half of what the slowest has just done closed. More of it and
+# chance decides who queues; less and nobody does.
+SHARE = 0.5
+LEAST_OPEN = 5  # requests
+END_LIMIT = 30
+# Of fewer answers, the slowest in a thousand is none.
+ENOUGH_FOR_P999 = 1000
+
+
+class EchoServer(traffic.Server):
+    """A program of tools/benchmarks/serve. The connection that it takes its orders on is there all the time."""
+    control = None
+
+    def __init__(self, peer, _row, counter=None):
+        folder, name = PEERS[peer][0].split("/", 1)
+        path = traffic.BUILD / "bin" / folder / f"{name.replace('bench_', 'serve_', 1)}.exe"
+        traffic.require(path.is_file(), f"{path} is not built")
+        super().__init__("select", path, PEERS[peer][1], counter=counter)
+        try:
+            self.port = int(self.find(r"^echo on (\d+)$").group(1))
+            self.method_name = self.find(r"^method (\S+)$").group(1)
+            control = int(self.find(r"^control on (\d+)$").group(1))
+            self.control = socket.create_connection(("127.0.0.1", control), 30)
+        except BaseException:
+            self.close()
+            raise
+
+    def order_mark(self):
+        self.control.sendall(b"m")
+        traffic.require(self.control.recv(1) == b"m", "no answer to a mark")
+
+    def order_end(self):
+        self.control.sendall(b"q")
+
+    def close(self):
+        if self.control:
+            self.control.close()
+        super().close()
+
+
+class WebServer(bench_http.HttpServer):
+    """The server of the rows under wrk, with one connection for its orders, so that a mark makes none."""
+    control = None
+
+    def __init__(self, peer, row, counter=None):
+        super().__init__(peer, row, counter=counter)
+        if row.protocol() == "https":
+            # Its certificate is of its own making, a moment ago.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.control = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+        else:
+            self.control = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def order(self, path):
+        self.control.request("GET", path)
+        answer = self.control.getresponse()
+        answer.read()
+        traffic.require(answer.status == 200, f"{path}: status {answer.status}")
+
+    def order_mark(self):
+        self.order("/mark")
+
+    def order_end(self):
+        self.order("/quit")
+
+    def close(self):
+        if self.control:
+            self.control.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def failing_as(name):
+    """Says whose failure it is. A server that has ended, and so refuses, is one of its row and not of the whole run."""
+    try:
+        yield
+    except traffic.Failure as failure:
+        raise traffic.Failure(f"{name}: {failure}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise traffic.Failure(f"{name}: {error!r}") from None
+
+
+class Measured:
+    """A server of a peer in a row, with what is asked of it."""
+
+    def __init__(self, row, peer, pace, counter=None):
+        self.name, self.row, self.counter = f"{row.name} on {peer}", row, counter
+        self.connections = min(row.connections, pace.native_connections)
+        with failing_as(self.name):
+            kind = EchoServer if row.protocol() == "echo" else WebServer
+            self.server = kind(peer, row, counter=counter)
+
+    def load(self):
+        return bench_load.Load(self.name, self.row.protocol(), self.server.port, self.connections, self.row.size)
+
+    def mark(self, number):
+        """Returns what the server has served so far: answers, or bytes of the echo."""
+        with failing_as(self.name):
+            self.server.order_mark()
+        found = re.findall(r"^served (\d+)$", self.server.output(), re.MULTILINE)
+        traffic.require(len(found) == number + 1, f"{self.name}: {len(found)} marks, not {number + 1}")
+        return int(found[number])
+
+    def end(self):
+        """By its own means, with all freed: what hangs or crashes there is a failure, too."""
+        with failing_as(self.name):
+            self.server.order_end()
+            status = self.server.end(END_LIMIT)
+        output = self.server.output()
+        traffic.require(status == 0 and output.endswith("complete\n"), f"{self.name}: status {status}: {output[-300:]}")
+        if self.counter:
+            self.counter.is_settled = True
+
+    def close(self):
+        self.server.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def count_row(counter, row, peer, pace, result):
+    """Calls a request: what a closed load of twice the length makes more than one of the single length, on connections
+    that are there and have carried as much already."""
+    with Measured(row, peer, pace, counter) as measured:
+        units = max(row.count_units // pace.divisor, measured.connections)
+        since = counter.mark()
+        with measured.load() as load:
+            served = [measured.mark(0)]
+            for number, length in enumerate((units, units, 2 * units), 1):
+                found = load.closed_count(length)
+                served.append(measured.mark(number))
+                each = (served[-1] - served[-2]) / found["answers"]
+                wanted = row.size if row.protocol() == "echo" else 1
+                traffic.require(each == wanted and found["answers"] == length,
+                                f"{measured.name}: {found['answers']:.0f} answers, and the server has given {served}")
+            load.end()
+        measured.end()
+        counts = calls.count_between_marks(measured.server.trace(), counter.text(since, counter.mark()))
+        result.method = measured.server.method_name
+    traffic.require(len(counts) == 3, f"{measured.name}: {len(counts)} counted phases")
+    counts[2].plus(counts[1], -1)
+    result.set_counts(counts[2], units)
+
+
+def time_closed(measured, pace, result):
+    with measured.load() as load:
+        load.closed_ms(pace.native_ms // 4)  # the first turns are not like the others
+        found = load.closed_ms(pace.native_ms)
+        load.end()
+    rate = found["answers"] / found["seconds"]
+    result.method = measured.server.method_name
+    result.times.append(1e6 / rate)
+    result.loads["closed"].append({**found, "rate": rate})
+    return rate
+
+
+def time_open(measured, rate, pace, result):
+    requests = max(int(rate * pace.native_ms / 1000), LEAST_OPEN)
+    with measured.load() as load:
+        load.closed_ms(pace.native_ms // 4)
+        found = load.open(rate, requests)
+        load.end()
+    reached = found["answers"] / found["seconds"]
+    result.loads["open"].append({**found, "rate": reached, "asked": rate, "kept up": reached / rate})
+
+
+def time_row(row, results, pace, attempt):
+    """All peers, in the order of `results`: first the closed load of each, then the open one of each, whose rate that
+    decides. `attempt` tells of a failure, which leaves the others as they are."""
+    with contextlib.ExitStack() as kept:
+        rates, servers = {}, {}
+
+        def start_closed(peer):
+            servers[peer] = kept.enter_context(Measured(row, peer, pace))
+            rates[peer] = time_closed(servers[peer], pace, results[peer])
+
+        def finish_open(peer):
+            time_open(servers[peer], SHARE * min(rates.values()), pace, results[peer])
+            servers[peer].end()
+
+        for peer in results:
+            attempt(results[peer], start_closed, peer)
+        for peer in results:
+            if peer in rates:
+                attempt(results[peer], finish_open, peer)
+
+
+def figure(result, load, name):
+    """The median of the passes. The slowest in a thousand needs a thousand."""
+    found = [phase[name] for phase in result.loads[load]
+             if name != "p99.9" or phase["answers"] >= ENOUGH_FOR_P999] if result else []
+    return statistics.median(found) if found else None
