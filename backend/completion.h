@@ -33,7 +33,7 @@ struct completion {
     const completion_ops *ops;
     HANDLE file;        // what it was started on, to cancel it there: a poll's is AFD's
     evutil_socket_t fd; // whose operation it is
-    completion *next;   // see port_in_flight.h
+    completion *next;   // in flight: see port_in_flight.h; idle: whoever has it may keep it in a list of his
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool alone;     // its starter has let go

@@ -165,10 +165,13 @@ void listener_share_with_program(struct event_base *base, const struct event *wa
 {
     backend *owner = backend_of(base);
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
-    const acceptor *own = acceptor_find(owner, waiting->ev_fd);
-    listening_socket *on = own != nullptr ? own->listening : nullptr;
-    if (on == nullptr && record != nullptr)
-        on = record->poll.listening;
+    if (record == nullptr)
+        return;
+    listening_socket *on = record->poll.listening;
+    if (record->own != nullptr) {
+        const acceptor *own = acceptor_find(owner, waiting->ev_fd);
+        on = own != nullptr ? own->listening : on;
+    }
     if (on == nullptr || listener_is_one(waiting->ev_arg))
         return;
     on->has_others = true;

@@ -29,7 +29,6 @@ struct send_operation {
     struct evbuffer *rest;                       // what is sent after it then; NULL: nothing
     struct evbuffer_chain *chains[max_gathered]; // pinned
     char *copied;                                // NULL: nothing
-    TAILQ_ENTRY(send_operation) waits;           // for the loop, see sent_chains.h
     int chain_count;
     int empty_ends; // in a row
     bool skips_packets;

@@ -24,10 +24,12 @@ send_operation *sent_take_first(backend *owner)
 {
     sent_chains *self = &owner->streams.sent;
     base_locked held(owner->base);
-    send_operation *first = TAILQ_FIRST(&self->waiting);
+    completion *first = self->first;
     if (first != nullptr)
-        TAILQ_REMOVE(&self->waiting, first, waits);
-    return first;
+        self->first = first->next;
+    if (self->first == nullptr)
+        self->last = nullptr;
+    return reinterpret_cast<send_operation *>(first);
 }
 
 // No lock is held. A cleanup may do what any callback may: more may come to wait meanwhile.
@@ -57,7 +59,9 @@ bool sent_chains_wait(backend *owner, send_operation *ended)
     sent_chains *self = &owner->streams.sent;
     if (ended->chain_count == 0)
         return false;
-    TAILQ_INSERT_TAIL(&self->waiting, ended, waits);
+    ended->operation.next = nullptr;
+    (self->last != nullptr ? self->last->next : self->first) = &ended->operation;
+    self->last = &ended->operation;
     if (self->free_all == nullptr) {
         // The first priority: before whoever is told by the same packet that more can be written, as on select.
         event_deferred_cb_init_(&self->frees, 0, sent_free_all_called, owner);
