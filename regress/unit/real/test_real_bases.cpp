@@ -15,6 +15,8 @@ constexpr unsigned bases = 4;
 constexpr int connections = 400;
 constexpr int least = 85, most = 115;
 constexpr DWORD limit_ms = deadline_seconds * 1000;
+constexpr DWORD short_random_ms = 5000, full_random_ms = 60000;
+constexpr int max_steps = 200000;
 
 struct worker {
     struct event_base *own_base;
@@ -25,6 +27,7 @@ struct worker {
 };
 
 worker workers[bases];
+DWORD random_ms = short_random_ms;
 std::atomic<int> running; // callbacks
 HANDLE holds_up;          // an event for which callbacks wait; NULL: none does
 
@@ -172,13 +175,53 @@ void freed_while_callbacks_run(void **)
     holds_up = nullptr;
 }
 
+// Its own base keeps it enabled or not, and the others come and go, by this thread: while it is enabled each client is
+// answered, and nobody is lost who came before it was disabled.
+void bases_come_and_go(void **)
+{
+    struct sockaddr_in address;
+    struct evconnlistener *listener = open_listener(&address);
+    bool has[bases] = {true, true, true, true};
+    unsigned random = 1;
+    ULONGLONG end = GetTickCount64() + random_ms;
+    int steps = 0;
+    for (; GetTickCount64() < end && steps < max_steps; ++steps) {
+        random = random * 1103515245 + 12345;
+        unsigned which = (random >> 16) % bases, what = (random >> 24) % 4;
+        SOCKET before = client_of(address);
+        if (what == 0)
+            assert_int_equal(evconnlistener_disable(listener), 0);
+        if (which != 0) {
+            assert_int_equal((has[which] ? evconnlistener_iocp_remove_base
+                                         : evconnlistener_iocp_add_base)(listener, workers[which].own_base),
+                             0);
+            has[which] = !has[which];
+        }
+        if (what == 1)
+            evconnlistener_iocp_set_order(listener, (random & 0x10000) != 0 ? EVCONNLISTENER_IOCP_BY_LOAD
+                                                                            : EVCONNLISTENER_IOCP_IN_TURN);
+        if (what == 0)
+            assert_int_equal(evconnlistener_enable(listener), 0);
+        SOCKET after = client_of(address);
+        assert_true(answers(before) && answers(after));
+        closesocket(before);
+        closesocket(after);
+    }
+    print_message("%d changes\n", steps);
+    evconnlistener_free(listener);
+    close_workers();
+}
+
 } // namespace
 
-int main()
+// --full: changes at random for a minute.
+int main(int argc, char **argv)
 {
+    random_ms = argc > 1 && strcmp(argv[1], "--full") == 0 ? full_random_ms : short_random_ms;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_has_its_part),
         cmocka_unit_test(freed_while_callbacks_run),
+        cmocka_unit_test(bases_come_and_go),
     };
     start();
     evthread_use_windows_threads();
