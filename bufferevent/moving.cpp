@@ -8,21 +8,22 @@ namespace iocp {
 
 namespace {
 
-// What is kept of the descriptor, by whichever base. Of a connection that is no more, whose number has come back, it is
-// nothing.
-early_data moving_take_from(backend *keeper, evutil_socket_t fd)
+// What that base has kept of the descriptor. Of a connection that is no more, whose number has come back, it is nothing;
+// and what has no mark is for that base alone.
+early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
 {
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
     base_locked held(keeper->base);
     socket_record *record = socket_find(keeper, fd);
-    if (record == nullptr || record->early.bytes == nullptr || record->early.connection == 0)
+    if (record == nullptr || record->early.bytes == nullptr || (!is_own && record->early.connection == 0))
         return {};
     early_data moved = socket_take_early(keeper, fd);
-    if (moved.connection != connection) {
+    if (moved.connection != 0 && moved.connection != connection) {
         mm_free(moved.bytes);
         return {};
     }
-    socket_leave_port(record);
+    if (!is_own)
+        socket_leave_port(record);
     return moved;
 }
 
@@ -31,7 +32,7 @@ early_data moving_take_from(backend *keeper, evutil_socket_t fd)
 early_data moving_take(const backend *owner, evutil_socket_t fd)
 {
     backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
-    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd) : early_data();
+    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd, false) : early_data();
 }
 
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved)
@@ -70,7 +71,8 @@ int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
-    early_data kept = keeper != nullptr ? moving_take_from(keeper, fd) : early_data();
+    bool is_own = keeper != nullptr && bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
+    early_data kept = keeper != nullptr ? moving_take_from(keeper, fd, is_own) : early_data();
     if (kept.bytes == nullptr)
         return 0;
     bool all = at_most < 0 || static_cast<unsigned>(at_most) >= kept.length;
