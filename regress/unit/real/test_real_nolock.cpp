@@ -1,0 +1,54 @@
+// Bases in threads with libevent's locking never switched on: each is its thread's alone, and what they share of a
+// listening socket is guarded by locks of ours.
+#include "real/pool.h"
+
+using namespace real;
+
+namespace {
+
+constexpr int bases = 4, clients = 400;
+// Of a hundred each. A client of these goes on before its base is back in its wait, so that it may pass over one.
+constexpr int least = 60, most = 140;
+
+pool served;
+
+void nolock_spread(int flags, int together)
+{
+    pool_open(&served, bases, flags);
+    assert_int_equal(pool_serves(&served, clients, together), clients);
+    pool_close(&served);
+    int sum = 0;
+    for (int i = 0; i < bases; ++i) {
+        int accepted = served.workers[i].accepted;
+        printf("%d ", accepted);
+        sum += accepted;
+        assert_in_range(accepted, least, most);
+    }
+    printf("\n");
+    assert_int_equal(sum, clients);
+}
+
+void with_the_flag(void **)
+{
+    nolock_spread(EVENT_BASE_FLAG_NOLOCK, 1);
+    nolock_spread(EVENT_BASE_FLAG_NOLOCK, 50);
+}
+
+void without_the_flag(void **)
+{
+    nolock_spread(0, 1);
+    nolock_spread(0, 50);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_the_flag),
+        cmocka_unit_test(without_the_flag),
+    };
+    WSADATA data; // and no evthread_use_windows_threads: see real_base.cpp's start()
+    WSAStartup(MAKEWORD(2, 2), &data);
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
