@@ -29,6 +29,7 @@ backend *backend_new(struct event_base *base, port *on)
     linger_init(&self->lingering);
     rounds_init(&self->rounds);
     TAILQ_INIT(&self->streams.budget.waiting);
+    SIMPLEQ_INIT(&self->streams.sent.waiting);
     on->base = base;
     return self;
 }

@@ -28,12 +28,17 @@ struct completion_ops {
     completion_ended ended_alone; // nobody waits for it any more: frees it, or goes on
 };
 
+union completion_link {
+    completion *in_bucket;           // in flight: see port_in_flight.h
+    SIMPLEQ_ENTRY(completion) waits; // idle: for whoever has it
+};
+
 struct completion {
     struct event_overlapped record; // first: a packet is found by its address
     const completion_ops *ops;
     HANDLE file;        // what it was started on, to cancel it there: a poll's is AFD's
     evutil_socket_t fd; // whose operation it is
-    completion *next;   // in flight: see port_in_flight.h; idle: whoever has it may keep it in a list of his
+    completion_link next;
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool alone;     // its starter has let go

@@ -56,7 +56,7 @@ void completion_init(completion *operation, const completion_ops *ops)
     operation->ops = ops;
     operation->file = nullptr;
     operation->fd = -1;
-    operation->next = nullptr;
+    operation->next.in_bucket = nullptr;
     operation->pending = operation->cancelled = operation->alone = false;
 }
 

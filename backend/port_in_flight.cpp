@@ -20,7 +20,7 @@ size_t in_flight_bucket(const in_flight_table *self, const void *address)
 void in_flight_put(in_flight_table *self, completion *operation)
 {
     completion **first = &in_flight_buckets(self)[in_flight_bucket(self, operation)];
-    operation->next = *first;
+    operation->next.in_bucket = *first;
     *first = operation;
 }
 
@@ -36,7 +36,7 @@ void in_flight_grow(in_flight_table *self)
     self->bucket_count = old_count * 2;
     for (size_t i = 0; i < old_count; ++i)
         while (completion *operation = old[i]) {
-            old[i] = operation->next;
+            old[i] = operation->next.in_bucket;
             in_flight_put(self, operation);
         }
     free_if_any(freed);
@@ -69,9 +69,9 @@ void in_flight_remove(in_flight_table *self, completion *operation)
 {
     completion **link = &in_flight_buckets(self)[in_flight_bucket(self, operation)];
     while (*link != operation)
-        link = &(*link)->next;
-    *link = operation->next;
-    operation->next = nullptr;
+        link = &(*link)->next.in_bucket;
+    *link = operation->next.in_bucket;
+    operation->next.in_bucket = nullptr;
     EVUTIL_ASSERT(self->count > 0);
     --self->count;
 }
@@ -81,7 +81,7 @@ completion *in_flight_find(const in_flight_table *self, const OVERLAPPED *overla
     completion *const *buckets = self->grown != nullptr ? self->grown : self->first_buckets;
     completion *found = buckets[in_flight_bucket(self, overlapped)];
     while (found != nullptr && &found->record.overlapped != overlapped)
-        found = found->next;
+        found = found->next.in_bucket;
     return found;
 }
 
@@ -89,7 +89,7 @@ void in_flight_cancel_all(in_flight_table *self)
 {
     completion **buckets = in_flight_buckets(self);
     for (size_t i = 0; i < self->bucket_count; ++i)
-        for (completion *operation = buckets[i]; operation != nullptr; operation = operation->next)
+        for (completion *operation = buckets[i]; operation != nullptr; operation = operation->next.in_bucket)
             completion_cancel(operation);
 }
 

@@ -13,9 +13,9 @@ struct completion;
 
 // Sends that have ended, whose chains are freed in the loop's thread. Kept by sent_chains.cpp.
 struct sent_chains {
-    completion *first, *last;         // in the order they ended, by completion::next; NULL: none waits
-    struct event_callback frees;      // active while any waits
-    void (*free_all)(backend *owner); // NULL: none has ever waited
+    SIMPLEQ_HEAD(, completion) waiting; // in the order they ended
+    struct event_callback frees;        // active while any waits
+    void (*free_all)(backend *owner);   // NULL: none has ever waited
 };
 
 struct base_streams {

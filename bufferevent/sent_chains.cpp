@@ -24,11 +24,9 @@ send_operation *sent_take_first(backend *owner)
 {
     sent_chains *self = &owner->streams.sent;
     base_locked held(owner->base);
-    completion *first = self->first;
+    completion *first = SIMPLEQ_FIRST(&self->waiting);
     if (first != nullptr)
-        self->first = first->next;
-    if (self->first == nullptr)
-        self->last = nullptr;
+        SIMPLEQ_REMOVE_HEAD(&self->waiting, first, next.waits);
     return reinterpret_cast<send_operation *>(first);
 }
 
@@ -59,9 +57,7 @@ bool sent_chains_wait(backend *owner, send_operation *ended)
     sent_chains *self = &owner->streams.sent;
     if (ended->chain_count == 0)
         return false;
-    ended->operation.next = nullptr;
-    (self->last != nullptr ? self->last->next : self->first) = &ended->operation;
-    self->last = &ended->operation;
+    SIMPLEQ_INSERT_TAIL(&self->waiting, &ended->operation, next.waits);
     if (self->free_all == nullptr) {
         // The first priority: before whoever is told by the same packet that more can be written, as on select.
         event_deferred_cb_init_(&self->frees, 0, sent_free_all_called, owner);
