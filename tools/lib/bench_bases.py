@@ -243,7 +243,9 @@ def update(source):
     pattern = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
     traffic.require(len(pattern.findall(text)) == 1, f"{README.name} has no place for the table of several bases")
     lines = "\n".join(table(measured["bases"]))
-    setting = f"Measured on: {bench_setting.as_text(measured['setting'])}."
+    idle = "".join(f" An idle base takes {found['private']:,.0f} private bytes, {found['heap']:,.0f} of libevent's heap ({peer})."
+                   for peer, found in measured["bases"]["memory"].items())
+    setting = f"Measured on: {bench_setting.as_text(measured['setting'])}.{idle}"
     README.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{lines}\n\n{setting}\n\n{END}", text))
 
 
