@@ -4,6 +4,7 @@ import json
 import pathlib
 import time
 
+import bench_bases
 import bench_html
 import bench_http
 import bench_load
@@ -100,13 +101,13 @@ def measure(rows, peers, pace, passes):
     return results
 
 
-def write(folder, rows, peers, results, known):
+def write(folder, rows, peers, results, known, bases):
     folder.mkdir(parents=True, exist_ok=True)
     report = {row.name: {"title": row.title, "unit": row.unit, "left_out": row.left_out,
                          "peers": {peer: result.as_json()
                                    for peer, result in results[row.name].items()}}
               for row in rows}
-    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report}, indent=1) + "\n")
+    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report, "bases": bases}, indent=1) + "\n")
     (folder / "bench.html").write_text(bench_html.page(rows, peers, results, known))
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
@@ -122,15 +123,19 @@ def bench():
     pace = bench_run.FULL
     if arguments.quick or arguments.smoke:
         pace = bench_run.SMOKE if arguments.smoke else bench_run.QUICK
-    names = chosen(arguments.rows, [row.name for row in ROWS], "row")
+    names = chosen(arguments.rows, [row.name for row in ROWS] + bench_bases.NAMES, "row")
     rows = [row for row in ROWS if row.name in names or (not names and is_default(row, pace))]
     peers = chosen(arguments.peers.split(","), list(PEERS), "peer")
     check_wepoll(peers)
     if arguments.list:
         for row in ROWS:
             print(f"{row.name:20} {row.title}")
+        for row in bench_bases.ROWS:
+            print(f"{row.name:20} {row.title}")
+        print(f"{bench_bases.MEMORY:20} memory of a base that does nothing")
     if arguments.tables:
         bench_table.update(arguments.output / "bench.json")
+        bench_bases.update(arguments.output / "bench.json")
     if arguments.list or arguments.check or arguments.tables:
         return
     known = bench_setting.setting("counts alone" if arguments.calls else pace.name)
@@ -138,11 +143,16 @@ def bench():
         bench_load.build()
         bench_load.self_test()
     progress("starting Wine (seconds, the first time)")
-    results = measure(rows, peers, pace, 0 if arguments.calls else pace.passes)
+    passes = 0 if arguments.calls else pace.passes
+    results = measure(rows, peers, pace, passes) if rows else {}
+    bases = bench_bases.measure(names or bench_bases.NAMES, peers, pace, passes)
     if not pace.smoke:
-        bench_report.print_report(rows, peers, results, known)
-        write(arguments.output, rows, peers, results, known)
+        if rows:
+            bench_report.print_report(rows, peers, results, known)
+        bench_bases.print_report(*bases)
+        write(arguments.output, rows, peers, results, known, bench_bases.as_json(*bases))
     failures = [result.failure for row in rows for result in results[row.name].values() if result.failure]
+    failures += bench_bases.failures(*bases)
     traffic.require(not failures, "\n".join(failures))
     progress(f"every result was right, in {time.monotonic() - started:.0f} s")
 

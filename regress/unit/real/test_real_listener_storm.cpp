@@ -14,8 +14,9 @@ namespace {
 constexpr int bases = 4, most_listeners = 3, most_clients = 200000;
 constexpr DWORD limit_ms = deadline_seconds * 1000, stall_limit_ms = limit_ms / 2;
 
-// What a stalled base waits for.
-constexpr long greeted_meanwhile = 3;
+// Clients that connect together. A stalled base waits until more have been greeted than may have been by others already.
+constexpr unsigned most_together = 16;
+constexpr long greeted_meanwhile = most_together + 2;
 
 // What it gives is the same everywhere, and each base has its own.
 class random_source {
@@ -40,7 +41,7 @@ struct storm_listener {
 
 struct storm_worker {
     struct event_base *own_base;
-    struct event *timer;
+    struct event *told;
     storm_listener listeners[most_listeners];
     random_source random;
     bool stalled, ready;
@@ -110,10 +111,18 @@ void storm_stall(storm_worker *self)
     self->stalled = false;
 }
 
+void storm_end_if_over(storm_worker *self)
+{
+    if (all.over && self->open == 0)
+        event_base_loopbreak(self->own_base);
+}
+
 void storm_ended(struct bufferevent *bev, short, void *argument)
 {
-    --static_cast<storm_worker *>(argument)->open;
+    auto *self = static_cast<storm_worker *>(argument);
     bufferevent_free(bev);
+    --self->open;
+    storm_end_if_over(self);
 }
 
 void storm_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
@@ -126,7 +135,9 @@ void storm_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *
     bufferevent_setcb(served, nullptr, nullptr, storm_ended, self);
     bufferevent_enable(served, EV_READ);
     ++self->open;
-    if (self->random.one_in(40))
+    if (self->random.one_in(4))
+        Sleep(self->random.below(4)); // others come meanwhile, and are given to whoever sleeps, several at a time
+    if (self->random.one_in(20))
         storm_stall(self);
 }
 
@@ -177,20 +188,18 @@ void storm_operate(storm_worker *self)
     }
 }
 
-void storm_due(evutil_socket_t, short, void *argument)
+// From the clients' thread, and not by a timer: a base that is told nothing sleeps until it has a connection. Those who
+// wake for something else look whether any is left, which would hide one that was forgotten.
+void storm_told(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<storm_worker *>(argument);
-    if (all.over) {
-        if (self->open == 0)
-            event_base_loopbreak(self->own_base);
-    } else {
-        for (unsigned i = self->random.below(3); i < 3; ++i)
-            storm_operate(self);
-        if (self->random.one_in(60))
-            storm_stall(self);
-    }
-    struct timeval next = {0, static_cast<long>(self->random.below(4000))};
-    evtimer_add(self->timer, &next);
+    storm_end_if_over(self);
+    if (all.over)
+        return;
+    for (unsigned i = self->random.below(3); i < 3; ++i)
+        storm_operate(self);
+    if (self->random.one_in(30))
+        storm_stall(self);
 }
 
 void storm_open(unsigned seed)
@@ -201,9 +210,8 @@ void storm_open(unsigned seed)
         assert_int_equal(set_up(nullptr), 0);
         each.own_base = base;
         each.random = random_source(seed + static_cast<unsigned>(&each - all.workers));
-        each.timer = evtimer_new(base, storm_due, &each);
-        struct timeval at_once = {0, 0};
-        evtimer_add(each.timer, &at_once);
+        each.told = event_new(base, -1, EV_PERSIST, storm_told, &each);
+        assert_non_null(each.told);
         each.listeners[0].listener = evconnlistener_new(base, storm_accept, &each, 0, 0, all.listening);
         assert_non_null(each.listeners[0].listener);
         each.listeners[0].enabled = true;
@@ -212,7 +220,8 @@ void storm_open(unsigned seed)
         each.thread = CreateThread(
             nullptr, 0,
             [](void *argument) -> DWORD {
-                return static_cast<DWORD>(event_base_dispatch(static_cast<storm_worker *>(argument)->own_base));
+                return static_cast<DWORD>(
+                    event_base_loop(static_cast<storm_worker *>(argument)->own_base, EVLOOP_NO_EXIT_ON_EMPTY));
             },
             &each, 0, nullptr);
 }
@@ -220,15 +229,17 @@ void storm_open(unsigned seed)
 // All that connect are greeted. How many that were.
 int storm_clients(unsigned seconds, unsigned seed)
 {
-    constexpr unsigned most_together = 8;
     random_source random(seed + bases);
     DWORD begun = GetTickCount();
     int count = 0;
     while (GetTickCount() - begun < seconds * 1000 && count < most_clients && all.complaint == nullptr) {
         evutil_socket_t clients[most_together];
         unsigned together = 1 + random.below(most_together);
-        for (unsigned i = 0; i < together; ++i)
+        for (unsigned i = 0; i < together; ++i) {
+            if (random.one_in(3))
+                event_active(all.workers[random.below(bases)].told, EV_READ, 0);
             clients[i] = pool_connect(all.address);
+        }
         for (unsigned i = 0; i < together; ++i, ++count) {
             if (clients[i] < 0 || !pool_greeted(clients[i]))
                 all.complaint = "a client was not greeted";
@@ -241,6 +252,8 @@ int storm_clients(unsigned seconds, unsigned seed)
 void storm_close()
 {
     all.over = true;
+    for (const storm_worker &each : all.workers)
+        event_active(each.told, EV_READ, 0);
     int accepted = 0;
     for (storm_worker &each : all.workers) {
         assert_int_equal(WaitForSingleObject(each.thread, limit_ms), WAIT_OBJECT_0);
@@ -248,7 +261,7 @@ void storm_close()
         for (storm_listener &slot : each.listeners)
             if (slot.listener != nullptr)
                 evconnlistener_free(slot.listener);
-        event_free(each.timer);
+        event_free(each.told);
         event_base_free(each.own_base);
         accepted += each.accepted;
         printf("a base: %d accepted, %d operations, %d stalls\n", each.accepted, each.operations, each.stalls);

@@ -31,9 +31,9 @@ X509 *make_certificate(EVP_PKEY *key)
 
 } // namespace
 
-SSL_CTX *self_signed_context()
+SSL_CTX *self_signed_context(unsigned rsa_bits)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = rsa_bits != 0 ? EVP_RSA_gen(rsa_bits) : EVP_EC_gen("P-256");
     X509 *certificate = key != nullptr ? make_certificate(key) : nullptr;
     SSL_CTX *context = certificate != nullptr ? SSL_CTX_new(TLS_server_method()) : nullptr;
     bool usable = context != nullptr && SSL_CTX_use_certificate(context, certificate) == 1 &&
