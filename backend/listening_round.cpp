@@ -1,6 +1,7 @@
 #include "backend/listening_round.h"
 #include "backend/backend.h"
 
+#include <limits.h>
 #include <new>
 
 namespace iocp {
@@ -94,17 +95,21 @@ listening_sharer *round_choose(listening_socket *socket, listening_sharer *self,
 }
 
 // What nobody was told of goes to who sleeps: all that `from` was given, and what nobody was.
-void round_pass_on(listening_socket *socket, const listening_sharer *from)
+void round_pass_on(listening_socket *socket, const listening_sharer *from, unsigned most_passes)
 {
     left_over *each;
     TAILQ_FOREACH (each, &socket->left, listed) {
-        if ((each->given_to != nullptr && each->given_to != from) || each->passes >= max_passes)
+        if ((each->given_to != nullptr && each->given_to != from) || each->passes >= most_passes)
             continue;
-        listening_sharer *to = round_choose(socket, nullptr, 1);
-        if (to == nullptr)
+        // Whoever does not take it has woken, and is not chosen again.
+        bool is_given = false;
+        for (listening_sharer *to = round_choose(socket, nullptr, 1); !is_given && to != nullptr;) {
+            listening_take_back(each);
+            is_given = round_give(to, each);
+            to = is_given ? nullptr : round_choose(socket, nullptr, 1);
+        }
+        if (!is_given)
             return;
-        listening_take_back(each);
-        round_give(to, each);
     }
 }
 
@@ -166,6 +171,11 @@ listening_sharer *round_of(backend *owner, evutil_socket_t fd)
     return each;
 }
 
+bool round_is_on(const listening_sharer *self)
+{
+    return self->socket->sharer_count > 1 && !self->socket->has_others;
+}
+
 void round_activate(const listening_sharer *self)
 {
     evmap_io_active_(self->owner->base, self->socket->fd, EV_READ);
@@ -218,7 +228,7 @@ void round_part(listening_sharer *self)
 {
     round_locked held(self->socket);
     self->listens = false;
-    round_pass_on(self->socket, self);
+    round_pass_on(self->socket, self, UINT_MAX);
     left_over *each;
     TAILQ_FOREACH (each, &self->socket->left, listed)
         if (each->given_to == self)
@@ -226,6 +236,8 @@ void round_part(listening_sharer *self)
     TAILQ_REMOVE(&self->socket->sharers, self, in_socket);
     --self->socket->sharer_count;
     LIST_REMOVE(self, in_base);
+    if (LIST_EMPTY(&self->owner->rounds.sharers))
+        self->owner->rounds.state = attention::awake; // it will not look at this when it wakes
     self->owner = nullptr;
 }
 
@@ -259,38 +271,33 @@ void rounds_listen(backend *owner, evutil_socket_t fd, bool listens)
     round_locked held(self->socket);
     self->listens = listens;
     if (!listens)
-        round_pass_on(self->socket, self);
+        round_pass_on(self->socket, self, UINT_MAX);
 }
 
 listening_sharer *round_find(backend *owner, evutil_socket_t fd)
 {
     listening_sharer *found = round_of(owner, fd);
-    bool is_on = found != nullptr && found->socket->sharer_count > 1 && !found->socket->has_others;
-    return is_on ? found : nullptr;
+    return found != nullptr && round_is_on(found) ? found : nullptr;
 }
 
 int round_accept(listening_sharer *self, left_connection *taken)
 {
-    round_locked held(self->socket);
-    int error = round_take_left(self, taken) ? 0 : round_accept_next(self, taken);
-    // The program is told next, and nobody knows how long that takes.
-    if (error == 0 && self->socket->left_count != 0)
-        round_pass_on(self->socket, self);
+    int error;
+    {
+        round_locked held(self->socket);
+        error = round_take_left(self, taken) ? 0 : round_accept_next(self, taken);
+    }
+    if (error == 0)
+        rounds_pass_on(self->owner); // the program is told next, and nobody knows how long that takes
     return error;
 }
 
-// Whoever gives looks at the state after it has left something; here it is the other way round: one of the two sees the
-// other.
-bool rounds_sleep(backend *owner)
+bool rounds_look(backend *owner)
 {
-    base_rounds *self = &owner->rounds;
-    if (LIST_EMPTY(&self->sharers))
-        return true;
-    self->state = attention::asleep;
     bool any = false;
     listening_sharer *each;
-    LIST_FOREACH (each, &self->sharers, in_base) {
-        if (each->socket->left_count == 0)
+    LIST_FOREACH (each, &owner->rounds.sharers, in_base) {
+        if (each->socket->left_count == 0 || !round_is_on(each))
             continue;
         bool finds;
         {
@@ -301,6 +308,18 @@ bool rounds_sleep(backend *owner)
             round_activate(each);
         any = any || finds;
     }
+    return any;
+}
+
+// Whoever gives looks at the state after it has left something; here it is the other way round: one of the two sees the
+// other.
+bool rounds_sleep(backend *owner)
+{
+    base_rounds *self = &owner->rounds;
+    if (LIST_EMPTY(&self->sharers))
+        return true;
+    self->state = attention::asleep;
+    bool any = rounds_look(owner);
     if (any)
         rounds_wake(owner);
     return !any;
@@ -330,8 +349,10 @@ void rounds_pass_on(backend *owner)
 {
     listening_sharer *each;
     LIST_FOREACH (each, &owner->rounds.sharers, in_base) {
+        if (each->socket->left_count == 0)
+            continue;
         round_locked held(each->socket);
-        round_pass_on(each->socket, each);
+        round_pass_on(each->socket, each, max_passes);
     }
 }
 

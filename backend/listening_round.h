@@ -11,8 +11,9 @@
 //
 // No AcceptEx is in flight on such a socket: its packet would come to one base alone, however busy that is.
 //
-// Threads: a base's state with that base's lock held; what sharers have, with the socket's accepts lock. Nothing is
-// written here on the way of a byte: a base that shares no socket looks at one field before it sleeps.
+// Threads: a base's state with that base's lock held; what sharers have, with the socket's accepts lock. A base without
+// listeners looks at one field before it sleeps; one with some writes a field of its own then, and takes no lock but when
+// it is called, or something is left.
 #ifndef LIBEVENT_IOCP_BACKEND_LISTENING_ROUND_H
 #define LIBEVENT_IOCP_BACKEND_LISTENING_ROUND_H
 
@@ -66,6 +67,8 @@ listening_sharer *round_find(backend *owner, evutil_socket_t fd);
 // As accept(): a connection for this base, or an error, WSAEWOULDBLOCK if there is none. In the loop's thread.
 int round_accept(listening_sharer *self, left_connection *taken);
 
+// In a turn that does not sleep. True: there is something for the base, whose listeners have been activated.
+bool rounds_look(backend *owner);
 // Before the loop sleeps. False: there is something for it, whose listeners have been activated.
 bool rounds_sleep(backend *owner);
 // It has slept, and its packets have not been delivered. True: it was called, and its listeners have been activated.

@@ -158,7 +158,9 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     if (any_ready && !plan.only_looks && (!is_due || !turn_has_anything_to_see(self)))
         return 0;
     int64_t wait_us = turn_wait_us(self, tv, any_ready);
-    if (wait_us != 0 && !rounds_sleep(self))
+    if (wait_us == 0)
+        rounds_look(self);
+    else if (!rounds_sleep(self))
         wait_us = 0;
     return turn_look(self, wait_us);
 }

@@ -55,7 +55,7 @@ short interest_take(backend *owner, source *leaving)
 
 void interest_tell_round(const socket_record *record, short events, bool listens)
 {
-    if ((events & EV_READ) != 0)
+    if (record->has_listeners && (events & EV_READ) != 0)
         rounds_listen(record->poll.as_source.owner, socket_descriptor(record), listens);
 }
 

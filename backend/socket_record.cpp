@@ -27,7 +27,8 @@ std::atomic<unsigned> all_kept; // descriptors with bytes, of all bases: as a ru
 
 void socket_set_early(socket_record *self, early_data early)
 {
-    all_kept += (early.bytes != nullptr ? 1u : 0u) - (self->early.bytes != nullptr ? 1u : 0u);
+    if ((early.bytes != nullptr) != (self->early.bytes != nullptr)) // no bus is locked for nothing
+        early.bytes != nullptr ? ++all_kept : --all_kept;
     self->early = early;
 }
 
@@ -35,6 +36,13 @@ void socket_drop_early(socket_record *self)
 {
     free_if_any(self->early.bytes);
     socket_set_early(self, early_data());
+}
+
+// Bytes that have moved here, of a connection that is no more.
+bool socket_has_another_ones(const socket_record *self)
+{
+    return self->early.bytes != nullptr && self->early.connection != 0 &&
+           self->early.connection != sys::connection_mark(static_cast<SOCKET>(socket_descriptor(self)));
 }
 
 // Bytes that were lost are told by a reset, when the socket is closed.
@@ -76,6 +84,8 @@ void sockets_free(backend *owner)
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
+        if (record->early.connection != 0 && !socket_has_another_ones(record))
+            sys::end_connection(static_cast<SOCKET>(socket_descriptor(record))); // its next owner would miss them
         socket_drop_early(record);
         free_if_any(record);
     }
@@ -89,7 +99,7 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
     HANDLE handle = reinterpret_cast<HANDLE>(fd);
     if (port_associate(owner->port, handle) == 0) {
         // It was on no port: if the record says otherwise, that was another socket.
-        if (record->bound)
+        if (record->bound || socket_has_another_ones(record))
             socket_begin_life(record);
         record->bound = true;
         record->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));

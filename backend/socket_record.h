@@ -48,6 +48,7 @@ struct socket_record {
     bool skips_packets; // those that are done at once leave no packet
     bool came_early;    // its connection came with data
     bool registered;    // see socket_registry.h
+    bool has_listeners; // or has had some: see listening_round.h
 };
 
 // The connection that a listener has brought last.

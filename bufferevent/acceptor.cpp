@@ -345,6 +345,7 @@ void acceptor_detach(acceptor *self)
     }
     for (accept_operation *accepting = pop_done(self); accepting != nullptr; accepting = pop_done(self))
         accept_operation_free(accepting);
+    self->listening = nullptr;  // may be gone before the loop's thread has left it
     self->never_blocks = false; // if the loop is about to take from it: there is nothing
     if (owner == nullptr) {
         mm_free(self);

@@ -103,6 +103,10 @@ void listener_join(listener_record *self, struct event_base *base)
         return;
     }
     base_locked held(base);
+    socket_record *record = socket_obtain(owner, self->listening->fd);
+    if (record == nullptr)
+        return;
+    record->has_listeners = true;
     self->sharer = round_join(owner, self->listening);
 }
 
@@ -182,10 +186,9 @@ void listener_share_with_program(struct event_base *base, const struct event *wa
 evutil_socket_t listener_accept_own(acceptor *own, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     evutil_socket_t taken = acceptor_take(own, address, length, flags);
-    backend *owner = own->as_source.owner;
-    if (taken >= 0 && own->listening->left_count != 0) {
-        base_locked held(owner->base);
-        rounds_pass_on(owner);
+    if (taken >= 0) {
+        base_locked held(own->as_source.owner->base);
+        rounds_pass_on(own->as_source.owner);
     }
     return taken;
 }
@@ -266,6 +269,9 @@ void evconnlistener_free(struct evconnlistener *listener)
 {
     listener_record *record = listener_forget(listener);
     if (record != nullptr) {
+        // With parts, it waits for its own callback, too. (Not with libevent's lock, which is held meanwhile.)
+        if (record->part_count > 0 && (record->flags & LEV_OPT_THREADSAFE) == 0)
+            iocp_stock_evconnlistener_disable(listener);
         listener_bases_free(record);
         // A base that was freed first has left the socket with all its listeners.
         bool has_left = record->own != nullptr && record->own->listening == nullptr;

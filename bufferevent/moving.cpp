@@ -4,14 +4,21 @@
 #include "bufferevent/receive_operation.h"
 #include "bufferevent/stream_receive.h"
 
+#include <atomic>
+
 namespace iocp {
 
 namespace {
+
+// By which libevent reads for its socket bufferevents: no other event is told of what is kept.
+std::atomic<event_callback_fn> reader;
 
 // What that base has kept of the descriptor. Of a connection that is no more, whose number has come back, it is nothing;
 // and what has no mark is for that base alone.
 early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
 {
+    if (!is_own && keeper->base->th_base_lock == nullptr && keeper->base->running_loop)
+        return {}; // another thread's, and no lock
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
     base_locked held(keeper->base);
     socket_record *record = socket_find(keeper, fd);
@@ -56,9 +63,15 @@ void moving_lose(evutil_socket_t fd, early_data moved)
     sys::end_connection(static_cast<SOCKET>(fd));
 }
 
+void moving_note_reader(const struct bufferevent *bev)
+{
+    if (reader == nullptr)
+        reader = event_get_callback(&bev->ev_read);
+}
+
 bool moving_is_ready(struct event_base *base, const struct event *waiting)
 {
-    if ((waiting->ev_events & EV_READ) == 0 || !sockets_keep_any())
+    if (!sockets_keep_any() || event_get_callback(waiting) != reader)
         return false;
     backend *owner = backend_of(base);
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;

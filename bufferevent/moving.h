@@ -4,6 +4,8 @@
 // Its port: the base that gives it back takes the socket off its port, where Windows can do that, and the next one has it
 // on its own (socket_leave_port). Elsewhere it goes by readiness there.
 //
+// Threads: with locking on, or while the first base's loop does not run; and it is not freed meanwhile.
+//
 // Its bytes: what the first base has received of it, and its program has not read, goes with it. The next base's stream
 // holds it; without one it is kept with the descriptor's record, and comes before what the socket has.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_MOVING_H
@@ -17,6 +19,8 @@ namespace iocp {
 early_data moving_take(const backend *owner, evutil_socket_t fd);
 // Gives it to this base's stream, or its record. With the base's lock held.
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved);
+// Of any socket bufferevent, as it is made.
+void moving_note_reader(const struct bufferevent *bev);
 // Bytes may be kept for an event that waits for them, and no stream of its base has them. With the base's lock held.
 bool moving_is_ready(struct event_base *base, const struct event *waiting);
 // As evbuffer_read, for a bufferevent without a stream, of a base of any kind. 0: there are none.

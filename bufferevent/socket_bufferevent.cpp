@@ -176,6 +176,8 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
         bufferevent_free(bev);
         return nullptr;
     }
+    if (bev != nullptr)
+        moving_note_reader(bev);
     if (bev != nullptr && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;
         socket_bufferevent_attach(bev, fd, false);

@@ -131,9 +131,9 @@ void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD ad
 // Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Child processes
 // inherit the new socket, and it is as non-blocking as the listener.
 int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int *length);
-// Of a connected socket: 0, or an error. `length` is in and out.
 // Tells one connection from another under the same number (by its two addresses). 0: it has none.
 uint32_t connection_mark(SOCKET socket);
+// Of a connected socket: 0, or an error. `length` is in and out.
 int peer_address(SOCKET socket, struct sockaddr *address, int *length);
 // True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
 // whole seconds.

@@ -76,19 +76,6 @@ void sleep_from(unsigned first, const std::function<void()> &meanwhile)
         sleep_while(first, [=] { sleep_from(first + 1, meanwhile); });
 }
 
-int accepted(unsigned which)
-{
-    return w.sharers[which].accepted;
-}
-
-int all_accepted()
-{
-    int sum = 0;
-    for (const sharer &each : w.sharers)
-        sum += each.accepted;
-    return sum;
-}
-
 void each_has_its_part(void **)
 {
     open_round(4);

@@ -110,9 +110,12 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener);
  *
  * The callback then runs in the thread of the base that gets the connection; its first argument is a listener of that
  * base, so that evconnlistener_get_base tells which: it is there for that and evconnlistener_get_fd, and is the
- * library's. What is asked of the listener itself is done for all: evconnlistener_enable, _disable, _set_cb and
- * _set_error_cb, and evconnlistener_free, which waits for callbacks that are running in other threads, as event_del
- * does. Not for a listener that evhttp has (evhttp_bind_listener): evhttp is of one base. */
+ * library's. What is asked of the listener itself is done for all: evconnlistener_enable, _disable and _free, which wait
+ * for callbacks that are running in other threads, as event_del does (but for the listener's own with
+ * LEV_OPT_THREADSAFE), so that two callbacks must not ask for it at a time; _set_cb and _set_error_cb, which are for a
+ * listener that is disabled. Not for a listener that evhttp has (evhttp_bind_listener): evhttp is of one base. Nor is
+ * anything handed round while a program's own event, or a listener of a base on select or of one that was moved to its
+ * port (event_base_start_iocp_), is on the socket, too: whoever wakes first accepts then. */
 
 /* With the listener's own. */
 #define EVCONNLISTENER_IOCP_MAX_BASES 256

@@ -131,6 +131,19 @@ void open_world(unsigned bases)
         w.bases[i] = make_base(on_iocp);
 }
 
+int accepted(unsigned which)
+{
+    return w.sharers[which].accepted;
+}
+
+int all_accepted()
+{
+    int sum = 0;
+    for (const sharer &each : w.sharers)
+        sum += each.accepted;
+    return sum;
+}
+
 void close_world()
 {
     for (unsigned i = 0; i < max_listeners; ++i)

@@ -56,6 +56,9 @@ void set_enabled(unsigned which, bool enabled);
 void add_own(unsigned base);
 void remove_own(unsigned base);
 void clients_come(int count);
+// By that listener, and by all.
+int accepted(unsigned which);
+int all_accepted();
 void turns(unsigned base, int count);
 // Lets the base's loop wait, and does that meanwhile, as other threads would. It wakes by a packet, or after a second.
 void sleep_while(unsigned base, const std::function<void()> &meanwhile);
