@@ -87,10 +87,12 @@ void what_nobody_may_be_given_again_is_given_again(void **)
         sleep_while(1, [] {
             clients_come(2);
             turns(0, 1);
-            left_over *given = TAILQ_FIRST(&LIST_FIRST(&backend_of(w.bases[1])->rounds.sharers)->socket->left);
+            const listening_socket *socket = LIST_FIRST(&backend_of(w.bases[0])->rounds.sharers)->socket;
+            left_over *given = TAILQ_FIRST(&socket->left);
             goes = given->given_to->owner == backend_of(w.bases[1]) ? 1 : 2;
             given->passes = max_passes;
             remove_listener(goes);
+            assert_non_null(given->given_to);
         });
     });
     assert_int_equal(accepted(goes), 0);
