@@ -24,7 +24,7 @@ DWORD WINAPI pool_work(void *argument)
 {
     auto *self = static_cast<pool_worker *>(argument);
     struct event_config *config = event_config_new();
-    event_config_set_flag(config, self->flags | EVENT_BASE_FLAG_STARTUP_IOCP);
+    event_config_set_flag(config, self->flags);
     self->own_base = event_base_new_with_config(config);
     event_config_free(config);
     self->listener = evconnlistener_new(self->own_base, on_pool_accept, self, 0, 0, self->listening);
@@ -43,7 +43,7 @@ DWORD WINAPI pool_work(void *argument)
 
 } // namespace
 
-void pool_open(pool *self, int count, int flags)
+void pool_open(pool *self, int count, int flags, int on_select)
 {
     self->count = count;
     self->listening = bound(SOCK_STREAM, &self->address);
@@ -53,7 +53,7 @@ void pool_open(pool *self, int count, int flags)
         each->accepted = 0;
         each->ready = each->failed = false;
         each->listening = self->listening;
-        each->flags = flags;
+        each->flags = flags | (i < on_select ? EVENT_BASE_FLAG_IGNORE_ENV : EVENT_BASE_FLAG_STARTUP_IOCP);
         make_pair(each->told_to_end);
         each->thread = CreateThread(nullptr, 0, pool_work, each, 0, nullptr);
         assert_non_null(each->thread);
@@ -61,7 +61,7 @@ void pool_open(pool *self, int count, int flags)
     DWORD begun = GetTickCount();
     for (int i = 0; i < count; ++i)
         while (!self->workers[i].ready && GetTickCount() - begun < limit_ms)
-            Sleep(1);
+            SwitchToThread();
 }
 
 void pool_close(pool *self)

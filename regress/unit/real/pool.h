@@ -15,7 +15,7 @@ struct pool_worker {
     struct event_base *own_base;
     struct evconnlistener *listener;
     evutil_socket_t listening, told_to_end[2];
-    int flags; // of the base, besides the port's
+    int flags; // of the base
     HANDLE thread;
     std::atomic<int> accepted;
     std::atomic<bool> ready, failed;
@@ -28,8 +28,8 @@ struct pool {
     struct sockaddr_in address;
 };
 
-// Each base is made, used and freed in its thread.
-void pool_open(pool *self, int count, int flags);
+// Each base is made, used and freed in its thread. The first `on_select` are on select, and all others on ports.
+void pool_open(pool *self, int count, int flags, int on_select = 0);
 void pool_close(pool *self);
 // So many clients connect, `together` at a time, and each is greeted by whoever accepts it. How many were.
 int pool_serves(pool *self, int clients, int together);

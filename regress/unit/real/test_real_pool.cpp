@@ -1,4 +1,6 @@
 // A base for each of 64 threads, all of which listen on one socket: nobody is lost, and each base has some.
+#include <initializer_list>
+
 #include "real/pool.h"
 
 using namespace real;
@@ -40,6 +42,21 @@ void all_at_once(void **)
     pool_of_64(clients);
 }
 
+// Then whoever wakes first has a connection, as on select.
+void some_on_select(void **)
+{
+    constexpr int few = 6, half = 3;
+    for (int together : {1, 40}) {
+        pool_open(&served, few, 0, half);
+        assert_int_equal(pool_serves(&served, clients, together), clients);
+        pool_close(&served);
+        int sum = 0;
+        for (int i = 0; i < few; ++i)
+            sum += served.workers[i].accepted;
+        assert_int_equal(sum, clients);
+    }
+}
+
 } // namespace
 
 int main()
@@ -48,6 +65,7 @@ int main()
         cmocka_unit_test(one_after_the_other),
         cmocka_unit_test(ten_at_a_time),
         cmocka_unit_test(all_at_once),
+        cmocka_unit_test(some_on_select),
     };
     start();
     return cmocka_run_group_tests(tests, nullptr, nullptr);
