@@ -34,6 +34,12 @@ backend *backend_new(struct event_base *base, port *on)
     return self;
 }
 
+bool backend_is_out_of_reach(const backend *self)
+{
+    const struct event_base *base = self->base;
+    return base->th_base_lock == nullptr && base->running_loop && self->loop.thread != GetCurrentThreadId();
+}
+
 bool environment_asks(const struct event_base *base, const char *name)
 {
     if ((base->flags & EVENT_BASE_FLAG_IGNORE_ENV) != 0)

@@ -42,6 +42,10 @@ backend *backend_new(struct event_base *base, port *on);
 // The backend of a base that runs on a port, or NULL.
 backend *backend_of(struct event_base *base);
 
+// Its loop runs in another thread, and there are no locks (which is legal, where bases are private): nothing of it may be
+// looked at.
+bool backend_is_out_of_reach(const backend *self);
+
 // The variable is set, to something else than 0, and the base looks at the environment.
 bool environment_asks(const struct event_base *base, const char *name);
 

@@ -30,6 +30,7 @@ struct loop {
     uint64_t looks;   // how often they looked at the port without waiting
     uint64_t waits;   // and how often they waited there
     uint64_t looks_together;
+    DWORD thread;    // that made its last turn
     bool retry_soon; // a start failed for want of memory: do not sleep long
 };
 

@@ -133,6 +133,7 @@ bool turn_timers_are_due(backend *self)
 int loop_take_turn(backend *self, const struct timeval *tv)
 {
     ++self->loop.turn;
+    self->loop.thread = GetCurrentThreadId();
     sources_free(self);
     self->loop.retry_soon = false;
     signals_claim(self);

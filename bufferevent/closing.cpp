@@ -37,7 +37,7 @@ extern "C" {
 int evutil_closesocket(evutil_socket_t fd)
 {
     backend *owner = registry_close(fd);
-    if (owner != nullptr && closing_waits(owner, fd))
+    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_waits(owner, fd))
         return 0;
     int error = sys::close_socket(static_cast<SOCKET>(fd));
     if (error != 0)
@@ -48,7 +48,7 @@ int evutil_closesocket(evutil_socket_t fd)
 int iocp_http_shutdown(evutil_socket_t fd, int how)
 {
     backend *owner = registry_owner(fd);
-    if (owner != nullptr && closing_shutdown_waits(owner, fd))
+    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_shutdown_waits(owner, fd))
         return 0;
     return shutdown(static_cast<SOCKET>(fd), how);
 }

@@ -17,8 +17,8 @@ std::atomic<event_callback_fn> reader;
 // and what has no mark is for that base alone.
 early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
 {
-    if (!is_own && keeper->base->th_base_lock == nullptr && keeper->base->running_loop)
-        return {}; // another thread's, and no lock
+    if (backend_is_out_of_reach(keeper))
+        return {};
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
     base_locked held(keeper->base);
     socket_record *record = socket_find(keeper, fd);

@@ -9,6 +9,7 @@
 #include "support/guard.h"
 
 #include "backend/backend.h"
+#include "backend/socket_record.h"
 
 using namespace iocp;
 
@@ -184,6 +185,29 @@ void not_on_another_connection(void **)
     turns(second, 2);
 }
 
+// Without locks, as private bases in threads may be: nobody looks into a base that another thread runs.
+void a_base_of_another_thread_is_left_alone(void **)
+{
+    static SOCKET socket;
+    socket = taken_from_the_first();
+    struct timeval limit = {1, 0};
+    event_base_loopexit(first, &limit);
+    fake::at(fake::now_us(), [] {
+        backend *keeper = backend_of(first);
+        keeper->loop.thread = GetCurrentThreadId() + 1;
+        unsigned life = socket_find(keeper, static_cast<evutil_socket_t>(socket))->life;
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        turns(second, 3);
+        bufferevent_free(bev); // closes it
+        turns(second, 3);
+        assert_int_equal(socket_find(keeper, static_cast<evutil_socket_t>(socket))->life, life);
+        assert_true(socket_has_early(keeper, static_cast<evutil_socket_t>(socket)));
+    });
+    event_base_dispatch(first);
+    assert_string_equal(heard.c_str(), "");
+    assert_false(fake::is_open(socket));
+}
+
 // Nothing is passed over in silence.
 void without_memory(void **)
 {
@@ -223,6 +247,7 @@ int main()
         cmocka_unit_test_setup_teardown(nothing_more_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_on_another_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_base_of_another_thread_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("moving", tests, nullptr, nullptr);
