@@ -67,6 +67,7 @@ class Found:
     times_us: list = dataclasses.field(default_factory=list)
     accepted: list = dataclasses.field(default_factory=list)  # connections by base, of the last run
     answered: list = dataclasses.field(default_factory=list)  # requests by base
+    locks: int = None  # slim locks taken in the last phase: OpenSSL has some of its own
     failure: str = None
 
     def time_us(self):
@@ -112,6 +113,7 @@ def note_shares(row, peer, output, found):
     bases = re.findall(r"^base (\d+) accepted (\d+) answered$", output, re.MULTILINE)
     traffic.require(len(bases) == row.bases, f"{row.name} on {peer}: {len(bases)} bases")
     found.accepted, found.answered = ([int(each[i]) for each in bases] for i in (0, 1))
+    found.locks = int(re.search(r"^locks (\d+)$", output, re.MULTILINE).group(1))
     if row.tls:
         made, resumed = map(int, re.search(r"^handshakes (\d+) resumed (\d+)$", output, re.MULTILINE).groups())
         traffic.require(made == sum(found.answered) and resumed == 0,
@@ -198,6 +200,10 @@ def verdicts(results):
         flat = ratio(results, row.name, "bases-1", lambda found: found.nt_calls)
         if flat:
             yield flat <= FLAT_CALLS, f"{row.name}: NT calls at most {FLAT_CALLS} of bases-1: {flat:.3f}"
+    for row in ROWS[:4]:
+        locks = results.get(row.name, {}).get("iocp", Found()).locks
+        if locks is not None:
+            yield locks == 0, f"{row.name}: no lock that bases share is taken for a request: {locks} of the last phase"
     scaled = ratio(results, "bases-tls-1", "bases-tls-2", Found.time_us)
     if scaled:
         yield scaled >= TLS_SCALES, f"bases-tls-2: requests a second at least {TLS_SCALES} of bases-tls-1: {scaled:.2f}"
@@ -210,10 +216,10 @@ def spread(counts):
 def print_report(results, memory):
     if results:
         print("\nSeveral bases on one listening socket (calls: one core; times: all cores)")
-        print(f"{'':14}{'peer':8}{'NT calls':>10}{'requests':>10}{'us':>10}  connections / requests of a base")
+        print(f"{'':14}{'peer':8}{'NT calls':>10}{'requests':>10}{'us':>10}{'locks':>10}  connections / requests of a base")
     for name, peers in results.items():
         for peer, found in peers.items():
-            figures_of = "".join(f"{bench_report.short(value):>10}" for value in (found.nt_calls, found.requests, found.time_us()))
+            figures_of = "".join(f"{bench_report.short(value):>10}" for value in (found.nt_calls, found.requests, found.time_us(), found.locks))
             print(f"{name:14}{peer:8}{figures_of}  {spread(found.accepted)} / {spread(found.answered)}")
     for peer, found in memory.items():
         if "failure" not in found:

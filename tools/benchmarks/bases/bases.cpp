@@ -1,10 +1,12 @@
 // Several bases in a thread each, on one listening socket: HTTP over kept connections, HTTPS with a handshake for each
 // request, and what a base takes that does nothing. Clients are in the same threads, so that a unit is both its ends.
 #include "tools/benchmarks/bases/member.h"
+#include "support/imports.h"
 #include "tools/benchmarks/http/certificate.h"
 
 #include <event2/thread.h>
 
+#include <atomic>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +18,33 @@ const char *used_method = "none";
 
 constexpr DWORD limit_ms = 120 * 1000;
 
+// Locks that bases may share: ours are slim ones, libevent's own (a base's, a bufferevent's) are not.
+std::atomic<long> slim_locks;
+VOID(WINAPI *take_exclusive)(PSRWLOCK);
+VOID(WINAPI *take_shared)(PSRWLOCK);
+
+VOID WINAPI counted_exclusive(PSRWLOCK lock)
+{
+    ++slim_locks;
+    take_exclusive(lock);
+}
+
+VOID WINAPI counted_shared(PSRWLOCK lock)
+{
+    ++slim_locks;
+    take_shared(lock);
+}
+
+// A program that has none imports none.
+void count_locks()
+{
+    const wchar_t *kernel = L"kernel32.dll";
+    take_exclusive = iocp::exported(take_exclusive, kernel, "AcquireSRWLockExclusive");
+    take_shared = iocp::exported(take_shared, kernel, "AcquireSRWLockShared");
+    iocp::replace_import(kernel, "AcquireSRWLockExclusive", counted_exclusive);
+    iocp::replace_import(kernel, "AcquireSRWLockShared", counted_shared);
+}
+
 class bases final : public work {
 public:
     bases(const scenario &, int count, bool with_tls);
@@ -26,6 +55,7 @@ private:
     std::vector<member *> members;
     tls_contexts tls;
     phase all;
+    long locks = 0; // taken in the last phase
 };
 
 SOCKET listen_somewhere()
@@ -56,6 +86,7 @@ bases::bases(const scenario &what, int count, bool with_tls)
 {
     if (evthread_use_windows_threads() != 0)
         fail("evthread_use_windows_threads", 0);
+    count_locks();
     all.done = CreateEventW(nullptr, FALSE, FALSE, nullptr);
     if (with_tls)
         tls = make_contexts(what);
@@ -75,14 +106,17 @@ void bases::run(long units)
     int count = static_cast<int>(members.size());
     int working = units < count ? static_cast<int>(units) : count;
     all.working = working;
+    long locks_before = slim_locks;
     for (int i = 0; i < working; ++i)
         members[static_cast<size_t>(i)]->begin(share_of(units, count, i));
     if (WaitForSingleObject(all.done, limit_ms) != WAIT_OBJECT_0)
         fail("a phase does not end", 0);
+    locks = slim_locks - locks_before;
 }
 
 void bases::report()
 {
+    printf("locks %ld\n", locks);
     for (const member *each : members)
         printf("base %ld accepted %ld answered\n", each->accepted.load(), each->answered.load());
     if (tls.server != nullptr)
