@@ -101,12 +101,14 @@ void round_pass_on(listening_socket *socket, const listening_sharer *from, unsig
     TAILQ_FOREACH (each, &socket->left, listed) {
         if ((each->given_to != nullptr && each->given_to != from) || each->passes >= most_passes)
             continue;
-        // Whoever does not take it has woken, and is not chosen again.
+        // Whoever does not take it has woken, or cannot be called.
         bool is_given = false;
-        for (listening_sharer *to = round_choose(socket, nullptr, 1); !is_given && to != nullptr;) {
+        for (unsigned tries = 0; !is_given && tries < socket->sharer_count; ++tries) {
+            listening_sharer *to = round_choose(socket, nullptr, 1);
+            if (to == nullptr)
+                break;
             listening_take_back(each);
             is_given = round_give(to, each);
-            to = is_given ? nullptr : round_choose(socket, nullptr, 1);
         }
         if (!is_given)
             return;
