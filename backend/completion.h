@@ -16,7 +16,8 @@ namespace iocp {
 struct port;
 struct completion;
 
-// Called when the packet has been dequeued. `error` is a Winsock code, 0 on success; `bytes` counts what was moved.
+// Called when the packet has been dequeued. `error` is a Winsock code (of a file's operation a Win32 code), 0 on success;
+// `bytes` counts what was moved.
 // The operation is idle again: it may be started anew or freed.
 using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
 
@@ -42,6 +43,7 @@ struct completion {
     bool pending;
     bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
     bool alone;     // its starter has let go
+    bool of_file;   // and not of a socket: its error is a Win32 code
 };
 
 void completion_init(completion *operation, const completion_ops *ops);
@@ -50,6 +52,8 @@ void completion_init(completion *operation, const completion_ops *ops);
 // packet to come (done at once, or failed). Returns its argument.
 OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd);
 OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd);
+// The same on a handle that is no socket: a pipe's, a directory's.
+OVERLAPPED *completion_begin_file(port *on, completion *operation, HANDLE file);
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
 
 // Asks the kernel to end it early. Nothing if it is idle or was asked before.

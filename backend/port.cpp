@@ -20,6 +20,8 @@ int port_error_of(completion *ended)
     OVERLAPPED *overlapped = &ended->record.overlapped;
     if (ended->ops->kind == operation_kind::poll)
         return sys::status_to_error(static_cast<nt_status>(overlapped->Internal));
+    if (ended->of_file)
+        return sys::file_error(static_cast<nt_status>(overlapped->Internal));
     return sys::operation_error(reinterpret_cast<SOCKET>(ended->file), overlapped);
 }
 
@@ -57,7 +59,7 @@ void completion_init(completion *operation, const completion_ops *ops)
     operation->file = nullptr;
     operation->fd = -1;
     operation->next.in_bucket = nullptr;
-    operation->pending = operation->cancelled = operation->alone = false;
+    operation->pending = operation->cancelled = operation->alone = operation->of_file = false;
 }
 
 OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd)
@@ -68,6 +70,12 @@ OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd
 OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd)
 {
     return port_begin(on, operation, device, fd);
+}
+
+OVERLAPPED *completion_begin_file(port *on, completion *operation, HANDLE file)
+{
+    operation->of_file = true;
+    return port_begin(on, operation, file, reinterpret_cast<evutil_socket_t>(file));
 }
 
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)

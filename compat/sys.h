@@ -161,6 +161,9 @@ int close_socket(SOCKET socket);
 int operation_error(SOCKET socket, OVERLAPPED *overlapped);
 // The Winsock code for the NTSTATUS in the packet of an AFD poll.
 int status_to_error(nt_status status);
+// How an operation on a handle that is no socket has ended: 0, or a Win32 code; ERROR_OPERATION_ABORTED of one that was
+// cancelled. Warnings are errors (ERROR_MORE_DATA), other successes are not (STATUS_NOTIFY_ENUM_DIR).
+int file_error(nt_status status);
 
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);

@@ -138,5 +138,13 @@ int status_to_error(nt_status status)
     return error != 0 ? error : WSAEINVAL;
 }
 
+int file_error(nt_status status)
+{
+    if (status >= 0)
+        return 0;
+    int error = static_cast<int>(nt().status_to_dos_error(status));
+    return error != 0 ? error : ERROR_GEN_FAILURE;
+}
+
 } // namespace sys
 } // namespace iocp

@@ -88,7 +88,8 @@ def check_files(prefix):
         require((prefix.root / "lib" / name).is_file(), f"{name} is not installed")
     include = prefix.source / "include"
     headers = [path.relative_to(include) for path in include.rglob("*.h")]
-    headers += [pathlib.Path("event2/event-config.h"), pathlib.Path("event2/iocp.h")]
+    own = ROOT / "bufferevent/include"
+    headers += [path.relative_to(own) for path in own.rglob("*.h")] + [pathlib.Path("event2/event-config.h")]
     missing = [str(header) for header in headers if not (prefix.root / "include" / header).is_file()]
     require(not missing, f"headers are not installed: {', '.join(missing)}")
     for name, source in ("libevent", prefix.source), ("libevent-iocp", ROOT):

@@ -28,7 +28,9 @@ list(APPEND SEAM_DEFINES ${more})
 # Our own sources of event_core, and of event_openssl.
 file(GLOB SEAM_SOURCES CONFIGURE_DEPENDS
     ${LIBEVENT_IOCP_DIR}/backend/*.cpp
+    ${LIBEVENT_IOCP_DIR}/backend/handles/*.cpp
     ${LIBEVENT_IOCP_DIR}/bufferevent/*.cpp
+    ${LIBEVENT_IOCP_DIR}/bufferevent/pipes/*.cpp
     ${LIBEVENT_IOCP_DIR}/compat/*.cpp)
 file(GLOB SEAM_OPENSSL_SOURCES CONFIGURE_DEPENDS
     ${LIBEVENT_IOCP_DIR}/bufferevent/openssl/*.cpp)

@@ -47,6 +47,20 @@ constexpr status_entry statuses[] = {
     {as_status(0xC0000001), WSAEINVAL},             // UNSUCCESSFUL
 };
 
+// Of what is no socket: as RtlNtStatusToDosError has it.
+constexpr status_entry file_statuses[] = {
+    {as_status(0xC0000120), ERROR_OPERATION_ABORTED},   // CANCELLED
+    {as_status(0xC0000008), ERROR_INVALID_HANDLE},      // INVALID_HANDLE
+    {as_status(0xC000014B), ERROR_BROKEN_PIPE},         // PIPE_BROKEN
+    {as_status(0xC00000B1), ERROR_NO_DATA},             // PIPE_CLOSING
+    {as_status(0xC00000B0), ERROR_PIPE_NOT_CONNECTED},  // PIPE_DISCONNECTED
+    {as_status(0xC0000011), ERROR_HANDLE_EOF},          // END_OF_FILE
+    {as_status(0x80000005), ERROR_MORE_DATA},           // BUFFER_OVERFLOW
+    {as_status(0xC000009A), ERROR_NO_SYSTEM_RESOURCES}, // INSUFFICIENT_RESOURCES
+    {as_status(0xC0000022), ERROR_ACCESS_DENIED},       // ACCESS_DENIED
+    {as_status(0xC0000056), ERROR_ACCESS_DENIED},       // DELETE_PENDING
+};
+
 } // namespace
 
 nt_status random_failure()
@@ -82,6 +96,16 @@ int status_to_error(nt_status status)
         if (entry.status == status)
             return entry.error;
     return WSAEINVAL;
+}
+
+int file_error(nt_status status)
+{
+    if (status >= 0)
+        return 0;
+    for (const status_entry &entry : file_statuses)
+        if (entry.status == status)
+            return entry.error;
+    return ERROR_GEN_FAILURE;
 }
 
 int operation_error(SOCKET, OVERLAPPED *overlapped)
