@@ -72,10 +72,24 @@ void fd_table_remove(fd_table *self, evutil_socket_t fd)
         }
     }
     self->slots[hole] = {0, nullptr};
-    if (--self->used == 0) { // a program that checks for leaks at exit finds none
-        free_if_any(self->slots);
-        *self = {nullptr, 0, 0};
+    if (--self->used == 0) // a program that checks for leaks at exit finds none
+        fd_table_clear(self);
+}
+
+void *fd_table_next(const fd_table *self, size_t *at)
+{
+    while (*at < self->capacity) {
+        void *value = self->slots[(*at)++].value;
+        if (value != nullptr)
+            return value;
     }
+    return nullptr;
+}
+
+void fd_table_clear(fd_table *self)
+{
+    free_if_any(self->slots);
+    *self = {nullptr, 0, 0};
 }
 
 } // namespace iocp

@@ -24,6 +24,11 @@ bool fd_table_add(fd_table *self, evutil_socket_t fd, void *value);
 // Nothing if it is not in it. The last one to go frees the table's memory.
 void fd_table_remove(fd_table *self, evutil_socket_t fd);
 
+// One after the other, in no order: `*at` begins as 0. NULL: there are no more. The table must not change meanwhile.
+void *fd_table_next(const fd_table *self, size_t *at);
+// Forgets all.
+void fd_table_clear(fd_table *self);
+
 } // namespace iocp
 
 #endif

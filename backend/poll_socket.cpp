@@ -294,13 +294,14 @@ short poll_socket_unasked(const poll_socket *self)
     return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
 }
 
-void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd)
+poll_socket *poll_socket_new(backend *owner, evutil_socket_t fd)
 {
+    auto *self = static_cast<poll_socket *>(mm_calloc(1, sizeof(poll_socket)));
+    if (self == nullptr)
+        return nullptr;
     source_init(&self->as_source, &poll_ops, owner, fd);
-    self->polls[side_read] = self->polls[side_write] = nullptr;
     self->base_socket = static_cast<SOCKET>(fd);
-    self->listening = nullptr;
-    self->dead = self->checked = self->listens = false;
+    return self;
 }
 
 void poll_socket_destroy(poll_socket *self)

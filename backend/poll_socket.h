@@ -48,8 +48,9 @@ struct poll_socket {
 // Of EV_READ and EV_WRITE, what is wanted and no poll in flight waits for.
 short poll_socket_unasked(const poll_socket *self);
 
-void poll_socket_init(poll_socket *self, backend *owner, evutil_socket_t fd);
-// Lets go of polls in flight. The socket may be freed then.
+// NULL for want of memory.
+poll_socket *poll_socket_new(backend *owner, evutil_socket_t fd);
+// Lets go of polls in flight. The socket may be freed then (by mm_free).
 void poll_socket_destroy(poll_socket *self);
 
 } // namespace iocp

@@ -7,17 +7,17 @@ namespace {
 
 constexpr short own_events = EV_READ | EV_WRITE;
 
-void interest_use(socket_record *record, source *chosen)
+void interest_go_by(socket_record *record, bool own)
 {
-    record->active->in_use = false;
-    record->active = chosen;
-    chosen->in_use = true;
+    record->goes_by_own = own;
+    if (record->own != nullptr)
+        record->own->in_use = own;
 }
 
 // The descriptor may be another socket than the last time: its source is chosen anew.
 void interest_choose_source(socket_record *record)
 {
-    interest_use(record, record->own != nullptr ? record->own : &record->poll.as_source);
+    interest_go_by(record, record->own != nullptr);
 }
 
 int interest_widen(source *widened, short events)
@@ -40,23 +40,65 @@ void interest_narrow(source *narrowed, short events)
     narrowed->ops->narrowed(narrowed);
 }
 
+// Of a socket that may have been watched by its bufferevent or listener alone so far.
+int interest_widen_poll(socket_record *record, short events)
+{
+    if (events == 0)
+        return 0;
+    if (record->poll == nullptr)
+        record->poll = poll_socket_new(record->owner, record->fd);
+    if (record->poll == nullptr)
+        return WSAENOBUFS;
+    short unwatched = record->unwatched;
+    record->unwatched = 0;
+    int error = interest_widen(&record->poll->as_source, static_cast<short>(events | unwatched));
+    if (error != 0 && unwatched != 0) // the socket is gone: whoever waits for it is told once
+        evmap_io_active_(record->owner->base, record->fd, unwatched);
+    return error;
+}
+
+// The same, of interest that is there and cannot be refused.
+void interest_watch(socket_record *record, short events)
+{
+    int error = interest_widen_poll(record, events);
+    if (error != 0 && record->poll == nullptr) {
+        record->unwatched = static_cast<short>(record->unwatched | events);
+        record->owner->sockets.any_unwatched = true;
+        record->owner->loop.retry_soon = true;
+    } else if (error != 0) { // as of any socket that goes
+        evmap_io_active_(record->owner->base, record->fd, events);
+    }
+}
+
+// What goes by the poll.
+short interest_polled(const socket_record *record)
+{
+    return static_cast<short>(record->unwatched | (record->poll != nullptr ? record->poll->as_source.wanted : 0));
+}
+
+void interest_narrow_poll(socket_record *record, short events)
+{
+    record->unwatched = static_cast<short>(record->unwatched & ~events);
+    if (record->poll != nullptr)
+        interest_narrow(&record->poll->as_source, events);
+}
+
 // From a source that goes. The descriptor's events go by the poll from now on.
-short interest_take(backend *owner, source *leaving)
+short interest_take(socket_record *record, source *leaving)
 {
     source_unqueue(leaving);
-    socket_record *record = socket_find(owner, leaving->fd);
-    if (record == nullptr || record->active != leaving)
+    if (record == nullptr || record->own != leaving || !record->goes_by_own)
         return 0;
     short moved = leaving->wanted;
     leaving->wanted = 0;
-    interest_use(record, &record->poll.as_source);
+    interest_go_by(record, false);
     return moved;
 }
 
 void interest_tell_round(const socket_record *record, short events, bool listens)
 {
     if (record->has_listeners && (events & EV_READ) != 0)
-        rounds_listen(record->poll.as_source.owner, socket_descriptor(record), listens);
+        rounds_listen(record->owner, record->fd, listens);
 }
 
 int interest_refuse(evutil_socket_t fd, int error)
@@ -82,10 +124,10 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
     if ((old & source_events) == 0)
         interest_choose_source(record);
     // Only a poll sees an early close.
-    short by_poll = record->active == &record->poll.as_source ? events : static_cast<short>(events & ~own_events);
-    int error = interest_widen(&record->poll.as_source, by_poll);
-    if (error == 0)
-        error = interest_widen(record->active, static_cast<short>(events & ~by_poll));
+    short by_poll = record->goes_by_own ? static_cast<short>(events & ~own_events) : events;
+    int error = interest_widen_poll(record, by_poll);
+    if (error == 0 && record->goes_by_own)
+        error = interest_widen(record->own, static_cast<short>(events & ~by_poll));
     if (error != 0)
         return interest_refuse(fd, error);
     interest_tell_round(record, events, true);
@@ -98,51 +140,73 @@ int interest_del(short events, socket_record **slot)
     if (record == nullptr)
         return 0;
     interest_tell_round(record, events, false);
-    interest_narrow(&record->poll.as_source, events);
-    if (record->active != &record->poll.as_source)
-        interest_narrow(record->active, events);
+    interest_narrow_poll(record, events);
+    if (record->goes_by_own)
+        interest_narrow(record->own, events);
     return 0;
 }
 
 void interest_take_over(backend *owner, source *arriving)
 {
     socket_record *record = socket_find(owner, arriving->fd);
-    if (record == nullptr || record->active != &record->poll.as_source)
+    if (record == nullptr || record->own != arriving || record->goes_by_own)
         return;
-    short moved = record->poll.as_source.wanted & own_events;
-    interest_narrow(&record->poll.as_source, moved);
-    interest_use(record, arriving);
+    short moved = static_cast<short>(interest_polled(record) & own_events);
+    interest_narrow_poll(record, moved);
+    interest_go_by(record, true);
     interest_widen(arriving, moved);
 }
 
 void interest_fall_back(backend *owner, source *leaving)
 {
-    short moved = interest_take(owner, leaving);
-    // Refused, if the socket is gone: whoever waits for it is told once, as of any socket that goes.
-    if (moved != 0 && !owner->draining && interest_widen(&socket_find(owner, leaving->fd)->poll.as_source, moved) != 0)
-        evmap_io_active_(owner->base, leaving->fd, moved);
+    socket_record *record = socket_find(owner, leaving->fd);
+    short moved = interest_take(record, leaving);
+    if (moved != 0 && !owner->draining)
+        interest_watch(record, moved);
 }
 
 void interest_close(backend *owner, source *leaving)
 {
-    short moved = interest_take(owner, leaving);
+    socket_record *record = socket_find(owner, leaving->fd);
+    short moved = interest_take(record, leaving);
     if (moved == 0 || owner->draining)
         return;
-    poll_socket *poll = &socket_find(owner, leaving->fd)->poll;
-    poll->as_source.wanted = static_cast<short>(poll->as_source.wanted | moved);
-    poll->dead = true;
+    // Interest that is added under this number later finds what is there already. (Without memory it is there no more.)
+    if (record->poll == nullptr)
+        record->poll = poll_socket_new(owner, leaving->fd);
+    if (record->poll != nullptr) {
+        record->poll->as_source.wanted = static_cast<short>(record->poll->as_source.wanted | moved);
+        record->poll->dead = true;
+    }
     evmap_io_active_(owner->base, leaving->fd, moved);
+}
+
+void interest_retry(backend *owner)
+{
+    if (!owner->sockets.any_unwatched)
+        return;
+    owner->sockets.any_unwatched = false;
+    size_t at = 0;
+    while (socket_record *record = socket_next(owner, &at)) {
+        short unwatched = record->unwatched;
+        record->unwatched = 0;
+        if (unwatched != 0)
+            interest_watch(record, unwatched);
+    }
 }
 
 void interest_drop_all(backend *owner)
 {
-    socket_record *record;
-    LIST_FOREACH (record, &owner->sockets.all, listed) {
-        source_unqueue(record->active);
-        record->active->wanted = 0;
-        interest_use(record, &record->poll.as_source);
-        record->active->in_use = false;
-        poll_socket_destroy(&record->poll);
+    size_t at = 0;
+    while (socket_record *record = socket_next(owner, &at)) {
+        if (record->own != nullptr) {
+            source_unqueue(record->own);
+            record->own->wanted = 0;
+        }
+        interest_go_by(record, false);
+        record->unwatched = 0;
+        if (record->poll != nullptr)
+            poll_socket_destroy(record->poll);
     }
 }
 

@@ -17,6 +17,9 @@ void interest_fall_back(backend *owner, source *leaving);
 // The same, and the socket is about to be closed: whoever waits for it is told once.
 void interest_close(backend *owner, source *leaving);
 
+// Once a turn: interest that has fallen to a poll which there was no memory for.
+void interest_retry(backend *owner);
+
 // Lets go of all polls.
 void interest_drop_all(backend *owner);
 

@@ -5,16 +5,30 @@ namespace iocp {
 
 namespace {
 
-constexpr int64_t default_limit_us = int64_t{EVENT_IOCP_DEFAULT_LINGER_MS} * 1000;
-
-int64_t linger_limit_us(const lingering_state *state)
+// Of a clock that begins anew every seven weeks: for differences.
+uint32_t linger_now_ms(backend *owner)
 {
-    return state->limit_us != 0 ? state->limit_us : default_limit_us;
+    return static_cast<uint32_t>(backend_now_us(owner) / 1000);
+}
+
+uint32_t linger_limit_ms(const lingering_state *state)
+{
+    return state->limit_ms != 0 ? state->limit_ms : uint32_t{EVENT_IOCP_DEFAULT_LINGER_MS};
 }
 
 size_t linger_limit_bytes(const lingering_state *state)
 {
-    return state->limit_us != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
+    return state->limit_ms != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
+}
+
+// That a socket's operations have still to send.
+size_t linger_bytes(const socket_record *record)
+{
+    size_t bytes = 0;
+    const lingering_on *each;
+    LIST_FOREACH (each, &record->left.operations, listed)
+        bytes += each->bytes;
+    return bytes;
 }
 
 socket_record *linger_oldest(const lingering_state *state)
@@ -24,14 +38,14 @@ socket_record *linger_oldest(const lingering_state *state)
 
 lingering_state *linger_state(const socket_record *record)
 {
-    return &record->poll.as_source.owner->lingering;
+    return &record->owner->lingering;
 }
 
 void linger_list_closed(lingering_state *state, socket_record *record)
 {
     TAILQ_INSERT_TAIL(&state->closed, record, left.listed);
     record->left.is_listed = true;
-    state->bytes += record->left.bytes;
+    state->bytes += linger_bytes(record);
 }
 
 void linger_unlist_closed(lingering_state *state, socket_record *record)
@@ -40,7 +54,7 @@ void linger_unlist_closed(lingering_state *state, socket_record *record)
         return;
     TAILQ_REMOVE(&state->closed, record, left.listed);
     record->left.is_listed = false;
-    state->bytes -= record->left.bytes;
+    state->bytes -= linger_bytes(record);
 }
 
 // Its peer takes too little, for too long. Bytes are lost, and a reset tells the peer so.
@@ -72,27 +86,28 @@ void linger_start_timer(backend *owner)
         state->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
         state->is_assigned = true;
     }
-    int64_t wait_us = linger_oldest(state)->left.closed_us + linger_limit_us(state) - backend_now_us(owner);
-    wait_us = wait_us > 0 ? wait_us : 0;
+    uint32_t waited_ms = linger_now_ms(owner) - linger_oldest(state)->left.closed_ms;
+    uint32_t limit_ms = linger_limit_ms(state);
+    uint32_t wait_ms = waited_ms < limit_ms ? limit_ms - waited_ms : 0;
     struct timeval wait;
-    wait.tv_sec = static_cast<long>(wait_us / 1000000);
-    wait.tv_usec = static_cast<long>(wait_us % 1000000);
+    wait.tv_sec = static_cast<long>(wait_ms / 1000);
+    wait.tv_usec = static_cast<long>(wait_ms % 1000 * 1000);
     event_add_nolock_(&state->timer, &wait, 0);
 }
 
 void linger_enforce_limits(backend *owner)
 {
     lingering_state *state = &owner->lingering;
-    int64_t now = backend_now_us(owner);
+    uint32_t now_ms = linger_now_ms(owner);
     while (!TAILQ_EMPTY(&state->closed) && (state->bytes > linger_limit_bytes(state) ||
-                                            now - linger_oldest(state)->left.closed_us >= linger_limit_us(state)))
+                                            now_ms - linger_oldest(state)->left.closed_ms >= linger_limit_ms(state)))
         linger_reset(linger_oldest(state));
     linger_start_timer(owner);
 }
 
 void linger_close_now(socket_record *record)
 {
-    auto socket = static_cast<SOCKET>(socket_descriptor(record));
+    auto socket = static_cast<SOCKET>(record->fd);
     if (record->left.resets)
         sys::reset_when_closed(socket);
     socket_begin_life(record);
@@ -108,20 +123,19 @@ void linger_init(lingering_state *self)
 
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes)
 {
-    backend *owner = record->poll.as_source.owner;
+    backend *owner = record->owner;
     self->record = record;
     self->life = record->life;
     self->operation = operation;
     self->bytes = bytes;
     LIST_INSERT_HEAD(&record->left.operations, self, listed);
-    record->left.bytes += bytes;
     owner->lingering.bytes_on_the_way += bytes;
     socket_register(record);
 }
 
 bool linger_goes_on(const lingering_on *self)
 {
-    return self->life == self->record->life && !self->record->poll.as_source.owner->draining;
+    return self->life == self->record->life && !self->record->owner->draining;
 }
 
 void linger_fail(lingering_on *self)
@@ -135,14 +149,13 @@ void linger_end(lingering_on *self)
     socket_record *record = self->record;
     if (record == nullptr)
         return;
-    record->poll.as_source.owner->lingering.bytes_on_the_way -= self->bytes;
+    record->owner->lingering.bytes_on_the_way -= self->bytes;
     if (self->life != record->life)
         return; // closed by its program meanwhile
     lingering *left = &record->left;
     LIST_REMOVE(self, listed);
     if (left->is_listed)
         linger_state(record)->bytes -= self->bytes;
-    left->bytes -= self->bytes;
     if (!LIST_EMPTY(&left->operations))
         return;
     if (left->close_asked) {
@@ -150,7 +163,7 @@ void linger_end(lingering_on *self)
         return;
     }
     if (left->shuts_down)
-        sys::end_sending(static_cast<SOCKET>(socket_descriptor(record)));
+        sys::end_sending(static_cast<SOCKET>(record->fd));
     left->shuts_down = false;
     socket_unregister_unused(record);
 }
@@ -158,18 +171,18 @@ void linger_end(lingering_on *self)
 bool linger_close(socket_record *record)
 {
     lingering *left = &record->left;
-    backend *owner = record->poll.as_source.owner;
+    backend *owner = record->owner;
     lingering_state *state = &owner->lingering;
     if (LIST_EMPTY(&left->operations)) {
         if (left->resets)
-            sys::reset_when_closed(static_cast<SOCKET>(socket_descriptor(record)));
+            sys::reset_when_closed(static_cast<SOCKET>(record->fd));
         socket_begin_life(record);
         return false;
     }
     if (left->close_asked)
         return true;
     left->close_asked = true;
-    left->closed_us = backend_now_us(owner);
+    left->closed_ms = linger_now_ms(owner);
     linger_list_closed(state, record);
     linger_enforce_limits(owner);
     return true;
@@ -177,7 +190,7 @@ bool linger_close(socket_record *record)
 
 bool linger_shutdown(socket_record *record)
 {
-    record->left.shuts_down = record->left.bytes > 0;
+    record->left.shuts_down = linger_bytes(record) > 0;
     return record->left.shuts_down;
 }
 
@@ -224,7 +237,7 @@ int event_base_iocp_set_lingering(struct event_base *base, const struct timeval 
     base_locked held(base);
     if (owner->lingering.is_assigned)
         event_del_nolock_(&owner->lingering.timer, EVENT_DEL_NOBLOCK);
-    owner->lingering.limit_us = span;
+    owner->lingering.limit_ms = static_cast<uint32_t>((span + ms - 1) / ms);
     owner->lingering.limit_bytes = bytes;
     linger_enforce_limits(owner);
     return 0;

@@ -42,7 +42,7 @@ struct lingering_state {
     size_t bytes_on_the_way;            // in all sends that nobody waits for, of sockets that were not closed, too
     struct event timer;
     bool is_assigned;
-    int64_t limit_us; // 0: the defaults hold
+    uint32_t limit_ms; // 0: the defaults hold
     size_t limit_bytes;
 };
 

@@ -17,39 +17,52 @@ socket_record *socket_new_record(backend *owner, evutil_socket_t fd)
         free_if_any(record);
         return nullptr;
     }
-    poll_socket_init(&record->poll, owner, fd);
-    record->active = &record->poll.as_source;
-    LIST_INSERT_HEAD(&owner->sockets.all, record, listed);
+    record->owner = owner;
+    record->fd = fd;
     return record;
 }
 
 std::atomic<unsigned> all_kept; // descriptors with bytes, of all bases: as a rule none has any
 
-void socket_set_early(socket_record *self, early_data early)
+// False for want of memory.
+bool socket_set_early(socket_record *self, early_data early)
 {
-    if ((early.bytes != nullptr) != (self->early.bytes != nullptr)) // no bus is locked for nothing
-        early.bytes != nullptr ? ++all_kept : --all_kept;
-    self->early = early;
+    auto *kept = static_cast<early_data *>(mm_malloc(sizeof(early_data)));
+    if (kept == nullptr)
+        return false;
+    *kept = early;
+    self->early = kept;
+    ++all_kept;
+    return true;
+}
+
+early_data socket_take_early_of(socket_record *self)
+{
+    if (self->early == nullptr)
+        return {};
+    early_data taken = *self->early;
+    mm_free(self->early);
+    self->early = nullptr;
+    --all_kept;
+    return taken;
 }
 
 void socket_drop_early(socket_record *self)
 {
-    free_if_any(self->early.bytes);
-    socket_set_early(self, early_data());
+    free_if_any(socket_take_early_of(self).bytes);
 }
 
 // Bytes that have moved here, of a connection that is no more.
 bool socket_has_another_ones(const socket_record *self)
 {
-    return self->early.bytes != nullptr && self->early.connection != 0 &&
-           self->early.connection != sys::connection_mark(static_cast<SOCKET>(socket_descriptor(self)));
+    return self->early != nullptr && self->early->connection != 0 &&
+           self->early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
 }
 
 // Bytes that were lost are told by a reset, when the socket is closed.
 bool socket_is_unused(const socket_record *self)
 {
-    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets &&
-           self->early.bytes == nullptr;
+    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets && self->early == nullptr;
 }
 
 } // namespace
@@ -77,18 +90,25 @@ void socket_begin_life(socket_record *self)
 
 void sockets_free(backend *owner)
 {
-    while (!LIST_EMPTY(&owner->sockets.all)) {
-        socket_record *record = LIST_FIRST(&owner->sockets.all);
-        LIST_REMOVE(record, listed);
-        fd_table_remove(&owner->sockets.by_descriptor, socket_descriptor(record));
+    fd_table all = owner->sockets.by_descriptor; // and no descriptor is found any more
+    owner->sockets.by_descriptor = {};
+    size_t at = 0;
+    while (auto *record = static_cast<socket_record *>(fd_table_next(&all, &at))) {
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
-        if (record->early.connection != 0 && !socket_has_another_ones(record))
-            sys::end_connection(static_cast<SOCKET>(socket_descriptor(record))); // its next owner would miss them
+        if (record->early != nullptr && record->early->connection != 0 && !socket_has_another_ones(record))
+            sys::end_connection(static_cast<SOCKET>(record->fd)); // its next owner would miss them
         socket_drop_early(record);
-        free_if_any(record);
+        free_if_any(record->poll);
+        mm_free(record);
     }
+    fd_table_clear(&all);
+}
+
+socket_record *socket_next(const backend *owner, size_t *at)
+{
+    return static_cast<socket_record *>(fd_table_next(&owner->sockets.by_descriptor, at));
 }
 
 bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
@@ -112,7 +132,7 @@ bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
 
 void socket_leave_port(socket_record *self)
 {
-    if (self->bound && socket_is_unused(self) && sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
+    if (self->bound && socket_is_unused(self) && sys::leave_port(static_cast<SOCKET>(self->fd)) == 0)
         socket_begin_life(self);
 }
 
@@ -142,6 +162,7 @@ void socket_clear_source(source *removed)
     if (known == nullptr || known->own != removed)
         return;
     known->own = nullptr;
+    known->goes_by_own = false;
     socket_unregister_unused(known);
 }
 
@@ -154,14 +175,14 @@ source *socket_own_source(backend *owner, evutil_socket_t fd)
 bool socket_register(socket_record *self)
 {
     if (!self->registered)
-        self->registered = registry_add(socket_descriptor(self), self->poll.as_source.owner);
+        self->registered = registry_add(self->fd, self->owner);
     return self->registered;
 }
 
 void socket_unregister(socket_record *self)
 {
     if (self->registered)
-        registry_remove(socket_descriptor(self), self->poll.as_source.owner);
+        registry_remove(self->fd, self->owner);
     self->registered = false;
 }
 
@@ -189,10 +210,13 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back)
 {
     socket_record *known = socket_find(owner, fd);
-    if (known == nullptr || !known->bound || known->early.bytes != nullptr || (back && !known->came_early) ||
+    if (known == nullptr || !known->bound || known->early != nullptr || (back && !known->came_early) ||
         !socket_register(known))
         return false;
-    socket_set_early(known, early);
+    if (!socket_set_early(known, early)) {
+        socket_unregister_unused(known);
+        return false;
+    }
     known->came_early = true;
     return true;
 }
@@ -200,10 +224,12 @@ bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, boo
 bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early)
 {
     socket_record *record = socket_obtain(owner, fd);
-    if (record == nullptr || record->early.bytes != nullptr || !socket_register(record))
+    if (record == nullptr || record->early != nullptr || !socket_register(record))
         return false;
-    socket_set_early(record, early);
-    return true;
+    if (socket_set_early(record, early))
+        return true;
+    socket_unregister_unused(record);
+    return false;
 }
 
 bool sockets_keep_any()
@@ -220,17 +246,15 @@ bool socket_came_early(backend *owner, evutil_socket_t fd)
 bool socket_has_early(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    return known != nullptr && known->early.bytes != nullptr;
+    return known != nullptr && known->early != nullptr;
 }
 
 early_data socket_take_early(backend *owner, evutil_socket_t fd)
 {
-    early_data taken = {};
     socket_record *known = socket_find(owner, fd);
     if (known == nullptr)
-        return taken;
-    taken = known->early;
-    socket_set_early(known, early_data());
+        return {};
+    early_data taken = socket_take_early_of(known);
     socket_unregister_unused(known);
     return taken;
 }

@@ -26,23 +26,25 @@ struct early_data {
 // Of a socket that outlives whoever used it (see socket_lingering.h).
 struct lingering {
     LIST_HEAD(, lingering_on) operations; // in flight, and nobody waits for them
-    size_t bytes;                         // that they have still to send
-    int64_t closed_us;
-    TAILQ_ENTRY(socket_record) listed; // the base's, of those that were closed
+    TAILQ_ENTRY(socket_record) listed;    // the base's, of those that were closed
+    uint32_t closed_ms;                   // when it was, by linger_now_ms
     bool is_listed;
     bool close_asked; // was closed, as far as its program knows
     bool shuts_down;
     bool resets; // has lingered for too long
 };
 
+// There is one for each descriptor that its base has ever used: what few of them need is allocated apart.
 struct socket_record {
-    LIST_ENTRY(socket_record) listed; // the base's, of all
-    source *active;                   // whose readiness EV_READ and EV_WRITE use at present: `own`, or the poll
-    source *own;                      // what a bufferevent or listener has brought for the descriptor; NULL: nothing
-    poll_socket poll;
+    backend *owner;
+    evutil_socket_t fd;
+    source *own;       // what a bufferevent or listener has brought for the descriptor; NULL: nothing
+    poll_socket *poll; // for interest that does not go by `own`; NULL: there never was any
+    early_data *early; // NULL: nothing is kept
     lingering left;
-    early_data early;
     unsigned life;
+    short unwatched;    // interest that has no poll yet, for want of memory (see interest_retry)
+    bool goes_by_own;   // EV_READ and EV_WRITE go by `own`, and not by the poll
     bool bound;         // the socket is on the base's port, which it joins once in its life
     bool reaches_port;  // its overlapped operations do
     bool skips_packets; // those that are done at once leave no packet
@@ -60,15 +62,10 @@ struct accepted_note {
 
 // All that a base has.
 struct socket_records {
-    LIST_HEAD(, socket_record) all;
     fd_table by_descriptor;
     accepted_note accepted;
+    bool any_unwatched; // see socket_record
 };
-
-inline evutil_socket_t socket_descriptor(const socket_record *self)
-{
-    return self->poll.as_source.fd;
-}
 
 // The descriptor's record, or NULL; the other one makes it, or is NULL for want of memory.
 socket_record *socket_find(backend *owner, evutil_socket_t fd);
@@ -77,6 +74,8 @@ socket_record *socket_obtain(backend *owner, evutil_socket_t fd);
 // interest libevent keeps by number, stays.
 void socket_begin_life(socket_record *self);
 void sockets_free(backend *owner);
+// All of a base, as by fd_table_next.
+socket_record *socket_next(const backend *owner, size_t *at);
 
 // Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
 // leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).

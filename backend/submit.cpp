@@ -1,5 +1,6 @@
 #include "backend/submit.h"
 #include "backend/poll_together.h"
+#include "backend/socket_interest.h"
 
 namespace iocp {
 
@@ -82,6 +83,7 @@ bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
 
 bool submit_ready(backend *self)
 {
+    interest_retry(self);
     bool any_ready = submit_hand_on_ready(self);
     return submit_all(&self->loop.starting) || any_ready;
 }

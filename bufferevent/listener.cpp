@@ -171,7 +171,7 @@ void listener_share_with_program(struct event_base *base, const struct event *wa
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
     if (record == nullptr)
         return;
-    listening_socket *on = record->poll.listening;
+    listening_socket *on = record->poll != nullptr ? record->poll->listening : nullptr;
     if (record->own != nullptr) {
         const acceptor *own = acceptor_find(owner, waiting->ev_fd);
         on = own != nullptr ? own->listening : on;

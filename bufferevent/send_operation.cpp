@@ -91,14 +91,14 @@ void send_give_up(send_operation *self)
 bool send_rest(send_operation *self)
 {
     socket_record *record = self->left.record;
-    backend *owner = record->poll.as_source.owner;
+    backend *owner = record->owner;
     size_t length = evbuffer_get_length(self->rest);
     EVUTIL_ASSERT(self->chain_count == 0); // what TLS hands over are copies
     if (length == 0)
         return false;
     self->operation.alone = false;
     sys::start_result result =
-        send_operation_start(self, owner->port, static_cast<SOCKET>(socket_descriptor(record)), self->rest, length);
+        send_operation_start(self, owner->port, static_cast<SOCKET>(record->fd), self->rest, length);
     if (result.how == sys::started::failed)
         return false;
     send_operation_take(self->rest, result.bytes);
@@ -113,8 +113,7 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
         return false;
     socket_record *record = self->left.record;
     self->operation.alone = false;
-    bool goes_on = send_operation_goes_on(self, record->poll.as_source.owner->port,
-                                          static_cast<SOCKET>(socket_descriptor(record)), error, bytes);
+    bool goes_on = send_operation_goes_on(self, record->owner->port, static_cast<SOCKET>(record->fd), error, bytes);
     if (goes_on)
         completion_abandon(&self->operation);
     return goes_on;
@@ -137,7 +136,7 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
             linger_fail(&self->left);
     }
     linger_end(&self->left);
-    if (!sent_chains_wait(self->left.record->poll.as_source.owner, self))
+    if (!sent_chains_wait(self->left.record->owner, self))
         send_operation_free(self);
 }
 

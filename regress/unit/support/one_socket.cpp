@@ -216,13 +216,14 @@ void world_breaks(world *self, const char *what, int slot)
 
 static const socket_record *record_of(const world *self)
 {
-    return LIST_FIRST(&backend_of(self->base)->sockets.all);
+    size_t first = 0;
+    return socket_next(backend_of(self->base), &first);
 }
 
 const poll_socket *world_poll(const world *self)
 {
     const socket_record *record = record_of(self);
-    return record != nullptr ? &record->poll : nullptr;
+    return record != nullptr ? record->poll : nullptr;
 }
 
 short world_wanted(const world *self)
