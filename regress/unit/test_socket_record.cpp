@@ -1,0 +1,192 @@
+// What a descriptor costs on the fake kernel: a record, and a poll only where interest falls to it. Where there is no
+// memory for one, nobody who waits is forgotten.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+#include "support/guard.h"
+
+#include "backend/backend.h"
+#include "backend/socket_record.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr unsigned for_ever = 1000000;
+
+struct event_base *base;
+SOCKET socket_of_bev;
+struct bufferevent *bev;
+
+evutil_socket_t descriptor()
+{
+    return static_cast<evutil_socket_t>(socket_of_bev);
+}
+
+const socket_record *record()
+{
+    return socket_find(backend_of(base), descriptor());
+}
+
+struct counted *waiting(short flags)
+{
+    struct counted *made = count_events(base, descriptor(), flags);
+    assert_int_equal(event_add(made->registered, nullptr), 0);
+    return made;
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    base = make_base(on_iocp);
+    socket_of_bev = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket_of_bev);
+    bev = bufferevent_socket_new(base, descriptor(), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    bufferevent_free(bev);
+    event_base_free(base);
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
+}
+
+void turns(int count)
+{
+    for (int i = 0; i < count; ++i) {
+        fake::advance_us(1000);
+        turn(base);
+    }
+}
+
+void a_stream_alone_has_no_poll(void **)
+{
+    static_assert(sizeof(socket_record) <= 88, "there is one for each descriptor that a base has ever used");
+    turns(3);
+    fake::peer_sends(socket_of_bev, "abc");
+    bufferevent_write(bev, "def", 3);
+    turns(3);
+    assert_int_equal(evbuffer_get_length(bufferevent_get_input(bev)), 3);
+    assert_null(record()->poll);
+    assert_null(record()->early);
+}
+
+void an_event_is_refused_without_memory(void **)
+{
+    SOCKET other = fake::open_socket(fake::kind::stream);
+    fake::connect_now(other);
+    struct event *waits = event_new(
+        base, static_cast<evutil_socket_t>(other), EV_READ, [](evutil_socket_t, short, void *) {}, nullptr);
+    int failures = 0;
+    for (unsigned after = 0; after < 10; ++after) {
+        guard::fail_allocations(after, 1);
+        bool added = event_add(waits, nullptr) == 0;
+        guard::fail_allocations(0, 0);
+        if (added)
+            break;
+        ++failures;
+    }
+    assert_true(failures >= 2); // the record, the poll
+    forget_warnings();
+    turns(2);
+    assert_true(fake::polls_waiting(other) > 0);
+    event_free(waits);
+    fake::close_by_program(other);
+}
+
+// An event of the program's own, on a descriptor whose bufferevent leaves it while there is no memory.
+struct counted *left_without_memory()
+{
+    struct counted *told = waiting(EV_READ | EV_PERSIST);
+    turns(3);
+    guard::fail_allocations(0, for_ever);
+    bufferevent_setfd(bev, -1);
+    turns(3);
+    assert_int_equal(record()->unwatched & EV_READ, EV_READ);
+    assert_int_equal(told->count, 0);
+    return told;
+}
+
+void leave()
+{
+    guard::fail_allocations(0, 0);
+    fake::close_by_program(socket_of_bev);
+}
+
+void who_waits_is_not_forgotten(void **)
+{
+    struct counted *told = left_without_memory();
+    guard::fail_allocations(0, 0);
+    turns(3);
+    assert_int_equal(record()->unwatched, 0);
+    assert_int_equal(fake::polls_waiting(socket_of_bev), 1);
+    fake::peer_sends(socket_of_bev, "abc");
+    turns(2);
+    assert_true(told->count > 0);
+    free_counted(told);
+    leave();
+}
+
+void one_more_brings_it_back(void **)
+{
+    struct counted *told = left_without_memory();
+    guard::fail_allocations(0, 0);
+    struct counted *writes = waiting(EV_WRITE);
+    assert_int_equal(record()->unwatched, 0);
+    assert_int_equal(record()->poll->as_source.wanted, EV_READ | EV_WRITE);
+    fake::peer_sends(socket_of_bev, "abc");
+    turns(3);
+    assert_true(told->count > 0);
+    assert_int_equal(writes->count, 1);
+    free_counted(writes);
+    free_counted(told);
+    leave();
+}
+
+void who_waits_no_more_is_forgotten(void **)
+{
+    struct counted *told = left_without_memory();
+    free_counted(told);
+    assert_int_equal(record()->unwatched, 0);
+    guard::fail_allocations(0, 0);
+    turns(3);
+    assert_null(record()->poll);
+    leave();
+}
+
+// Whoever waits for a socket that is closed is told once.
+void a_close_is_told_without_memory(void **)
+{
+    struct counted *told = waiting(EV_READ | EV_PERSIST);
+    turns(3);
+    guard::fail_allocations(0, for_ever);
+    evutil_closesocket(descriptor());
+    turns(3);
+    guard::fail_allocations(0, 0);
+    turns(3);
+    assert_int_equal(told->count, 1);
+    free_counted(told);
+    bufferevent_setfd(bev, -1);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stream_alone_has_no_poll, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_event_is_refused_without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_waits_is_not_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_more_brings_it_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_waits_no_more_is_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_close_is_told_without_memory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
