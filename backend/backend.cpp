@@ -30,6 +30,7 @@ backend *backend_new(struct event_base *base, port *on)
     rounds_init(&self->rounds);
     TAILQ_INIT(&self->streams.budget.waiting);
     SIMPLEQ_INIT(&self->streams.sent.waiting);
+    SIMPLEQ_INIT(&self->streams.idle.operations);
     on->base = base;
     return self;
 }
@@ -55,6 +56,15 @@ bool backend_has_lingering_bytes(const void *owner)
     return linger_sends(static_cast<const backend *>(owner));
 }
 
+void backend_free_idle_sends(idle_sends *idle)
+{
+    while (completion *first = SIMPLEQ_FIRST(&idle->operations)) {
+        SIMPLEQ_REMOVE_HEAD(&idle->operations, first, next.waits);
+        mm_free(first);
+    }
+    idle->count = 0;
+}
+
 } // namespace
 
 void backend_drain(backend *self)
@@ -77,6 +87,7 @@ void backend_close(backend *self)
     sources_free(self);
     rounds_end(self);
     sockets_free(self);
+    backend_free_idle_sends(&self->streams.idle);
     if (self->port->in_flight.count == 0) { // else it was waited for long enough, and has been warned of
         afd_device_close_all(&self->devices);
         port_close(self->port);

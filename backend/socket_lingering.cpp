@@ -127,7 +127,8 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
     self->record = record;
     self->life = record->life;
     self->operation = operation;
-    self->bytes = bytes;
+    EVUTIL_ASSERT(bytes <= UINT32_MAX);
+    self->bytes = static_cast<uint32_t>(bytes);
     LIST_INSERT_HEAD(&record->left.operations, self, listed);
     owner->lingering.bytes_on_the_way += bytes;
     socket_register(record);

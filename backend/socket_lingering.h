@@ -29,10 +29,10 @@ struct completion;
 // What an operation keeps of its socket once nobody waits for it: the socket's record, and which of its lives.
 struct lingering_on {
     socket_record *record;
-    unsigned life;
     completion *operation;
     LIST_ENTRY(lingering_on) listed; // the record's
-    size_t bytes;                    // that are still to be sent
+    unsigned life;
+    uint32_t bytes; // that are still to be sent
 };
 
 // What a base keeps of those that were closed.

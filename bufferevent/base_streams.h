@@ -18,9 +18,16 @@ struct sent_chains {
     void (*free_all)(backend *owner);   // NULL: none has ever waited
 };
 
+// Sends that are not in use, for the next that starts: an idle stream has none. Kept by send_operation.cpp.
+struct idle_sends {
+    SIMPLEQ_HEAD(, completion) operations;
+    unsigned count;
+};
+
 struct base_streams {
     receive_budget budget;
     sent_chains sent;
+    idle_sends idle;
     const void *connecting;      // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for; // the one for which libevent made that descriptor
 };

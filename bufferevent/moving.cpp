@@ -48,7 +48,7 @@ void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data mov
         return;
     bool is_held = own != nullptr && stream_receive_hold(own, moved);
     if (is_held) {
-        own->receiving->came_early = false;
+        own->receiving->in_use.came_early = false;
         source_queue(&own->as_source);
     } else if (own != nullptr || !socket_keep_moved(owner, fd, moved)) {
         moving_lose(fd, moved); // for want of memory

@@ -14,19 +14,30 @@ namespace iocp {
 // empty.
 constexpr unsigned first_receive_size = 2048;
 
-struct receive_operation {
-    completion operation; // first
-    stream *owner;        // not looked at once disowned
-    lingering_on left;    // what it was let go on
-    char *buffer;         // NULL: the receive is of zero bytes
-    unsigned capacity;
-    unsigned begin; // held bytes: buffer[begin, end)
-    unsigned end;
-    uint64_t started_turn;
+// What a stream's receive has, until the stream lets go of it.
+struct receive_in_use {
+    stream *owner;
     TAILQ_ENTRY(receive_operation) listed; // the budget's, while in flight with a buffer
+    unsigned started_turn;                 // the lower half of its number
+    unsigned capacity;                     // of the buffer
+    unsigned begin;                        // held bytes: buffer[begin, end)
+    unsigned end;
     bool in_list;
     bool came_early; // the held bytes came with the connection
 };
+
+// Every idle connection has one: of the two that it has in turn, one place.
+struct receive_operation {
+    completion operation; // first
+    char *buffer;         // NULL: the receive is of zero bytes
+    union {
+        receive_in_use in_use;
+        lingering_on left; // what it was let go on
+    };
+};
+
+// Its stream lets go of it: from now on, it is in use no more. The buffer stays until the packet.
+void receive_operation_leave(backend *owner, receive_operation *receiving);
 
 // In flight with a buffer: kept in the order of their start, so that the coldest can be found.
 void receive_list_append(receive_budget *budget, receive_operation *receiving);

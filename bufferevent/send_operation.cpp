@@ -77,16 +77,6 @@ sys::start_result send_hand_over(send_operation *self, port *on, SOCKET socket, 
         on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
 }
 
-// The kernel reads them no more. Chains that have left their evbuffer are freed by this.
-void send_give_up(send_operation *self)
-{
-    for (int i = 0; i < self->chain_count; ++i)
-        evbuffer_chain_unpin_(self->chains[i], EVBUFFER_MEM_PINNED_W);
-    self->chain_count = 0;
-    free_if_any(self->copied);
-    self->copied = nullptr;
-}
-
 // What was to be sent after it goes now. False: nothing is in flight.
 bool send_rest(send_operation *self)
 {
@@ -135,20 +125,54 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
         if (evbuffer_get_length(self->rest) > 0)
             linger_fail(&self->left);
     }
+    backend *base = self->left.record->owner;
     linger_end(&self->left);
-    if (!sent_chains_wait(self->left.record->owner, self))
-        send_operation_free(self);
+    if (!sent_chains_wait(base, self))
+        send_operation_put_back(base, self);
 }
 
-send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets)
+send_operation *send_operation_new(backend *base, stream *owner, const completion_ops *ops, bool skips_packets)
 {
-    auto *self = static_cast<send_operation *>(mm_calloc(1, sizeof(send_operation)));
-    if (self == nullptr)
-        return nullptr;
+    idle_sends *idle = &base->streams.idle;
+    auto *self = reinterpret_cast<send_operation *>(SIMPLEQ_FIRST(&idle->operations));
+    if (self != nullptr) {
+        SIMPLEQ_REMOVE_HEAD(&idle->operations, &self->operation, next.waits);
+        --idle->count;
+    } else {
+        self = static_cast<send_operation *>(mm_calloc(1, sizeof(send_operation)));
+        if (self == nullptr)
+            return nullptr;
+    }
     completion_init(&self->operation, ops);
     self->owner = owner;
     self->skips_packets = skips_packets;
     return self;
+}
+
+// Chains that have left their evbuffer are freed by this.
+void send_operation_give_up(send_operation *self)
+{
+    for (int i = 0; i < self->chain_count; ++i)
+        evbuffer_chain_unpin_(self->chains[i], EVBUFFER_MEM_PINNED_W);
+    self->chain_count = 0;
+    free_if_any(self->copied);
+    self->copied = nullptr;
+}
+
+void send_operation_put_back(backend *base, send_operation *self)
+{
+    EVUTIL_ASSERT(!self->operation.pending && self->chain_count == 0 && self->copied == nullptr);
+    if (self->rest != nullptr)
+        evbuffer_free(self->rest);
+    self->rest = nullptr;
+    self->left = {};
+    idle_sends *idle = &base->streams.idle;
+    if (idle->count == max_idle_sends) {
+        mm_free(self);
+        return;
+    }
+    SIMPLEQ_INSERT_HEAD(&idle->operations, &self->operation, next.waits); // the next send finds it in the cache
+    ++idle->count;
 }
 
 sys::start_result send_operation_start(send_operation *self, port *on, SOCKET socket, struct evbuffer *output,
@@ -162,7 +186,7 @@ sys::start_result send_operation_start(send_operation *self, port *on, SOCKET so
     if (result.how == sys::started::pending)
         result.bytes = static_cast<DWORD>(self->length);
     else
-        send_give_up(self);
+        send_operation_give_up(self);
     return result;
 }
 
@@ -192,26 +216,15 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
 int send_operation_settle(send_operation *self, int error, DWORD bytes)
 {
     if (sent_chains_are_memory(self))
-        send_give_up(self);
+        send_operation_give_up(self);
     // What follows must not go after a gap.
     return error == 0 && self->sent + bytes != self->length ? WSAECONNABORTED : error;
 }
 
-void send_operation_free(send_operation *self)
-{
-    send_give_up(self);
-    if (self->rest != nullptr)
-        evbuffer_free(self->rest);
-    mm_free(self);
-}
-
 void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest)
 {
+    EVUTIL_ASSERT(self->operation.pending);
     self->rest = rest;
-    if (!self->operation.pending) {
-        send_operation_free(self);
-        return;
-    }
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;
     linger_begin(&self->left, record, &self->operation, self->length + rest_length);
     completion_abandon(&self->operation);

@@ -22,6 +22,9 @@ constexpr int max_gathered = 16;
 // Times in a row that a send ends without an error and without a byte, and is started again.
 constexpr int max_empty_ends = 8;
 
+// Sends that a base keeps for the next ones: as many as may end in one turn of its loop.
+constexpr unsigned max_idle_sends = 1024;
+
 struct send_operation {
     completion operation;                        // first
     stream *owner;                               // not looked at once it was let go
@@ -38,9 +41,9 @@ struct send_operation {
 
 using send_ended = void (*)(send_operation *ended, int error);
 
-// NULL for want of memory. `ops`: what happens when its packet has come, and it is idle; of one that was let go,
+// One that is idle. NULL for want of memory. `ops`: what happens when its packet has come; of one that was let go,
 // send_operation_left_ended.
-send_operation *send_operation_new(stream *owner, const completion_ops *ops, bool skips_packets);
+send_operation *send_operation_new(backend *base, stream *owner, const completion_ops *ops, bool skips_packets);
 void send_operation_left_ended(completion *operation, int error, DWORD bytes);
 
 // How a start went: `pending` or `done`, and the bytes have left the evbuffer.
@@ -55,11 +58,12 @@ bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *
 // Gives the bytes up, but for chains that the loop has to free (sent_chains_wait comes next). Returns the error: what
 // was not sent whole has failed.
 int send_operation_settle(send_operation *self, int error, DWORD bytes);
-// It is idle.
-void send_operation_free(send_operation *self);
+// It has ended, or was never started: gives its chains up, with any lock that may be held then (see sent_chains.h).
+void send_operation_give_up(send_operation *self);
+// It is idle, and the base's again.
+void send_operation_put_back(backend *base, send_operation *self);
 
-// Nobody waits for it any more: in flight, it goes on by itself, and `rest` after it, which it takes over; idle, it is
-// freed.
+// In flight, and nobody waits for it any more: it goes on by itself, and `rest` after it, which it takes over.
 void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest);
 
 } // namespace iocp

@@ -33,8 +33,11 @@ send_operation *sent_take_first(backend *owner)
 // No lock is held. A cleanup may do what any callback may: more may come to wait meanwhile.
 void sent_free_all(backend *owner)
 {
-    while (send_operation *ended = sent_take_first(owner))
-        send_operation_free(ended);
+    while (send_operation *ended = sent_take_first(owner)) {
+        send_operation_give_up(ended);
+        base_locked held(owner->base);
+        send_operation_put_back(owner, ended);
+    }
 }
 
 void sent_free_all_called(struct event_callback *, void *argument)

@@ -52,7 +52,7 @@ struct stream {
     source as_source;   // first: a source is cast to its stream
     const void *holder; // the bufferevent that brought it
     receive_operation *receiving;
-    send_operation *sending;
+    send_operation *sending; // in flight; NULL: nothing is
     connect_operation *connecting;
     struct evbuffer *queued; // to be sent, see stream_queue.h; NULL: nothing ever was
     stream **seen_by;        // who else keeps a pointer to it (see tls_bio.h); set to NULL when it goes. NULL: nobody

@@ -30,15 +30,15 @@ receive_state receive_outcome(receive_operation *receiving, int error, DWORD byt
         return receive_state::readable;
     if (bytes == 0)
         return receive_state::ended;
-    receiving->begin = 0;
-    receiving->end = bytes;
+    receiving->in_use.begin = 0;
+    receiving->in_use.end = bytes;
     return receive_state::held;
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)
 {
     receive_operation *receiving = receive_from_completion(operation);
-    stream *self = receiving->owner;
+    stream *self = receiving->in_use.owner;
     receive_list_remove(&self->as_source.owner->streams.budget, receiving);
     self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
@@ -62,7 +62,7 @@ receive_operation *receive_operation_for(stream *self)
     if (receiving == nullptr)
         return nullptr;
     completion_init(&receiving->operation, &receive_ops);
-    receiving->owner = self;
+    receiving->in_use.owner = self;
     self->receiving = receiving;
     if (self->receive_size == 0)
         self->receive_size = first_receive_size;
@@ -86,7 +86,7 @@ void receive_fill(stream *self)
         self->receive_again = true;
         return;
     }
-    WSABUF buffer = {receiving->capacity, receiving->buffer};
+    WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(self->as_source.fd), &buffer, 1, &bytes);
     if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
@@ -110,13 +110,13 @@ bool receive_start(stream *self, bool waits)
     else if (!receive_allocate_buffer(owner, receiving, self->receive_size))
         return receive_retry_later(self);
     auto socket = static_cast<SOCKET>(self->as_source.fd);
-    WSABUF buffer = {receiving->capacity, receiving->buffer};
+    WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
     OVERLAPPED *overlapped = completion_begin(owner->port, &receiving->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(
         owner->port, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
-        receiving->started_turn = owner->loop.turn;
+        receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
         if (receiving->buffer != nullptr)
             receive_list_append(&owner->streams.budget, receiving);
         if (!waits)
@@ -149,39 +149,39 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got)
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     receive_operation *receiving = self->receiving;
-    bool all_at_once = receiving->begin == 0 && length == receiving->end;
-    if (!all_at_once || length < handover_size || length < receiving->capacity / 2)
-        return evbuffer_add(input, receiving->buffer + receiving->begin, length);
+    bool all_at_once = receiving->in_use.begin == 0 && length == receiving->in_use.end;
+    if (!all_at_once || length < handover_size || length < receiving->in_use.capacity / 2)
+        return evbuffer_add(input, receiving->buffer + receiving->in_use.begin, length);
     if (evbuffer_add_reference(input, receiving->buffer, length, receive_free_handed_over, nullptr) != 0)
         return -1;
     struct event_base *base = self->as_source.owner->base;
     {
         base_locked held(base);
-        self->as_source.owner->streams.budget.spent -= receiving->capacity;
+        self->as_source.owner->streams.budget.spent -= receiving->in_use.capacity;
     }
     receiving->buffer = nullptr;
-    receiving->capacity = 0;
+    receiving->in_use.capacity = 0;
     return 0;
 }
 
 int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
 {
     receive_operation *receiving = self->receiving;
-    unsigned length = receiving->end - receiving->begin;
+    unsigned length = receiving->in_use.end - receiving->in_use.begin;
     bool limited = length > at_most;
     if (limited)
         length = at_most;
-    unsigned capacity = receiving->capacity;
+    unsigned capacity = receiving->in_use.capacity;
     if (receive_add_held(self, input, length) != 0) {
         WSASetLastError(WSAENOBUFS);
         return -1;
     }
-    receiving->begin += length;
+    receiving->in_use.begin += length;
     if (limited)
         return static_cast<int>(length);
-    receiving->came_early = false;
+    receiving->in_use.came_early = false;
     self->receive = receive_state::none;
-    receive_adapt_size(self, capacity, receiving->end);
+    receive_adapt_size(self, capacity, receiving->in_use.end);
     return static_cast<int>(length);
 }
 
@@ -220,15 +220,15 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
 int receive_take_part(stream *self, char *into, int at_most)
 {
     receive_operation *receiving = self->receiving;
-    unsigned length = receiving->end - receiving->begin;
+    unsigned length = receiving->in_use.end - receiving->in_use.begin;
     if (length > static_cast<unsigned>(at_most))
         length = static_cast<unsigned>(at_most);
-    memcpy(into, receiving->buffer + receiving->begin, length);
-    receiving->begin += length;
-    if (receiving->begin == receiving->end) {
-        receiving->came_early = false;
+    memcpy(into, receiving->buffer + receiving->in_use.begin, length);
+    receiving->in_use.begin += length;
+    if (receiving->in_use.begin == receiving->in_use.end) {
+        receiving->in_use.came_early = false;
         self->receive = receive_state::none;
-        receive_adapt_size(self, receiving->capacity, receiving->end);
+        receive_adapt_size(self, receiving->in_use.capacity, receiving->in_use.end);
     }
     return static_cast<int>(length);
 }
@@ -237,10 +237,10 @@ int receive_take_part(stream *self, char *into, int at_most)
 void receive_give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;
-    early_data left = {receiving->buffer, receiving->end - receiving->begin,
+    early_data left = {receiving->buffer, receiving->in_use.end - receiving->in_use.begin,
                        sys::connection_mark(static_cast<SOCKET>(self->as_source.fd))};
-    memmove(receiving->buffer, receiving->buffer + receiving->begin, left.length);
-    if (socket_keep_early(owner, self->as_source.fd, left, receiving->came_early))
+    memmove(receiving->buffer, receiving->buffer + receiving->in_use.begin, left.length);
+    if (socket_keep_early(owner, self->as_source.fd, left, receiving->in_use.came_early))
         receiving->buffer = nullptr;
 }
 
@@ -252,9 +252,9 @@ bool stream_receive_hold(stream *self, early_data early)
     if (receiving == nullptr)
         return false;
     receiving->buffer = early.bytes;
-    receiving->capacity = receiving->end = early.length;
-    receiving->begin = 0;
-    receiving->came_early = true;
+    receiving->in_use.capacity = receiving->in_use.end = early.length;
+    receiving->in_use.begin = 0;
+    receiving->in_use.came_early = true;
     self->as_source.owner->streams.budget.spent += early.length;
     self->receive = receive_state::held;
     return true;
@@ -295,9 +295,7 @@ void stream_receive_let_go(stream *self, socket_record *record, bool closing)
     self->receiving = nullptr;
     if (receiving == nullptr)
         return;
-    receive_list_remove(&owner->streams.budget, receiving);
-    owner->streams.budget.spent -= receiving->capacity; // the buffer itself lives until the packet
-    receiving->capacity = 0;
+    receive_operation_leave(owner, receiving);
     if (receiving->operation.pending)
         linger_begin(&receiving->left, record, &receiving->operation, 0);
     completion_disown(&receiving->operation);
@@ -305,7 +303,7 @@ void stream_receive_let_go(stream *self, socket_record *record, bool closing)
 
 size_t stream_receive_held(const stream *self)
 {
-    return self->receive == receive_state::held ? self->receiving->end - self->receiving->begin : 0;
+    return self->receive == receive_state::held ? self->receiving->in_use.end - self->receiving->in_use.begin : 0;
 }
 
 int stream_receive_take(stream *self, char *into, int at_most)

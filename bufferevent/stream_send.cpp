@@ -15,8 +15,9 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
         send_operation_goes_on(sending, owner->port, static_cast<SOCKET>(self->as_source.fd), &error, &bytes))
         return;
     error = send_operation_settle(sending, error, bytes);
-    if (sent_chains_wait(owner, sending))
-        self->sending = nullptr; // the next send has one of its own
+    self->sending = nullptr;
+    if (!sent_chains_wait(owner, sending))
+        send_operation_put_back(owner, sending);
     if (error != 0)
         self->send_error = error;
     if (self->queued != nullptr)
@@ -42,15 +43,19 @@ int stream_send_later(stream *self)
 sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most)
 {
     backend *owner = self->as_source.owner;
-    if (self->sending == nullptr)
-        self->sending = send_operation_new(self, &stream_send_ops, self->skips_packets);
-    if (self->sending == nullptr)
+    send_operation *sending = send_operation_new(owner, self, &stream_send_ops, self->skips_packets);
+    if (sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
     self->as_source.sent_in_round = send_round_now(&owner->loop.round);
     if (self->read_limit == 0)
         self->warm = true; // who sends expects an answer
-    return send_operation_start(self->sending, owner->port, static_cast<SOCKET>(self->as_source.fd), output,
-                                at_most < max_send_size ? at_most : max_send_size);
+    sys::start_result result = send_operation_start(sending, owner->port, static_cast<SOCKET>(self->as_source.fd),
+                                                    output, at_most < max_send_size ? at_most : max_send_size);
+    if (result.how == sys::started::pending)
+        self->sending = sending;
+    else
+        send_operation_put_back(owner, sending);
+    return result;
 }
 
 int stream_send_settle(stream *self, struct evbuffer *output, const sys::start_result &result)
@@ -75,7 +80,7 @@ int stream_send_refused(const stream *self)
 
 bool stream_send_ready(const stream *self)
 {
-    return self->sending == nullptr || !self->sending->operation.pending;
+    return self->sending == nullptr;
 }
 
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
