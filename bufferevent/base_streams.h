@@ -5,6 +5,7 @@
 #define LIBEVENT_IOCP_BUFFEREVENT_BASE_STREAMS_H
 
 #include "bufferevent/receive_budget.h"
+#include "bufferevent/send_growth.h"
 
 namespace iocp {
 
@@ -28,6 +29,7 @@ struct base_streams {
     receive_budget budget;
     sent_chains sent;
     idle_sends idle;
+    send_growth growth;
     const void *connecting;      // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for; // the one for which libevent made that descriptor
 };

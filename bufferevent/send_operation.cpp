@@ -166,6 +166,8 @@ void send_operation_put_back(backend *base, send_operation *self)
         evbuffer_free(self->rest);
     self->rest = nullptr;
     self->left = {};
+    base->streams.growth.in_flight -= self->grown;
+    self->grown = self->limit = 0;
     idle_sends *idle = &base->streams.idle;
     if (idle->count == max_idle_sends) {
         mm_free(self);

@@ -37,6 +37,9 @@ struct send_operation {
     bool skips_packets;
     size_t length; // that the kernel was handed
     size_t sent;   // of it, by calls that have ended
+    size_t grown;  // of it, what counts in the base's send_growth
+    size_t limit;  // how long it might be, where that may grow; 0: it may not
+    uint32_t started_ms;
 };
 
 using send_ended = void (*)(send_operation *ended, int error);

@@ -145,6 +145,26 @@ bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const s
     return bev->be_ops != &iocp_bufferevent_ops && own->seen_by == nullptr;
 }
 
+// Where the program says nothing of how much is written at once, a send may be longer than libevent's default, as long
+// as nobody sees a difference: up to this many bytes. A write callback is called for each such piece below the low
+// watermark; a write timeout waits for the end of one; and who has a callback on the output sees the pieces themselves.
+size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct evbuffer *output)
+{
+    const struct bufferevent_private *self = BEV_UPCAST(bev);
+    const struct evbuffer_cb_entry *first = LIST_FIRST(&output->callbacks);
+    bool is_watched = first != nullptr && LIST_NEXT(first, next) != nullptr; // the first is libevent's
+    if (self->rate_limiting != nullptr || self->max_single_write != default_send_size || is_watched)
+        return 0;
+    size_t pieces = max_grown_size / default_send_size;
+    size_t length = evbuffer_get_length(output), low = bev->wm_write.low;
+    size_t above = length > low ? (length - low + default_send_size - 1) / default_send_size : 1;
+    if (low > 0 && above < pieces)
+        pieces = above;
+    if (evutil_timerisset(&bev->timeout_write) && static_cast<size_t>(bev->timeout_write.tv_sec) < pieces)
+        pieces = static_cast<size_t>(bev->timeout_write.tv_sec);
+    return pieces * default_send_size;
+}
+
 int socket_bufferevent_would_block()
 {
     WSASetLastError(WSAEWOULDBLOCK);
@@ -201,7 +221,11 @@ int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_s
     if (socket_bufferevent_has_left(output->parent, fd))
         return socket_bufferevent_would_block();
     stream *own = socket_bufferevent_stream_in_use(output->parent);
-    return own != nullptr ? stream_write(own, output, at_most) : evbuffer_write_atmost(output, fd, at_most);
+    if (own == nullptr)
+        return evbuffer_write_atmost(output, fd, at_most);
+    size_t may_send = socket_bufferevent_may_send(output->parent, output);
+    return may_send > default_send_size ? stream_write_growing(own, output, may_send)
+                                        : stream_write(own, output, at_most);
 }
 
 int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)

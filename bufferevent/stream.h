@@ -63,12 +63,13 @@ struct stream {
     unsigned read_limit;   // what the last read was allowed to take
     receive_state receive;
     connect_state connect;
-    bool skips_packets; // an operation that is done at once leaves no packet
-    bool warm;          // has received something lately
-    bool send_again;    // the kernel had no memory for a send: wait before the next
-    bool receive_again; // nor for a receive
-    bool looks_first;   // a new connection's first bytes may have come: its first receive has a buffer
-    bool steps_aside;   // once its connect has ended
+    bool skips_packets;           // an operation that is done at once leaves no packet
+    bool warm;                    // has received something lately
+    bool send_again;              // the kernel had no memory for a send: wait before the next
+    bool receive_again;           // nor for a receive
+    bool looks_first;             // a new connection's first bytes may have come: its first receive has a buffer
+    bool steps_aside;             // once its connect has ended
+    unsigned char send_doublings; // of what it may send at once, see send_growth.h
 };
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
@@ -96,6 +97,8 @@ stream *stream_find(backend *owner, evutil_socket_t fd);
 // As evbuffer_read and evbuffer_write_atmost: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_read(stream *self, struct evbuffer *input, int at_most);
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most);
+// The same, where a send may grow beyond default_send_size (see send_growth.h), up to a multiple of it.
+int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most);
 
 // Starts a ConnectEx. 0, or -1 with the socket error.
 int stream_connect(stream *self, const struct sockaddr *address, int length);

@@ -6,6 +6,16 @@ namespace iocp {
 
 namespace {
 
+uint32_t stream_send_now_ms(stream *self)
+{
+    return static_cast<uint32_t>(backend_now_us(self->as_source.owner) / 1000);
+}
+
+bool stream_send_was_long(const send_operation *sending)
+{
+    return sending->limit != 0 && sending->length == sending->limit;
+}
+
 void stream_send_ended(completion *operation, int error, DWORD bytes)
 {
     auto *sending = reinterpret_cast<send_operation *>(operation);
@@ -14,6 +24,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     if (!owner->draining &&
         send_operation_goes_on(sending, owner->port, static_cast<SOCKET>(self->as_source.fd), &error, &bytes))
         return;
+    if (stream_send_was_long(sending))
+        self->send_doublings = send_growth_after(self->send_doublings, stream_send_now_ms(self) - sending->started_ms);
     error = send_operation_settle(sending, error, bytes);
     self->sending = nullptr;
     if (!sent_chains_wait(owner, sending))
@@ -40,7 +52,23 @@ int stream_send_later(stream *self)
     return stream_send_fails(WSAEWOULDBLOCK);
 }
 
-sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most)
+// A send that may grow has been started.
+void stream_send_count_grown(stream *self, send_operation *sending, bool pending)
+{
+    send_growth *growth = &self->as_source.owner->streams.growth;
+    size_t grown = sending->length > default_send_size ? sending->length - default_send_size : 0;
+    growth->in_turn += grown;
+    if (pending) {
+        growth->in_flight += grown;
+        sending->grown = grown;
+    }
+    if (stream_send_was_long(sending) && pending)
+        sending->started_ms = stream_send_now_ms(self);
+    else if (stream_send_was_long(sending))
+        self->send_doublings = send_growth_after(self->send_doublings, 0);
+}
+
+sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most, bool grows)
 {
     backend *owner = self->as_source.owner;
     send_operation *sending = send_operation_new(owner, self, &stream_send_ops, self->skips_packets);
@@ -49,9 +77,15 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     self->as_source.sent_in_round = send_round_now(&owner->loop.round);
     if (self->read_limit == 0)
         self->warm = true; // who sends expects an answer
+    if (grows)
+        sending->limit = at_most =
+            send_growth_next(&owner->streams.growth, owner->loop.turn, self->send_doublings, at_most);
     sys::start_result result = send_operation_start(sending, owner->port, static_cast<SOCKET>(self->as_source.fd),
                                                     output, at_most < max_send_size ? at_most : max_send_size);
-    if (result.how == sys::started::pending)
+    bool pending = result.how == sys::started::pending;
+    if (grows && result.how != sys::started::failed)
+        stream_send_count_grown(self, sending, pending);
+    if (pending)
         self->sending = sending;
     else
         send_operation_put_back(owner, sending);
@@ -76,6 +110,29 @@ int stream_send_refused(const stream *self)
     return self->send_error;
 }
 
+int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool grows)
+{
+    struct event_base *base = self->as_source.owner->base;
+    EVBUFFER_LOCK(output);
+    bool any = at_most > 0 && evbuffer_get_length(output) > 0;
+    int refused;
+    sys::start_result result;
+    {
+        base_locked held(base);
+        refused = stream_send_refused(self);
+        result = {sys::started::failed, refused, 0};
+        if (refused == 0 && any)
+            result = stream_send_start(self, output, at_most, grows);
+    }
+    int taken = 0;
+    if (refused != 0)
+        taken = stream_send_fails(refused);
+    else if (any)
+        taken = stream_send_settle(self, output, result);
+    EVBUFFER_UNLOCK(output);
+    return taken;
+}
+
 } // namespace
 
 bool stream_send_ready(const stream *self)
@@ -85,27 +142,12 @@ bool stream_send_ready(const stream *self)
 
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
 {
-    struct event_base *base = self->as_source.owner->base;
-    EVBUFFER_LOCK(output);
-    size_t length = evbuffer_get_length(output);
-    if (at_most >= 0 && static_cast<size_t>(at_most) < length)
-        length = static_cast<size_t>(at_most);
-    int refused;
-    sys::start_result result;
-    {
-        base_locked held(base);
-        refused = stream_send_refused(self);
-        result = {sys::started::failed, refused, 0};
-        if (refused == 0 && length > 0)
-            result = stream_send_start(self, output, length);
-    }
-    int taken = 0;
-    if (refused != 0)
-        taken = stream_send_fails(refused);
-    else if (length > 0)
-        taken = stream_send_settle(self, output, result);
-    EVBUFFER_UNLOCK(output);
-    return taken;
+    return stream_send_from(self, output, at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size, false);
+}
+
+int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most)
+{
+    return stream_send_from(self, output, at_most, true);
 }
 
 int stream_send_locked(stream *self, struct evbuffer *own)
@@ -113,7 +155,7 @@ int stream_send_locked(stream *self, struct evbuffer *own)
     int refused = stream_send_refused(self);
     if (refused != 0)
         return stream_send_fails(refused);
-    return stream_send_settle(self, own, stream_send_start(self, own, evbuffer_get_length(own)));
+    return stream_send_settle(self, own, stream_send_start(self, own, evbuffer_get_length(own), false));
 }
 
 size_t stream_send_in_flight(const stream *self)

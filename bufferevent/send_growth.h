@@ -1,0 +1,66 @@
+// How much of a long output goes by one send, where nothing but libevent's default holds it back.
+//
+// By that default 64 MiB leave in 4,096 sends. So a send that was as long as it might be and ended soon makes the next one
+// twice as long, up to max_grown_size, and one that took long makes the next as short as libevent's: a peer that takes
+// little has little in flight, and its sends end often.
+//
+// Invariants: beyond libevent's default, all streams of a base together send no more than max_grown_in_turn in one turn of
+// its loop, so that nobody waits for long sends of others, and have no more than max_grown_in_flight in flight, whatever
+// becomes of their peers.
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
+#define LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace iocp {
+
+// What libevent writes at once unless its program says otherwise (bufferevent_set_max_single_write).
+constexpr unsigned default_send_size = 16 * 1024;
+
+constexpr unsigned char max_doublings = 4;
+constexpr unsigned max_grown_size = default_send_size << max_doublings;
+
+// From its start to its packet.
+constexpr uint32_t quick_send_ms = 50;
+constexpr uint32_t slow_send_ms = 200;
+
+constexpr size_t max_grown_in_turn = 1024 * 1024;
+constexpr size_t max_grown_in_flight = 16 * 1024 * 1024;
+
+// A base's: bytes beyond the default.
+struct send_growth {
+    size_t in_flight;
+    size_t in_turn;
+    uint64_t turn; // which one that is
+};
+
+// How long the next send of a stream may be, `most` at most. All are multiples of the default.
+inline size_t send_growth_next(send_growth *self, uint64_t turn, unsigned char doublings, size_t most)
+{
+    if (self->turn != turn) {
+        self->turn = turn;
+        self->in_turn = 0;
+    }
+    size_t grown = (static_cast<size_t>(default_send_size) << doublings) - default_send_size;
+    size_t wanted = most - default_send_size;
+    size_t left_in_turn = max_grown_in_turn - self->in_turn;
+    size_t left_in_flight = max_grown_in_flight - self->in_flight;
+    grown = grown < wanted ? grown : wanted;
+    grown = grown < left_in_turn ? grown : left_in_turn;
+    grown = grown < left_in_flight ? grown : left_in_flight;
+    return default_send_size + grown / default_send_size * default_send_size;
+}
+
+// A send was as long as it might be, and has ended.
+inline unsigned char send_growth_after(unsigned char doublings, uint32_t took_ms)
+{
+    if (took_ms > slow_send_ms)
+        return 0;
+    return took_ms <= quick_send_ms && doublings < max_doublings ? static_cast<unsigned char>(doublings + 1)
+                                                                 : doublings;
+}
+
+} // namespace iocp
+
+#endif

@@ -1,0 +1,317 @@
+// Sends of a long output on the fake kernel: they grow while their peer takes them soon, and only where a program sees
+// no difference; a base's bounds hold whatever its peers do.
+#include "support/check.h"
+
+#include <vector>
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+#include "backend/backend.h"
+#include "bufferevent/send_growth.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr size_t piece = default_send_size;
+constexpr size_t long_output = 4 * 1024 * 1024;
+
+struct connection {
+    SOCKET socket;
+    struct bufferevent *bev;
+    size_t written;
+    std::vector<size_t> told_at; // by write callbacks: what was left
+};
+
+struct event_base *base;
+std::vector<connection *> all;
+
+void on_write(struct bufferevent *bev, void *argument)
+{
+    static_cast<connection *>(argument)->told_at.push_back(evbuffer_get_length(bufferevent_get_output(bev)));
+}
+
+connection *connect_one()
+{
+    auto *made = new connection();
+    made->socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(made->socket);
+    made->bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(made->socket), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(made->bev, nullptr, on_write, nullptr, made);
+    bufferevent_enable(made->bev, EV_WRITE);
+    all.push_back(made);
+    return made;
+}
+
+size_t left_of(const connection *one)
+{
+    return evbuffer_get_length(bufferevent_get_output(one->bev));
+}
+
+// One chain, which is sent in part.
+void write_long(connection *one, size_t length = long_output)
+{
+    std::vector<char> bytes(length, 'x');
+    assert_int_equal(bufferevent_write(one->bev, bytes.data(), bytes.size()), 0);
+    one->written += length;
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    base = make_base(on_iocp);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    for (connection *one : all) {
+        fake::set_send_room(one->socket, SIZE_MAX);
+        bufferevent_free(one->bev);
+        delete one;
+    }
+    all.clear();
+    turn(base);
+    event_base_free(base);
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
+}
+
+// How much the next send takes, or 0 if none is started in some turns.
+size_t next_send(const connection *one)
+{
+    size_t before = left_of(one);
+    for (int tries = 0; tries < 10 && left_of(one) == before; ++tries)
+        turn(base);
+    return before - left_of(one);
+}
+
+// That a send in flight has.
+size_t in_flight(const connection *one)
+{
+    return one->written - left_of(one) - fake::sent(one->socket).size();
+}
+
+// The send that is next, or in flight, has waited for its peer so long when it ends. Returns what it took.
+size_t next_send_taking(const connection *one, int64_t ms)
+{
+    fake::set_send_room(one->socket, 0);
+    while (in_flight(one) == 0)
+        turn(base);
+    size_t length = in_flight(one), before = fake::sent(one->socket).size();
+    fake::advance_us(ms * 1000);
+    fake::set_send_room(one->socket, 1); // all of it; the next waits
+    while (fake::sent(one->socket).size() == before || in_flight(one) == 0)
+        turn(base);
+    assert_int_equal(fake::sent(one->socket).size(), before + length);
+    return length;
+}
+
+void grow(connection *one)
+{
+    write_long(one);
+    for (size_t expected = piece; expected < max_grown_size; expected *= 2)
+        assert_int_equal(next_send(one), expected);
+    assert_int_equal(next_send(one), max_grown_size);
+    assert_int_equal(next_send(one), max_grown_size);
+}
+
+void assert_stays_small(connection *one)
+{
+    write_long(one);
+    for (int i = 0; i < 10; ++i)
+        assert_int_equal(next_send(one), piece);
+}
+
+void grows_up_to_its_bound(void **)
+{
+    connection *one = connect_one();
+    grow(one);
+    while (left_of(one) > 0)
+        assert_true(next_send(one) <= max_grown_size);
+    assert_int_equal(fake::sent(one->socket).size(), long_output);
+    assert_int_equal(one->told_at.size(), 1);
+}
+
+void grows_where_a_packet_comes_soon(void **)
+{
+    connection *one = connect_one();
+    write_long(one);
+    assert_int_equal(next_send_taking(one, quick_send_ms), piece);
+    assert_int_equal(next_send_taking(one, quick_send_ms), 2 * piece);
+    assert_int_equal(next_send_taking(one, slow_send_ms), 4 * piece); // neither soon nor late
+    assert_int_equal(next_send_taking(one, slow_send_ms), 4 * piece);
+}
+
+void is_short_again_after_a_slow_one(void **)
+{
+    connection *one = connect_one();
+    grow(one);
+    assert_int_equal(next_send_taking(one, slow_send_ms + 1), max_grown_size);
+    assert_int_equal(next_send_taking(one, slow_send_ms + 1), piece);
+    assert_int_equal(next_send_taking(one, slow_send_ms + 1), piece);
+}
+
+// The send of what is left says nothing of the peer.
+void a_short_send_changes_nothing(void **)
+{
+    connection *one = connect_one();
+    for (int i = 0; i < 10; ++i) {
+        write_long(one, piece - 1);
+        assert_int_equal(next_send(one), piece - 1);
+    }
+    write_long(one);
+    assert_int_equal(next_send(one), piece);
+}
+
+void not_with_a_limit_of_the_programs(void **)
+{
+    connection *one = connect_one();
+    bufferevent_set_max_single_write(one->bev, piece - 1);
+    write_long(one);
+    for (int i = 0; i < 10; ++i)
+        assert_int_equal(next_send(one), piece - 1);
+    connection *large = connect_one();
+    bufferevent_set_max_single_write(large->bev, 2 * piece);
+    write_long(large);
+    for (int i = 0; i < 10; ++i)
+        assert_int_equal(next_send(large), 2 * piece);
+}
+
+void assert_keeps_its_rate(connection *one, size_t rate)
+{
+    write_long(one);
+    assert_int_equal(next_send(one), rate);
+    assert_int_equal(next_send(one), 0); // libevent counts seconds of its own
+}
+
+void not_with_a_rate_limit(void **)
+{
+    constexpr size_t rate = piece - 1;
+    struct ev_token_bucket_cfg *limit = ev_token_bucket_cfg_new(rate, rate, rate, rate, nullptr);
+    connection *one = connect_one();
+    bufferevent_set_rate_limit(one->bev, limit);
+    assert_keeps_its_rate(one, rate);
+    bufferevent_set_rate_limit(one->bev, nullptr);
+    struct bufferevent_rate_limit_group *group = bufferevent_rate_limit_group_new(base, limit);
+    connection *member = connect_one();
+    bufferevent_add_to_rate_limit_group(member->bev, group);
+    assert_keeps_its_rate(member, rate);
+    bufferevent_remove_from_rate_limit_group(member->bev);
+    bufferevent_rate_limit_group_free(group);
+    ev_token_bucket_cfg_free(limit);
+}
+
+void not_where_a_callback_sees_it(void **)
+{
+    connection *one = connect_one();
+    evbuffer_add_cb(
+        bufferevent_get_output(one->bev), [](struct evbuffer *, const struct evbuffer_cb_info *, void *) {}, nullptr);
+    assert_stays_small(one);
+}
+
+// Write callbacks come where they come on select: at each piece below the watermark.
+void keeps_to_a_low_watermark(void **)
+{
+    constexpr size_t low = 5 * piece + 100;
+    connection *one = connect_one();
+    bufferevent_setwatermark(one->bev, EV_WRITE, low, 0);
+    write_long(one, 40 * piece);
+    size_t sends = 0;
+    for (; left_of(one) > 0; ++sends)
+        assert_true(next_send(one) > 0);
+    assert_true(sends < 20);
+    std::vector<size_t> expected = {5 * piece, 4 * piece, 3 * piece, 2 * piece, piece, 0};
+    assert_true(one->told_at == expected);
+}
+
+// A second of a write timeout for each piece.
+void keeps_to_a_write_timeout(void **)
+{
+    struct timeval three = {3, 0}, one_second = {1, 999999}, half = {0, 500000};
+    connection *one = connect_one();
+    bufferevent_set_timeouts(one->bev, nullptr, &three);
+    write_long(one);
+    next_send(one);
+    next_send(one);
+    for (int i = 0; i < 10; ++i)
+        assert_int_equal(next_send(one), 3 * piece);
+    for (const struct timeval *limit : {&one_second, &half}) {
+        connection *hasty = connect_one();
+        bufferevent_set_timeouts(hasty->bev, nullptr, limit);
+        assert_stays_small(hasty);
+    }
+}
+
+void a_turn_has_a_bound(void **)
+{
+    constexpr size_t count = 20;
+    for (size_t i = 0; i < count; ++i)
+        write_long(connect_one());
+    size_t most = 0;
+    for (int turns = 0; turns < 30; ++turns) {
+        size_t before = 0, after = 0;
+        for (const connection *one : all)
+            before += left_of(one);
+        turn(base);
+        for (const connection *one : all)
+            after += left_of(one);
+        most = before - after > most ? before - after : most;
+    }
+    assert_true(most > max_grown_in_turn);
+    assert_true(most <= max_grown_in_turn + count * piece);
+}
+
+// Peers that were quick, and take nothing any more.
+void what_stalls_has_a_bound(void **)
+{
+    constexpr size_t count = 100;
+    size_t stalled = 0;
+    for (size_t i = 0; i < count; ++i) {
+        connection *one = connect_one();
+        write_long(one);
+        for (unsigned char sends = 0; sends <= max_doublings; ++sends)
+            next_send(one);
+        fake::set_send_room(one->socket, 0);
+        size_t length = next_send(one);
+        assert_true(length >= piece && length <= max_grown_size);
+        stalled += length;
+    }
+    const send_growth *growth = &backend_of(base)->streams.growth;
+    assert_true(growth->in_flight <= max_grown_in_flight && growth->in_flight > max_grown_in_flight - max_grown_size);
+    assert_int_equal(stalled, growth->in_flight + count * piece);
+    // They are let go, and give it back when they have ended.
+    for (connection *one : all) {
+        bufferevent_free(one->bev);
+        fake::set_send_room(one->socket, SIZE_MAX);
+        delete one;
+    }
+    all.clear();
+    for (int turns = 0; turns < 20; ++turns)
+        turn(base);
+    assert_int_equal(growth->in_flight, 0);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(grows_up_to_its_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(grows_where_a_packet_comes_soon, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_short_again_after_a_slow_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_short_send_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_with_a_limit_of_the_programs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_with_a_rate_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_where_a_callback_sees_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_to_a_low_watermark, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_to_a_write_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_stalls_has_a_bound, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
