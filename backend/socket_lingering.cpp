@@ -1,5 +1,6 @@
 #include "backend/socket_lingering.h"
 #include "backend/backend.h"
+#include "backend/transport.h"
 
 namespace iocp {
 
@@ -105,13 +106,19 @@ void linger_enforce_limits(backend *owner)
     linger_start_timer(owner);
 }
 
+// A file has no reset: its peer has a part.
+void linger_close_by_reset(const socket_record *record)
+{
+    if (record->left.resets && record->transport == sys::transport::socket)
+        sys::reset_when_closed(static_cast<SOCKET>(record->fd));
+}
+
 void linger_close_now(socket_record *record)
 {
-    auto socket = static_cast<SOCKET>(record->fd);
-    if (record->left.resets)
-        sys::reset_when_closed(socket);
+    sys::transport by = record->transport;
+    linger_close_by_reset(record);
     socket_begin_life(record);
-    sys::close_socket(socket);
+    transport_close(by, record->fd);
 }
 
 } // namespace
@@ -175,8 +182,7 @@ bool linger_close(socket_record *record)
     backend *owner = record->owner;
     lingering_state *state = &owner->lingering;
     if (LIST_EMPTY(&left->operations)) {
-        if (left->resets)
-            sys::reset_when_closed(static_cast<SOCKET>(record->fd));
+        linger_close_by_reset(record);
         socket_begin_life(record);
         return false;
     }

@@ -11,6 +11,8 @@
 //                                      +-- last packet --> nothing left   +-- too long, or too many bytes of one base:
 //                                                                             cancelled, and then closed by a reset
 //
+// A file (a pipe, a serial port) is closed so, too, and without a reset.
+//
 // A socket that is not closed, since the program has taken it back, has no limit: as on select, its bytes wait for its
 // peer.
 //

@@ -59,6 +59,30 @@ bool socket_has_another_ones(const socket_record *self)
            self->early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
 }
 
+int socket_join_port(socket_record *record, sys::transport by, bool *skips_packets)
+{
+    auto handle = reinterpret_cast<HANDLE>(record->fd);
+    // What is of one kind and was of another is not the same any more.
+    if (record->bound && record->transport != by && record->own == nullptr)
+        socket_begin_life(record);
+    int error = port_associate(record->owner->port, handle);
+    if (error == 0) {
+        // It was on no port: if the record says otherwise, that was another socket.
+        if (record->bound || socket_has_another_ones(record))
+            socket_begin_life(record);
+        record->bound = true;
+        record->transport = by;
+        record->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(record->fd));
+        record->skips_packets =
+            record->reaches_port && sys::may_skip_packets(by) && sys::skip_packet_on_success(handle) == 0;
+    }
+    // On a port already. Ours, if we bound it; a port that we do not know would get our packets.
+    *skips_packets = record->skips_packets;
+    if (record->bound)
+        error = 0;
+    return error == 0 && !record->reaches_port ? WSAEOPNOTSUPP : error;
+}
+
 // Bytes that were lost are told by a reset, when the socket is closed.
 bool socket_is_unused(const socket_record *self)
 {
@@ -83,6 +107,7 @@ void socket_begin_life(socket_record *self)
     socket_drop_early(self);
     linger_forget(self);
     ++self->life;
+    self->transport = sys::transport::socket;
     self->bound = self->reaches_port = self->skips_packets = self->came_early = false;
     if (self->own == nullptr)
         socket_unregister(self);
@@ -114,26 +139,23 @@ socket_record *socket_next(const backend *owner, size_t *at)
 bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
 {
     socket_record *record = socket_obtain(owner, fd);
-    if (record == nullptr)
-        return false;
-    HANDLE handle = reinterpret_cast<HANDLE>(fd);
-    if (port_associate(owner->port, handle) == 0) {
-        // It was on no port: if the record says otherwise, that was another socket.
-        if (record->bound || socket_has_another_ones(record))
-            socket_begin_life(record);
-        record->bound = true;
-        record->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
-        record->skips_packets = record->reaches_port && sys::skip_packet_on_success(handle) == 0;
-    }
-    // On a port already. Ours, if we bound it; a port that we do not know would get our packets.
-    *skips_packets = record->skips_packets;
-    return record->bound && record->reaches_port;
+    return record != nullptr && socket_join_port(record, sys::transport::socket, skips_packets) == 0;
+}
+
+int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by, bool *skips_packets)
+{
+    socket_record *record = socket_obtain(owner, fd);
+    return record != nullptr ? socket_join_port(record, by, skips_packets) : WSAENOBUFS;
 }
 
 void socket_leave_port(socket_record *self)
 {
-    if (self->bound && socket_is_unused(self) && sys::leave_port(static_cast<SOCKET>(self->fd)) == 0)
+    if (!self->bound || !socket_is_unused(self))
+        return;
+    if (sys::leave_port(static_cast<SOCKET>(self->fd)) == 0)
         socket_begin_life(self);
+    else if (self->transport != sys::transport::socket)
+        socket_unregister(self);
 }
 
 bool socket_is_stale(backend *owner, evutil_socket_t fd)

@@ -43,14 +43,15 @@ struct socket_record {
     early_data *early; // NULL: nothing is kept
     lingering left;
     unsigned life;
-    short unwatched;    // interest that has no poll yet, for want of memory (see interest_retry)
-    bool goes_by_own;   // EV_READ and EV_WRITE go by `own`, and not by the poll
-    bool bound;         // the socket is on the base's port, which it joins once in its life
-    bool reaches_port;  // its overlapped operations do
-    bool skips_packets; // those that are done at once leave no packet
-    bool came_early;    // its connection came with data
-    bool registered;    // see socket_registry.h
-    bool has_listeners; // or has had some: see listening_round.h
+    short unwatched;          // interest that has no poll yet, for want of memory (see interest_retry)
+    bool goes_by_own;         // EV_READ and EV_WRITE go by `own`, and not by the poll
+    sys::transport transport; // a socket's until it is bound
+    bool bound;               // the socket is on the base's port, which it joins once in its life
+    bool reaches_port;        // its overlapped operations do
+    bool skips_packets;       // those that are done at once leave no packet
+    bool came_early;          // its connection came with data
+    bool registered;          // see socket_registry.h
+    bool has_listeners;       // or has had some: see listening_round.h
 };
 
 // The connection that a listener has brought last.
@@ -80,9 +81,12 @@ socket_record *socket_next(const backend *owner, size_t *at);
 // Puts the socket on the base's port, if it is not there already. Says whether its operations that are done at once
 // leave no packet. False: it cannot be there (it is on another port, or its provider does not reach ports).
 bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets);
+// The same for a file, of which sys::file_transport has said what it is. 0, or why it cannot be there.
+int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by, bool *skips_packets);
 // Its program has the socket back (of a bufferevent or a listener), and had no chance yet to close it: takes it off the
 // port, so that another base or a port of the program's own may have it. It stays where Windows cannot do that, and
-// while anything is in flight on it or kept.
+// while anything is in flight on it or kept. A file that stays is closed by its program in ways that we do not see: for
+// its number, evutil_closesocket need not ask this base any more, unless something is in flight or kept.
 void socket_leave_port(socket_record *self);
 // True if the descriptor has become another socket since it was bound. (It is bound then.)
 bool socket_is_stale(backend *owner, evutil_socket_t fd);

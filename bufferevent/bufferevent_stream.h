@@ -18,11 +18,29 @@ inline backend *backend_for(const struct bufferevent *bev)
 // An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor, and closes it.
 constexpr int option_keeps_descriptor = 1 << 24;
 
+// Another: its descriptor is a file's HANDLE (see handle_bufferevent.cpp).
+constexpr int option_has_file = 1 << 25;
+
+inline bool has_file(const struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & option_has_file) != 0;
+}
+
 // Its descriptor is closed by libevent, and so by evutil_closesocket, and used by nobody else meanwhile.
 inline bool owns_descriptor(const struct bufferevent *bev)
 {
     return (BEV_UPCAST(bev)->options & (BEV_OPT_CLOSE_ON_FREE | option_keeps_descriptor)) != 0;
 }
+
+// Its descriptor is about to be closed when it goes. (evhttp's, too: by evhttp.)
+inline bool closes_descriptor(const struct bufferevent *bev)
+{
+    return has_file(bev) ? (BEV_UPCAST(bev)->options & BEV_OPT_CLOSE_ON_FREE) != 0 : owns_descriptor(bev);
+}
+
+// Of one with a file: gives it another, or none (-1). False with the socket error set: it cannot be had, and nothing has
+// changed.
+bool handle_attach(struct bufferevent *bev, evutil_socket_t fd);
 
 // The bufferevent's own stream. (A bufferevent is destroyed some turns after it was freed, and by then another may have
 // its descriptor.)

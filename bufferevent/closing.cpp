@@ -1,6 +1,7 @@
 // evutil_closesocket: where a descriptor's life ends.
 #include "backend/socket_lingering.h"
 #include "backend/socket_registry.h"
+#include "backend/transport.h"
 #include "bufferevent/stream.h"
 
 #include "compat/http_slot.h"
@@ -9,16 +10,28 @@ using namespace iocp;
 
 namespace {
 
-// True if the socket is closed by the last operation on it.
-bool closing_waits(backend *owner, evutil_socket_t fd)
+// A file that its program had back, and closed by itself, may have left its number to a socket.
+void closing_forget_file(socket_record *record)
+{
+    int type;
+    if (record->transport != sys::transport::socket && record->own == nullptr &&
+        sys::socket_type(static_cast<SOCKET>(record->fd), &type) == 0)
+        socket_begin_life(record);
+}
+
+// True if the socket is closed by the last operation on it. `by`: what it is, if not.
+bool closing_waits(backend *owner, evutil_socket_t fd, sys::transport *by)
 {
     base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
     if (own != nullptr)
         stream_release(own, true);
     socket_record *record = socket_find(owner, fd);
-    bool later = record != nullptr && linger_close(record);
-    return later;
+    if (record == nullptr)
+        return false;
+    closing_forget_file(record);
+    *by = record->transport;
+    return linger_close(record);
 }
 
 bool closing_shutdown_waits(backend *owner, evutil_socket_t fd)
@@ -37,9 +50,10 @@ extern "C" {
 int evutil_closesocket(evutil_socket_t fd)
 {
     backend *owner = registry_close(fd);
-    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_waits(owner, fd))
+    auto by = sys::transport::socket;
+    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_waits(owner, fd, &by))
         return 0;
-    int error = sys::close_socket(static_cast<SOCKET>(fd));
+    int error = transport_close(by, fd);
     if (error != 0)
         WSASetLastError(error);
     return error == 0 ? 0 : -1;

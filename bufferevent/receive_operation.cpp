@@ -23,6 +23,37 @@ void receive_call_back_coldest(backend *owner)
     completion_cancel(&coldest->operation);
 }
 
+// What a receive waits with for which there should be no buffer.
+bool receive_wait_small(stream *self, receive_operation *receiving)
+{
+    if (!sys::waits_without_buffer(self->transport))
+        return receive_allocate_buffer(self->as_source.owner, receiving, cold_receive_size);
+    receive_release_buffer(self->as_source.owner, receiving);
+    return true;
+}
+
+receive_state receive_hold(receive_operation *receiving, DWORD bytes)
+{
+    receiving->in_use.begin = 0;
+    receiving->in_use.end = bytes;
+    return receive_state::held;
+}
+
+// Of a file, where nothing is no end: an empty message, a serial port's time-out. What was called back may have some
+// bytes; a part of a message is as good as all.
+receive_state receive_file_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
+{
+    if (sys::file_has_ended(error))
+        return receive_state::ended;
+    if (error != 0 && error != ERROR_MORE_DATA && error != ERROR_OPERATION_ABORTED) {
+        *failure = error;
+        return receive_state::failed;
+    }
+    if (receiving->buffer == nullptr)
+        return error == 0 ? receive_state::readable : receive_state::none;
+    return bytes != 0 ? receive_hold(receiving, bytes) : receive_state::none;
+}
+
 } // namespace
 
 void receive_operation_leave(backend *owner, receive_operation *receiving)
@@ -30,6 +61,21 @@ void receive_operation_leave(backend *owner, receive_operation *receiving)
     receive_list_remove(&owner->streams.budget, receiving);
     owner->streams.budget.spent -= receiving->in_use.capacity;
     receiving->left = {};
+}
+
+receive_state receive_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
+{
+    if (receiving->in_use.owner->transport != sys::transport::socket)
+        return receive_file_outcome(receiving, error, bytes, failure);
+    if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
+        return receive_state::none; // called back, or its thread has ended; or not connected yet
+    if (error != 0) {
+        *failure = error;
+        return receive_state::failed;
+    }
+    if (receiving->buffer == nullptr)
+        return receive_state::readable;
+    return bytes != 0 ? receive_hold(receiving, bytes) : receive_state::ended;
 }
 
 void receive_list_append(receive_budget *budget, receive_operation *receiving)
@@ -77,21 +123,20 @@ void receive_free_handed_over(const void *data, size_t, void *)
     mm_free(const_cast<void *>(data));
 }
 
-void receive_provide_buffer(stream *self, receive_operation *receiving)
+bool receive_provide_buffer(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;
-    if (!self->warm) {
-        receive_release_buffer(owner, receiving);
-        return;
-    }
+    if (!self->warm || self->never_ahead)
+        return receive_wait_small(self, receiving);
     bool affordable = owner->streams.budget.spent <= receive_budget_bytes;
     if (receiving->buffer != nullptr && receiving->in_use.capacity == self->receive_size && affordable)
-        return;
+        return true;
     receive_release_buffer(owner, receiving);
     if (owner->streams.budget.spent + self->receive_size > receive_budget_bytes)
         receive_call_back_coldest(owner);
-    else
-        receive_allocate_buffer(owner, receiving, self->receive_size); // or zero bytes, then
+    else if (receive_allocate_buffer(owner, receiving, self->receive_size))
+        return true;
+    return receive_wait_small(self, receiving);
 }
 
 } // namespace iocp

@@ -13,6 +13,8 @@ namespace iocp {
 // Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly
 // empty.
 constexpr unsigned first_receive_size = 2048;
+// Of a file's that has been quiet, where a receive cannot wait without a buffer.
+constexpr unsigned cold_receive_size = 256;
 
 // What a stream's receive has, until the stream lets go of it.
 struct receive_in_use {
@@ -38,6 +40,8 @@ struct receive_operation {
 
 // Its stream lets go of it: from now on, it is in use no more. The buffer stays until the packet.
 void receive_operation_leave(backend *owner, receive_operation *receiving);
+// What has come of it, be it by packet or in its call. `failure`: the error, of one that has failed.
+receive_state receive_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure);
 
 // In flight with a buffer: kept in the order of their start, so that the coldest can be found.
 void receive_list_append(receive_budget *budget, receive_operation *receiving);
@@ -49,8 +53,9 @@ void receive_release_buffer(backend *owner, receive_operation *receiving);
 bool receive_allocate_buffer(backend *owner, receive_operation *receiving, unsigned size);
 // libevent's cleanup of a buffer that was handed to an evbuffer as it was.
 void receive_free_handed_over(const void *data, size_t length, void *);
-// Gives the operation a buffer if its connection deserves one and the budget has room.
-void receive_provide_buffer(stream *self, receive_operation *receiving);
+// Gives the operation, which is to wait, a buffer if its connection deserves one and the budget has room; or a small one
+// where it needs one. False if there is none, for want of memory.
+bool receive_provide_buffer(stream *self, receive_operation *receiving);
 
 } // namespace iocp
 

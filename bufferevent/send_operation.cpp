@@ -1,5 +1,7 @@
 #include "bufferevent/send_operation.h"
+#include "backend/transport.h"
 #include "bufferevent/sent_chains.h"
+#include "bufferevent/stream.h"
 
 namespace iocp {
 
@@ -17,13 +19,35 @@ void send_add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t leng
     ++*count;
 }
 
+// Makes one buffer of several chains. False: the first one goes alone, be it for want of memory.
+bool send_coalesce(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
+{
+    size_t first = evbuffer_get_contiguous_space(output);
+    size_t all = evbuffer_get_length(output);
+    size_t length = all < at_most ? all : at_most;
+    if (first >= length || first >= max_coalesced)
+        return false;
+    length = length < max_coalesced ? length : max_coalesced;
+    self->copied = static_cast<char *>(mm_malloc(length));
+    if (self->copied == nullptr)
+        return false;
+    self->length = static_cast<size_t>(evbuffer_copyout(output, self->copied, length));
+    EVUTIL_ASSERT(self->length == length);
+    int count = 0;
+    send_add_buffer(buffers, &count, self->copied, length);
+    return true;
+}
+
 // Pins or copies the evbuffer's first bytes. Returns how many buffers that made; 0 for want of memory.
 int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
     int count = 0;
+    int most = transport_max_buffers(self->transport, max_gathered);
     self->length = self->sent = 0;
     self->empty_ends = 0;
-    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < max_gathered;
+    if (most == 1 && send_coalesce(self, output, at_most, buffers))
+        return 1;
+    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < most;
          chain = chain->next) {
         const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
         size_t length = chain->off < at_most ? chain->off : at_most;
@@ -70,11 +94,9 @@ int send_gather_unsent(const send_operation *self, WSABUF *buffers)
     return count;
 }
 
-sys::start_result send_hand_over(send_operation *self, port *on, SOCKET socket, WSABUF *buffers, int count)
+sys::start_result send_hand_over(send_operation *self, port *on, evutil_socket_t fd, WSABUF *buffers, int count)
 {
-    OVERLAPPED *overlapped = completion_begin(on, &self->operation, static_cast<evutil_socket_t>(socket));
-    return completion_settle_start(
-        on, &self->operation, sys::send(socket, buffers, static_cast<DWORD>(count), overlapped, self->skips_packets));
+    return transport_send(self->transport, on, &self->operation, fd, buffers, count, self->skips_packets);
 }
 
 // What was to be sent after it goes now. False: nothing is in flight.
@@ -87,8 +109,7 @@ bool send_rest(send_operation *self)
     if (length == 0)
         return false;
     self->operation.alone = false;
-    sys::start_result result =
-        send_operation_start(self, owner->port, static_cast<SOCKET>(record->fd), self->rest, length);
+    sys::start_result result = send_operation_start(self, owner->port, record->fd, self->rest, length);
     if (result.how == sys::started::failed)
         return false;
     send_operation_take(self->rest, result.bytes);
@@ -103,7 +124,7 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
         return false;
     socket_record *record = self->left.record;
     self->operation.alone = false;
-    bool goes_on = send_operation_goes_on(self, record->owner->port, static_cast<SOCKET>(record->fd), error, bytes);
+    bool goes_on = send_operation_goes_on(self, record->owner->port, record->fd, error, bytes);
     if (goes_on)
         completion_abandon(&self->operation);
     return goes_on;
@@ -131,9 +152,9 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
         send_operation_put_back(base, self);
 }
 
-send_operation *send_operation_new(backend *base, stream *owner, const completion_ops *ops, bool skips_packets)
+send_operation *send_operation_new(stream *owner, const completion_ops *ops)
 {
-    idle_sends *idle = &base->streams.idle;
+    idle_sends *idle = &owner->as_source.owner->streams.idle;
     auto *self = reinterpret_cast<send_operation *>(SIMPLEQ_FIRST(&idle->operations));
     if (self != nullptr) {
         SIMPLEQ_REMOVE_HEAD(&idle->operations, &self->operation, next.waits);
@@ -145,7 +166,8 @@ send_operation *send_operation_new(backend *base, stream *owner, const completio
     }
     completion_init(&self->operation, ops);
     self->owner = owner;
-    self->skips_packets = skips_packets;
+    self->skips_packets = owner->skips_packets;
+    self->transport = owner->transport;
     return self;
 }
 
@@ -177,14 +199,14 @@ void send_operation_put_back(backend *base, send_operation *self)
     ++idle->count;
 }
 
-sys::start_result send_operation_start(send_operation *self, port *on, SOCKET socket, struct evbuffer *output,
+sys::start_result send_operation_start(send_operation *self, port *on, evutil_socket_t fd, struct evbuffer *output,
                                        size_t at_most)
 {
     WSABUF buffers[max_gathered];
     int count = send_gather(self, output, at_most, buffers);
     if (count == 0)
         return {sys::started::failed, WSAENOBUFS, 0};
-    sys::start_result result = send_hand_over(self, on, socket, buffers, count);
+    sys::start_result result = send_hand_over(self, on, fd, buffers, count);
     if (result.how == sys::started::pending)
         result.bytes = static_cast<DWORD>(self->length);
     else
@@ -199,14 +221,14 @@ void send_operation_take(struct evbuffer *output, size_t length)
 
 // An overlapped send takes all, says Microsoft of WSASend. Under Wine one ends early, with a part or with nothing, when
 // its peer shuts down its side meanwhile, and the rest is sent as if nothing had been.
-bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes)
+bool send_operation_goes_on(send_operation *self, port *on, evutil_socket_t fd, int *error, DWORD *bytes)
 {
     while (*error == 0 && self->sent + *bytes < self->length && self->empty_ends < max_empty_ends) {
         self->sent += *bytes;
         self->empty_ends = *bytes == 0 ? self->empty_ends + 1 : 0;
         WSABUF buffers[max_gathered];
         int count = send_gather_unsent(self, buffers);
-        sys::start_result result = send_hand_over(self, on, socket, buffers, count);
+        sys::start_result result = send_hand_over(self, on, fd, buffers, count);
         if (result.how == sys::started::pending)
             return true;
         *error = result.error;

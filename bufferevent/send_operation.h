@@ -19,6 +19,10 @@ struct stream;
 // Chains gathered by one send.
 constexpr int max_gathered = 16;
 
+// A file's send has one buffer: chains are copied into one up to this size. A first chain of that size is sent alone, as
+// it is.
+constexpr size_t max_coalesced = 16 * 1024;
+
 // Times in a row that a send ends without an error and without a byte, and is started again.
 constexpr int max_empty_ends = 8;
 
@@ -35,6 +39,7 @@ struct send_operation {
     int chain_count;
     int empty_ends; // in a row
     bool skips_packets;
+    sys::transport transport;
     size_t length; // that the kernel was handed
     size_t sent;   // of it, by calls that have ended
     size_t grown;  // of it, what counts in the base's send_growth
@@ -46,18 +51,18 @@ using send_ended = void (*)(send_operation *ended, int error);
 
 // One that is idle. NULL for want of memory. `ops`: what happens when its packet has come; of one that was let go,
 // send_operation_left_ended.
-send_operation *send_operation_new(backend *base, stream *owner, const completion_ops *ops, bool skips_packets);
+send_operation *send_operation_new(stream *owner, const completion_ops *ops);
 void send_operation_left_ended(completion *operation, int error, DWORD bytes);
 
 // How a start went: `pending` or `done`, and the bytes have left the evbuffer.
 // Sends up to `at_most` bytes of the evbuffer, whose lock is held, and the base's.
-sys::start_result send_operation_start(send_operation *self, port *on, SOCKET socket, struct evbuffer *output,
+sys::start_result send_operation_start(send_operation *self, port *on, evutil_socket_t fd, struct evbuffer *output,
                                        size_t at_most);
 // Takes what was sent out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
 void send_operation_take(struct evbuffer *output, size_t length);
 // Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with
 // what the two say then.
-bool send_operation_goes_on(send_operation *self, port *on, SOCKET socket, int *error, DWORD *bytes);
+bool send_operation_goes_on(send_operation *self, port *on, evutil_socket_t fd, int *error, DWORD *bytes);
 // Gives the bytes up, but for chains that the loop has to free (sent_chains_wait comes next). Returns the error: what
 // was not sent whole has failed.
 int send_operation_settle(send_operation *self, int error, DWORD bytes);

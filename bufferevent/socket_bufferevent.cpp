@@ -44,7 +44,7 @@ void socket_bufferevent_let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
-        stream_detach(own, owns_descriptor(bev));
+        stream_detach(own, closes_descriptor(bev));
 }
 
 // Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
@@ -109,8 +109,12 @@ bool socket_bufferevent_waits_in_vain(const struct bufferevent *bev)
 
 int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
-    if (op == BEV_CTRL_SET_FD)
+    if (op == BEV_CTRL_SET_FD && has_file(bev)) {
+        if (!handle_attach(bev, data->fd))
+            return -1;
+    } else if (op == BEV_CTRL_SET_FD) {
         socket_bufferevent_set_descriptor(bev, data->fd);
+    }
     if (op == BEV_CTRL_CANCEL_ALL)
         socket_bufferevent_stop(bev);
     return bufferevent_ops_socket.ctrl(bev, op, data);
@@ -246,6 +250,8 @@ int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 int bufferevent_async_can_connect_(struct bufferevent *bev)
 {
     backend *owner = backend_for(bev);
+    if (has_file(bev))
+        return 1; // and then it cannot
     bool ours = bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
     if (owner == nullptr || !ours || event_get_win32_extension_fns_()->ConnectEx == nullptr)
         return 0;
@@ -261,6 +267,10 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
 int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, const struct sockaddr *address, int length)
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
+    if (has_file(bev)) {
+        WSASetLastError(WSAEOPNOTSUPP);
+        return -1;
+    }
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
     int result = 0;
     if (socket_bufferevent_waits_in_vain(bev) && bev->be_ops->enable(bev, EV_READ) != 0)
@@ -307,6 +317,10 @@ struct bufferevent *bufferevent_async_new_(struct event_base *base, evutil_socke
 // A bufferevent of libevent 1 is made first, and told its base then.
 int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
 {
+    if (has_file(bev)) {
+        WSASetLastError(WSAEOPNOTSUPP);
+        return -1;
+    }
     bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
     stream *own = is_socket && backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
     if (own != nullptr)

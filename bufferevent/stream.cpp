@@ -105,6 +105,16 @@ void stream_take_early(stream *self)
         socket_keep_early(owner, self->as_source.fd, early, false);
 }
 
+stream *stream_new(backend *owner, evutil_socket_t fd, const void *holder)
+{
+    auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
+    if (self == nullptr)
+        return nullptr;
+    source_init(&self->as_source, &stream_ops, owner, fd);
+    self->holder = holder;
+    return self;
+}
+
 stream *stream_attach_to(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
     auto socket = static_cast<SOCKET>(fd);
@@ -114,11 +124,9 @@ stream *stream_attach_to(backend *owner, evutil_socket_t fd, const void *holder,
     bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
     if (owner->draining || (!is_known && !stream_is_connected(socket)))
         return nullptr;
-    auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
+    stream *self = stream_new(owner, fd, holder);
     if (self == nullptr)
         return nullptr;
-    source_init(&self->as_source, &stream_ops, owner, fd);
-    self->holder = holder;
     self->looks_first = just_accepted;
     if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->as_source)) {
         mm_free(self);
@@ -145,6 +153,30 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     if (self != nullptr)
         stream_early_is_lost(owner, fd); // it could not be held
     return self;
+}
+
+stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holder, sys::transport by, bool never_ahead)
+{
+    stream *self = owner->draining ? nullptr : stream_new(owner, fd, holder);
+    int error = WSAENOBUFS;
+    if (self != nullptr)
+        error = socket_bind_file(owner, fd, by, &self->skips_packets);
+    if (error == 0 && !socket_set_source(&self->as_source))
+        error = stream_find(owner, fd) != nullptr ? WSAEALREADY : WSAENOBUFS;
+    if (error != 0) {
+        free_if_any(self);
+        WSASetLastError(error);
+        return nullptr;
+    }
+    self->transport = by;
+    self->never_ahead = never_ahead;
+    rounds_count(&owner->rounds, 1);
+    stream_take_early(self);
+    if (!socket_has_early(owner, fd))
+        return self;
+    stream_release(self, false); // what was read must come first, and could not be held
+    WSASetLastError(WSAENOBUFS);
+    return nullptr;
 }
 
 void stream_release(stream *self, bool closing)

@@ -1,4 +1,5 @@
 // A stream socket on a port, made to look like one that is watched for readiness and read and written without waiting.
+// So is a file that carries bytes both ways, as a pipe does (sys::transport): all but connecting is the same.
 //
 // libevent's own bufferevent_sock.c (and bufferevent_openssl.c) runs on top, unmodified: it adds EV_READ and EV_WRITE
 // events, and calls our read and write where it would call evbuffer_read and evbuffer_write_atmost (see
@@ -63,12 +64,14 @@ struct stream {
     unsigned read_limit;   // what the last read was allowed to take
     receive_state receive;
     connect_state connect;
+    sys::transport transport;
     bool skips_packets;           // an operation that is done at once leaves no packet
     bool warm;                    // has received something lately
     bool send_again;              // the kernel had no memory for a send: wait before the next
     bool receive_again;           // nor for a receive
     bool looks_first;             // a new connection's first bytes may have come: its first receive has a buffer
     bool steps_aside;             // once its connect has ended
+    bool never_ahead;             // what nobody has asked for stays with the kernel, where it can wait there
     unsigned char send_doublings; // of what it may send at once, see send_growth.h
 };
 
@@ -78,6 +81,8 @@ struct stream {
 // A socket that somebody else made is looked at first: one whose connect is under way must be watched for readiness.
 // `to_connect` says that this is a stream socket which stream_connect will be called for.
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect);
+// The same for a file, which is what `by` says. NULL with the socket error set.
+stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holder, sys::transport by, bool never_ahead);
 // Bytes that came with the connection and are still kept cannot be read by who is to read the socket now: it must not
 // go on as if they had not been sent, and is ended.
 void stream_early_is_lost(backend *owner, evutil_socket_t fd);

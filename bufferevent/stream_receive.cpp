@@ -1,4 +1,5 @@
 #include "bufferevent/stream_receive.h"
+#include "backend/transport.h"
 #include "bufferevent/receive_operation.h"
 
 namespace iocp {
@@ -17,22 +18,10 @@ receive_operation *receive_from_completion(completion *operation)
     return reinterpret_cast<receive_operation *>(operation);
 }
 
-// How a receive went, be it by packet or at once.
-receive_state receive_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure)
+// A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over.
+bool receive_was_in_vain(const stream *self, int error)
 {
-    if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
-        return receive_state::none; // called back, or its thread has ended; or not connected yet
-    if (error != 0) {
-        *failure = error;
-        return receive_state::failed;
-    }
-    if (receiving->buffer == nullptr)
-        return receive_state::readable;
-    if (bytes == 0)
-        return receive_state::ended;
-    receiving->in_use.begin = 0;
-    receiving->in_use.end = bytes;
-    return receive_state::held;
+    return self->receive == receive_state::none && self->transport != sys::transport::socket && error == 0;
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)
@@ -41,6 +30,7 @@ void receive_ended(completion *operation, int error, DWORD bytes)
     stream *self = receiving->in_use.owner;
     receive_list_remove(&self->as_source.owner->streams.budget, receiving);
     self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
+    self->receive_again = self->receive_again || receive_was_in_vain(self, error);
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
@@ -97,6 +87,13 @@ void receive_fill(stream *self)
     }
 }
 
+// For a file no more than is asked for now: the rest waits there.
+unsigned receive_size_at_once(const stream *self)
+{
+    bool limited = self->transport != sys::transport::socket && self->read_limit < self->receive_size;
+    return limited ? self->read_limit : self->receive_size;
+}
+
 // `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it
 // would wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
 bool receive_start(stream *self, bool waits)
@@ -105,15 +102,12 @@ bool receive_start(stream *self, bool waits)
     receive_operation *receiving = receive_operation_for(self);
     if (receiving == nullptr)
         return receive_retry_later(self);
-    if (waits)
-        receive_provide_buffer(self, receiving);
-    else if (!receive_allocate_buffer(owner, receiving, self->receive_size))
+    if (waits ? !receive_provide_buffer(self, receiving)
+              : !receive_allocate_buffer(owner, receiving, receive_size_at_once(self)))
         return receive_retry_later(self);
-    auto socket = static_cast<SOCKET>(self->as_source.fd);
     WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
-    OVERLAPPED *overlapped = completion_begin(owner->port, &receiving->operation, self->as_source.fd);
-    sys::start_result result = completion_settle_start(
-        owner->port, &receiving->operation, sys::receive(socket, &buffer, 1, overlapped, self->skips_packets));
+    sys::start_result result = transport_receive(self->transport, owner->port, &receiving->operation,
+                                                 self->as_source.fd, &buffer, self->skips_packets);
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
         receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
@@ -126,6 +120,8 @@ bool receive_start(stream *self, bool waits)
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
         return receive_retry_later(self);
     self->receive = receive_outcome(receiving, result.error, result.bytes, &self->receive_error);
+    if (receive_was_in_vain(self, result.error))
+        return receive_retry_later(self);
     return self->receive != receive_state::none;
 }
 
@@ -217,6 +213,14 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(bytes);
 }
 
+// A file is read by overlapped calls alone, into the operation's own buffer: no other is sure not to block.
+void receive_file_now(stream *self)
+{
+    base_locked held(self->as_source.owner->base);
+    self->receive = receive_state::none;
+    receive_start(self, false);
+}
+
 int receive_take_part(stream *self, char *into, int at_most)
 {
     receive_operation *receiving = self->receiving;
@@ -237,8 +241,9 @@ int receive_take_part(stream *self, char *into, int at_most)
 void receive_give_back(stream *self, receive_operation *receiving)
 {
     backend *owner = self->as_source.owner;
-    early_data left = {receiving->buffer, receiving->in_use.end - receiving->in_use.begin,
-                       sys::connection_mark(static_cast<SOCKET>(self->as_source.fd))};
+    early_data left = {receiving->buffer, receiving->in_use.end - receiving->in_use.begin, 0};
+    if (self->transport == sys::transport::socket)
+        left.connection = sys::connection_mark(static_cast<SOCKET>(self->as_source.fd));
     memmove(receiving->buffer, receiving->buffer + receiving->in_use.begin, left.length);
     if (socket_keep_early(owner, self->as_source.fd, left, receiving->in_use.came_early))
         receiving->buffer = nullptr;
@@ -342,6 +347,8 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     if (at_most >= 0 && static_cast<unsigned>(at_most) < max_receive_size)
         limit = static_cast<unsigned>(at_most);
     self->read_limit = limit;
+    if (self->receive == receive_state::readable && self->transport != sys::transport::socket)
+        receive_file_now(self);
     switch (self->receive) {
     case receive_state::held:
         return receive_take_held(self, input, limit);
@@ -351,11 +358,11 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
         self->receive = receive_state::none;
         WSASetLastError(self->receive_error);
         return -1;
-    case receive_state::pending:
+    default:
+        if (self->receive != receive_state::pending && self->transport == sys::transport::socket)
+            return receive_now(self, input, limit);
         WSASetLastError(WSAEWOULDBLOCK);
         return -1;
-    default:
-        return receive_now(self, input, limit);
     }
 }
 

@@ -21,8 +21,7 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     auto *sending = reinterpret_cast<send_operation *>(operation);
     stream *self = sending->owner;
     backend *owner = self->as_source.owner;
-    if (!owner->draining &&
-        send_operation_goes_on(sending, owner->port, static_cast<SOCKET>(self->as_source.fd), &error, &bytes))
+    if (!owner->draining && send_operation_goes_on(sending, owner->port, self->as_source.fd, &error, &bytes))
         return;
     if (stream_send_was_long(sending))
         self->send_doublings = send_growth_after(self->send_doublings, stream_send_now_ms(self) - sending->started_ms);
@@ -71,7 +70,7 @@ void stream_send_count_grown(stream *self, send_operation *sending, bool pending
 sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most, bool grows)
 {
     backend *owner = self->as_source.owner;
-    send_operation *sending = send_operation_new(owner, self, &stream_send_ops, self->skips_packets);
+    send_operation *sending = send_operation_new(self, &stream_send_ops);
     if (sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
     self->as_source.sent_in_round = send_round_now(&owner->loop.round);
@@ -80,8 +79,8 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     if (grows)
         sending->limit = at_most =
             send_growth_next(&owner->streams.growth, owner->loop.turn, self->send_doublings, at_most);
-    sys::start_result result = send_operation_start(sending, owner->port, static_cast<SOCKET>(self->as_source.fd),
-                                                    output, at_most < max_send_size ? at_most : max_send_size);
+    sys::start_result result = send_operation_start(sending, owner->port, self->as_source.fd, output,
+                                                    at_most < max_send_size ? at_most : max_send_size);
     bool pending = result.how == sys::started::pending;
     if (grows && result.how != sys::started::failed)
         stream_send_count_grown(self, sending, pending);

@@ -165,6 +165,39 @@ int status_to_error(nt_status status);
 // cancelled. Warnings are errors (ERROR_MORE_DATA), other successes are not (STATUS_NOTIFY_ENUM_DIR).
 int file_error(nt_status status);
 
+// --- byte streams that are files: pipes, serial ports ---------------------------------------------------------------
+// What carries a stream's bytes.
+enum class transport : unsigned char {
+    socket,
+    pipe,     // a named pipe of bytes
+    messages, // a named pipe of messages, which are read as bytes
+    device,   // a serial port
+};
+// A receive of zero bytes waits until there is something to receive. Elsewhere it ends at once.
+inline bool waits_without_buffer(transport by)
+{
+    return by == transport::socket || by == transport::pipe;
+}
+// It can be asked to leave no packet of what is done at once. Not with messages: a read that leaves a part of one for
+// the next fails in its call (ERROR_MORE_DATA) and yet sends a packet, and whether it does then nobody has written down.
+inline bool may_skip_packets(transport by)
+{
+    return by != transport::messages;
+}
+// Of a receive: the other end was closed, and everything has been read.
+inline bool file_has_ended(int error)
+{
+    return error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED || error == ERROR_HANDLE_EOF;
+}
+// What a handle is, if overlapped operations can move bytes on it. 0, or why it cannot be: the codes of event2/iocp_handle.h.
+int file_transport(HANDLE file, transport *by);
+// A serial port's reads end with the first bytes that come, and not before, as far as its driver can do that.
+void file_wait_for_first_bytes(HANDLE device);
+// Their errors are Win32 codes, but for a shortage (WSAENOBUFS).
+start_result file_receive(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped, bool skips);
+start_result file_send(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped, bool skips);
+int file_close(HANDLE file);
+
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 // Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.

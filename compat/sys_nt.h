@@ -46,6 +46,7 @@ struct nt_calls {
     ULONG(NTAPI *status_to_dos_error)(nt_status);
     nt_status(NTAPI *remove_io_completion_ex)(HANDLE, OVERLAPPED_ENTRY *, ULONG, ULONG *, LARGE_INTEGER *, BOOLEAN);
     nt_status(NTAPI *set_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
+    nt_status(NTAPI *query_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
     nt_status(NTAPI *set_timer_resolution)(ULONG, BOOLEAN, ULONG *);
 };
 

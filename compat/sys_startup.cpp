@@ -35,6 +35,7 @@ int find_nt_calls()
     // A base works without these.
     find(ntdll, "NtSetTimerResolution", &calls.set_timer_resolution);
     find(ntdll, "NtSetInformationFile", &calls.set_information_file);
+    find(ntdll, "NtQueryInformationFile", &calls.query_information_file);
     return found ? 0 : ERROR_PROC_NOT_FOUND;
 }
 

@@ -41,6 +41,7 @@ KERNEL_CALLS = re.compile(
     r"|PostQueuedCompletionStatus|GetQueuedCompletionStatus(?:Ex)?|GetOverlappedResult|CloseHandle"
     r"|DeviceIoControl|CreateFile[AW]?|DuplicateHandle|getsockopt|setsockopt|ioctlsocket|AcceptEx"
     r"|ConnectEx|DisconnectEx|TransmitFile|SetFileCompletionNotificationModes"
+    r"|ReadFile|WriteFile|GetFileType|PeekNamedPipe|[GS]etNamedPipe\w+|GetNamedPipeInfo|GetConsoleMode|[GS]etCommTimeouts"
     r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?)\s*\(")
 
 

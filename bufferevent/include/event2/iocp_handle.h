@@ -24,7 +24,7 @@ struct event_base;
  *
  * bufferevent_getfd() is the handle's value. bufferevent_setfd() gives it another handle (with the same errors: it returns
  * -1 then, and nothing is changed), or none: (evutil_socket_t)-1. The one before is its program's again, whatever the
- * options.
+ * options. bufferevent_base_set() fails.
  *
  * What is read
  *   A pipe of messages is read as bytes: where one message ends and the next begins is not told, and an empty one is
@@ -64,6 +64,7 @@ struct event_base;
  *                            a pipe in the mode PIPE_NOWAIT
  *   WSAESOCKTNOSUPPORT       a socket, which is for bufferevent_socket_new
  *   WSAEALREADY              a bufferevent of this base has it
+ *   WSAEINVAL                BEV_OPT_UNLOCK_CALLBACKS without BEV_OPT_DEFER_CALLBACKS
  *   WSAENOBUFS               no memory */
 EVENT2_EXPORT_SYMBOL
 struct bufferevent *bufferevent_iocp_handle_new(struct event_base *base, void *handle, int options);

@@ -180,7 +180,7 @@ bool bring_about(operation *cancelled)
     }
     socket_object *on = find_socket(cancelled->socket);
     if (on == nullptr)
-        return false;
+        return bring_about_file(cancelled);
     if (cancelled->what == work::connect) {
         cancelled->on_the_way = false;
         progress(cancelled->socket);

@@ -163,6 +163,7 @@ int enter(call which);
 HANDLE new_handle();
 void start_clock();   // in fake_time.cpp, so that whoever boots also gets its clock
 void start_winsock(); // and in fake_winsock.cpp, likewise
+void start_files();   // and in fake_file.cpp
 
 ULONG current_level(const socket_object &socket);
 socket_object *find_socket(SOCKET socket);
@@ -221,6 +222,9 @@ void check_that_it_does_not_wait(const char *what, const socket_object &socket);
 bool comes_later(std::function<void()> arrival);
 // What was on the way to a socket comes.
 void arrive(SOCKET socket, uint64_t serial);
+// An operation on a file is about to be cancelled: what is lost by that. And the same for one of a file as below.
+void spoil_file_operation(const operation &cancelled);
+bool bring_about_file(operation *cancelled);
 // What a connect was to become, or what else a cancelled operation loses to, comes now. False if there is nothing.
 bool bring_about(operation *cancelled);
 

@@ -240,8 +240,10 @@ int cancel(HANDLE file, OVERLAPPED *overlapped)
     if (k().cancel_next != cancel_way::by_chance)
         loses = k().cancel_next == cancel_way::loses;
     // It loses to what it waited for, which came in the same instant.
-    if (!loses || !bring_about(ending))
+    if (!loses || !bring_about(ending)) {
+        spoil_file_operation(*ending);
         end_operation(ending, status_cancelled, 0, 0);
+    }
     return 0;
 }
 

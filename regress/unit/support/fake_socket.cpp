@@ -143,6 +143,11 @@ int leave_port(SOCKET socket)
 {
     int error = enter(call::leave_port);
     socket_object *found = find_socket(socket);
+    auto file = k().files.find(reinterpret_cast<HANDLE>(socket));
+    if (error == 0 && found == nullptr && file != k().files.end()) {
+        file->second.to.port = nullptr;
+        return 0;
+    }
     if (error != 0 || found == nullptr)
         return error != 0 ? error : WSAENOTSOCK;
     for (const auto &entry : k().operations)

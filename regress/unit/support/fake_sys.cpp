@@ -42,6 +42,7 @@ void boot(uint64_t seed, const chances &odds)
     the_kernel.next_handle = first_handle;
     start_clock();
     start_winsock();
+    start_files();
     if (!guard::forget_freed())
         complain("freed memory was written to before boot");
     guard::fail_allocations(0, 0);

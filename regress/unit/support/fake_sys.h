@@ -45,6 +45,9 @@ enum class call {
     accept_now,
     socket_like,
     set_blocking,
+    file_transport,
+    file_receive,
+    file_send,
     plain_accept, // here and below: libevent's own calls, where a socket is not on the port
     plain_connect,
     plain_receive,

@@ -1,0 +1,75 @@
+// event2/iocp_handle.h: libevent's socket bufferevent, whose descriptor is a file's HANDLE.
+#include "bufferevent/bufferevent_stream.h"
+
+#include "compat/bufferevent_slot.h"
+#include "event2/iocp_handle.h"
+
+using namespace iocp;
+
+namespace {
+
+struct bufferevent *handle_fail(int error)
+{
+    WSASetLastError(error);
+    return nullptr;
+}
+
+// The handle, which nobody closes, is its program's.
+struct bufferevent *handle_give_up(struct bufferevent *bev)
+{
+    int error = WSAGetLastError();
+    BEV_UPCAST(bev)->options = static_cast<enum bufferevent_options>(BEV_UPCAST(bev)->options & ~BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_free(bev);
+    return handle_fail(error);
+}
+
+bool handle_attach_new(struct bufferevent *bev, evutil_socket_t fd)
+{
+    auto by = sys::transport::socket;
+    auto handle = reinterpret_cast<HANDLE>(fd);
+    // What its program has by itself between two bufferevents, it can read by itself.
+    bool never_ahead = !closes_descriptor(bev);
+    int error = fd > 0 ? sys::file_transport(handle, &by) : ERROR_INVALID_HANDLE;
+    if (error != 0) {
+        WSASetLastError(error);
+        return false;
+    }
+    backend *owner = backend_for(bev);
+    base_locked held(owner->base);
+    if (stream_attach_file(owner, fd, bev, by, never_ahead) == nullptr)
+        return false;
+    if (by == sys::transport::device)
+        sys::file_wait_for_first_bytes(handle);
+    return true;
+}
+
+} // namespace
+
+namespace iocp {
+
+bool handle_attach(struct bufferevent *bev, evutil_socket_t fd)
+{
+    stream *before = stream_for(bev);
+    bool is_new = before == nullptr || before->as_source.fd != fd;
+    if (is_new && fd != -1 && !handle_attach_new(bev, fd))
+        return false;
+    if (before != nullptr)
+        stream_detach(before, false);
+    // The same again, if its program has not closed it meanwhile.
+    return is_new || handle_attach_new(bev, fd);
+}
+
+} // namespace iocp
+
+struct bufferevent *bufferevent_iocp_handle_new(struct event_base *base, void *handle, int options)
+{
+    if (base == nullptr || backend_of(base) == nullptr)
+        return handle_fail(WSAEOPNOTSUPP);
+    if ((options & BEV_OPT_UNLOCK_CALLBACKS) != 0 && (options & BEV_OPT_DEFER_CALLBACKS) == 0)
+        return handle_fail(WSAEINVAL);
+    struct bufferevent *bev = bufferevent_socket_new(base, -1, options | option_keeps_descriptor | option_has_file);
+    if (bev == nullptr)
+        return handle_fail(WSAENOBUFS);
+    auto fd = reinterpret_cast<evutil_socket_t>(handle);
+    return fd == -1 || bufferevent_setfd(bev, fd) == 0 ? bev : handle_give_up(bev);
+}
