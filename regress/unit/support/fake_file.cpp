@@ -114,13 +114,37 @@ bool try_write(operation *writing, byte_file *to, nt_status *status, DWORD *byte
     return true;
 }
 
+// It ends in another way than it would have.
+void change_end(operation *ending, byte_file *on, nt_status *status, DWORD *bytes)
+{
+    nt_status usual = *status;
+    *status = status_after_all(usual);
+    if (*status == usual)
+        return;
+    if (ending->what == work::send)
+        on->on_its_way.resize(on->on_its_way.size() - *bytes);
+    ending->received.clear();
+    *bytes = 0;
+}
+
 bool try_file_operation(operation *waiting, nt_status *status, DWORD *bytes)
 {
     byte_file *on = find_file(waiting->file);
     bool ends = waiting->what == work::receive ? try_read(waiting, on, status) : try_write(waiting, on, status, bytes);
     if (waiting->what == work::receive)
         *bytes = static_cast<DWORD>(waiting->received.size());
+    if (ends)
+        change_end(waiting, on, status, bytes);
     return ends;
+}
+
+bool is_behind_another(const operation &begun)
+{
+    for (const auto &entry : k().operations)
+        if (entry.second.file == begun.file && entry.second.what == begun.what && !entry.second.ended &&
+            !entry.second.held && entry.second.serial < begun.serial)
+            return true;
+    return false;
 }
 
 // Those in flight on it that can end now, oldest first.
@@ -161,7 +185,7 @@ sys::start_result start_on_file(work what, HANDLE file, const WSABUF *buffer, OV
         memset(buffer->buf, scribble, buffer->len);
     nt_status status = status_success;
     DWORD bytes = 0;
-    if (!try_file_operation(begun, &status, &bytes))
+    if (is_behind_another(*begun) || !try_file_operation(begun, &status, &bytes))
         return {sys::started::pending, 0, 0};
     if (status == status_success)
         return finish_start(begun, status, bytes, 0, skips);
@@ -223,6 +247,11 @@ void file_peer_closes(HANDLE file)
 {
     files.at(file).peer_gone = true;
     go_on_with_file(file);
+}
+
+void another_reader_takes_all(HANDLE file)
+{
+    files.at(file).inbox.clear();
 }
 
 const std::string &file_peer_reads(HANDLE file)

@@ -27,6 +27,8 @@ void file_peer_closes(HANDLE file);
 const std::string &file_peer_reads(HANDLE file);
 // While more than that has not been read, writes wait.
 void set_file_room(HANDLE file, size_t bytes);
+// Somebody else has a handle to the same end.
+void another_reader_takes_all(HANDLE file);
 // Its driver does not take time-outs.
 void refuse_time_outs(HANDLE file);
 
