@@ -198,6 +198,27 @@ start_result file_receive(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlap
 start_result file_send(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped, bool skips);
 int file_close(HANDLE file);
 
+// --- named pipes ----------------------------------------------------------------------------------------------------
+// Errors are Win32 codes. Byte pipes, closed to other machines; the server's end is overlapped.
+struct pipe_kind {
+    bool reads; // the server does
+    bool writes;
+    bool is_first;      // fails (ERROR_ACCESS_DENIED) where the name is in use
+    unsigned instances; // that may be there at a time; 0: no limit. The same for all of one name
+    void *security;     // SECURITY_ATTRIBUTES; NULL: the default, not inherited
+};
+// One more instance of the pipe of that name: ERROR_PIPE_BUSY when the limit is reached.
+int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created);
+// Waits for a client of that instance. `done`: it has one, or had one that has gone again, and no packet comes.
+start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped);
+struct pipe_client {
+    bool reads;
+    bool writes;
+    bool for_child; // inherited, and not overlapped
+};
+// ERROR_FILE_NOT_FOUND: there is no such pipe. ERROR_PIPE_BUSY: all its instances have their clients.
+int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened);
+
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 // Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.

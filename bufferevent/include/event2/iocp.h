@@ -220,5 +220,6 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
 #endif
 
 #include "event2/iocp_handle.h" /* a bufferevent over a pipe or a serial port */
+#include "event2/iocp_pipe.h"
 
 #endif

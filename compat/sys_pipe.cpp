@@ -1,0 +1,64 @@
+// The kernel's door: named pipes, from their names to a connection. What moves over one is asked for elsewhere.
+#include "compat/sys.h"
+
+namespace iocp {
+namespace sys {
+
+namespace {
+
+// What the kernel advises to set aside for each direction; a write beyond it waits for the reader.
+constexpr DWORD pipe_buffer_size = 64 * 1024;
+
+int last_pipe_error()
+{
+    auto error = static_cast<int>(GetLastError());
+    return error != 0 ? error : ERROR_GEN_FAILURE;
+}
+
+} // namespace
+
+int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created)
+{
+    DWORD access = (kind.reads ? PIPE_ACCESS_INBOUND : 0) | (kind.writes ? PIPE_ACCESS_OUTBOUND : 0) |
+                   FILE_FLAG_OVERLAPPED | (kind.is_first ? FILE_FLAG_FIRST_PIPE_INSTANCE : 0);
+    DWORD instances = kind.instances != 0 ? kind.instances : PIPE_UNLIMITED_INSTANCES;
+    HANDLE handle =
+        CreateNamedPipeW(path, access, PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, instances,
+                         pipe_buffer_size, pipe_buffer_size, 0, static_cast<SECURITY_ATTRIBUTES *>(kind.security));
+    if (handle == INVALID_HANDLE_VALUE)
+        return last_pipe_error();
+    *created = handle;
+    return 0;
+}
+
+start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped)
+{
+    if (ConnectNamedPipe(instance, overlapped))
+        return {started::pending, 0, 0};
+    int error = last_pipe_error();
+    if (error == ERROR_IO_PENDING)
+        return {started::pending, 0, 0};
+    // A client came before the call, and is there or has gone again. What it has written can be read in both cases.
+    if (error == ERROR_PIPE_CONNECTED || error == ERROR_NO_DATA)
+        return {started::done, 0, 0};
+    return {started::failed, error, 0};
+}
+
+int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)
+{
+    SECURITY_ATTRIBUTES inherited = {sizeof(inherited), nullptr, TRUE};
+    // Who reads or writes alone may set, or ask for, the pipe's modes all the same: runtimes do that to standard handles.
+    DWORD access =
+        (client.reads ? GENERIC_READ : FILE_READ_ATTRIBUTES) | (client.writes ? GENERIC_WRITE : FILE_WRITE_ATTRIBUTES);
+    // The server may learn who its client is, and not act in its name.
+    DWORD flags = SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION | (client.for_child ? 0 : FILE_FLAG_OVERLAPPED);
+    HANDLE handle =
+        CreateFileW(path, access, 0, client.for_child ? &inherited : nullptr, OPEN_EXISTING, flags, nullptr);
+    if (handle == INVALID_HANDLE_VALUE)
+        return last_pipe_error();
+    *opened = handle;
+    return 0;
+}
+
+} // namespace sys
+} // namespace iocp
