@@ -210,7 +210,10 @@ struct pipe_kind {
 // One more instance of the pipe of that name: ERROR_PIPE_BUSY when the limit is reached.
 int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created);
 // Waits for a client of that instance. `done`: it has one, or had one that has gone again, and no packet comes.
-start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped);
+start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped, bool skips);
+// What `security` of pipe_kind points to, with the descriptor, in memory of its own: *copy is NULL if it is NULL.
+int security_copy(const void *security, void **copy);
+void security_free(void *copy);
 struct pipe_client {
     bool reads;
     bool writes;

@@ -1,4 +1,7 @@
 // The kernel's door: named pipes, from their names to a connection. What moves over one is asked for elsewhere.
+#include <stdlib.h>
+#include <string.h>
+
 #include "compat/sys.h"
 
 namespace iocp {
@@ -13,6 +16,19 @@ int last_pipe_error()
 {
     auto error = static_cast<int>(GetLastError());
     return error != 0 ? error : ERROR_GEN_FAILURE;
+}
+
+// The parts of a descriptor that is given as pointers to them, in one piece.
+bool security_make_relative(PSECURITY_DESCRIPTOR descriptor, void *into, DWORD length)
+{
+    SECURITY_DESCRIPTOR_CONTROL control = 0;
+    DWORD revision = 0;
+    if (!GetSecurityDescriptorControl(descriptor, &control, &revision))
+        return false;
+    if ((control & SE_SELF_RELATIVE) == 0)
+        return MakeSelfRelativeSD(descriptor, into, &length);
+    memcpy(into, descriptor, length);
+    return true;
 }
 
 } // namespace
@@ -31,10 +47,10 @@ int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created)
     return 0;
 }
 
-start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped)
+start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped, bool skips)
 {
     if (ConnectNamedPipe(instance, overlapped))
-        return {started::pending, 0, 0};
+        return {skips ? started::done : started::pending, 0, 0};
     int error = last_pipe_error();
     if (error == ERROR_IO_PENDING)
         return {started::pending, 0, 0};
@@ -42,6 +58,34 @@ start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped)
     if (error == ERROR_PIPE_CONNECTED || error == ERROR_NO_DATA)
         return {started::done, 0, 0};
     return {started::failed, error, 0};
+}
+
+int security_copy(const void *security, void **copy)
+{
+    *copy = nullptr;
+    if (security == nullptr)
+        return 0;
+    auto *given = static_cast<const SECURITY_ATTRIBUTES *>(security);
+    PSECURITY_DESCRIPTOR descriptor = given->lpSecurityDescriptor;
+    if (descriptor != nullptr && !IsValidSecurityDescriptor(descriptor))
+        return ERROR_INVALID_SECURITY_DESCR;
+    DWORD length = descriptor != nullptr ? GetSecurityDescriptorLength(descriptor) : 0;
+    auto *made = static_cast<SECURITY_ATTRIBUTES *>(malloc(sizeof(SECURITY_ATTRIBUTES) + length));
+    if (made == nullptr)
+        return WSAENOBUFS;
+    *made = {sizeof(SECURITY_ATTRIBUTES), descriptor != nullptr ? made + 1 : nullptr, given->bInheritHandle};
+    if (descriptor != nullptr && !security_make_relative(descriptor, made + 1, length)) {
+        int error = last_pipe_error();
+        free(made);
+        return error;
+    }
+    *copy = made;
+    return 0;
+}
+
+void security_free(void *copy)
+{
+    free(copy);
 }
 
 int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)

@@ -8,6 +8,8 @@
 #include "event2/util.h"
 #include "event2/visibility.h"
 
+struct event_base;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,6 +31,75 @@ extern "C" {
  * Returns 0, or -1 with the socket error set, and both are NULL then. */
 EVENT2_EXPORT_SYMBOL
 int evutil_iocp_pipe_pair(void **ours, void **theirs, int we_read);
+
+/* Names. "\\\\.\\pipe\\name" as a C string, in UTF-8, and of this machine alone; "name" may have backslashes. What begins
+ * with \\?\pipe\ is the same. Where a function below is given a name, its error is
+ *   ERROR_INVALID_NAME            it is none: another beginning (\\server\pipe\... included), nothing behind it, or an
+ *                                 empty part, "." or ".." in it
+ *   ERROR_NO_UNICODE_TRANSLATION  it is not UTF-8
+ *   ERROR_FILENAME_EXCED_RANGE    it has more than 256 UTF-16 units, Microsoft's limit, all told */
+
+/* A listener on a pipe of bytes that goes in both directions: what evconnlistener is for a socket. */
+struct evpipelistener;
+
+/* A client has come. The callback owns the handle. It is overlapped, and on the listener's base's port:
+ * bufferevent_iocp_handle_new takes it on that base and on no other (a handle cannot leave its port before Windows 8.1). A
+ * client that has written and gone again is told of, too: what it wrote can be read, and the end behind it. May free the
+ * listener. */
+typedef void (*evpipelistener_cb)(struct evpipelistener *listener, void *handle, void *arg);
+/* EVUTIL_SOCKET_ERROR() says why no instance of the pipe could be made or waited at, be it one of several: a shortage, as
+ * a rule. The listener tries again; at most EVPIPELISTENER_IOCP_ERRORS_A_SECOND. */
+typedef void (*evpipelistener_errorcb)(struct evpipelistener *listener, void *arg);
+
+/* How many clients may be waited for at a time, and how many 0 stands for. */
+#define EVPIPELISTENER_IOCP_MAX_INSTANCES 256
+#define EVPIPELISTENER_IOCP_DEFAULT_INSTANCES 4
+#define EVPIPELISTENER_IOCP_ERRORS_A_SECOND 20
+
+/* Listens, and is enabled.
+ *
+ * `instances`: how many of the pipe wait for clients. One that has a client is replaced when that is told of, so that
+ * this is what a socket's backlog is: more clients than that in one turn of the loop find the pipe busy, and have to try
+ * again (as bufferevent_iocp_pipe_connect does). How many have clients is not limited.
+ * `security`: a SECURITY_ATTRIBUTES *, which is copied with its descriptor; NULL for Windows' default: full control for
+ * the account that the process runs as and for administrators, reading for everyone. Grant no other account
+ * FILE_CREATE_PIPE_INSTANCE, which is a part of GENERIC_WRITE and lets it answer this pipe's clients.
+ *
+ * Clients of other machines are refused (PIPE_REJECT_REMOTE_CLIENTS). Nobody listens on the name already, and nobody can
+ * as long as the listener does (FILE_FLAG_FIRST_PIPE_INSTANCE): the last instance that is left is not handed on before
+ * another one is there, also when there is a shortage.
+ *
+ * It keeps the loop running as long as it is enabled. Free it before its base.
+ *
+ * Threads: as libevent's own calls, from any thread if locking is on; the callbacks run in the base's loop.
+ *
+ * Returns NULL with the socket error set:
+ *   WSAEOPNOTSUPP        the base is not on a port, or NULL
+ *   WSAEINVAL            `instances` is out of bounds, or `cb` is NULL
+ *   ERROR_ACCESS_DENIED  the name is in use, or is not allowed
+ *   ERROR_INVALID_SECURITY_DESCR
+ *   WSAENOBUFS           no memory
+ *   those of names, above, and what CreateNamedPipe says else */
+EVENT2_EXPORT_SYMBOL
+struct evpipelistener *evpipelistener_iocp_new(struct event_base *base, const char *name, int instances, void *security,
+                                               evpipelistener_cb cb, void *arg);
+/* Clients that nobody was told of see the end of the pipe. No callback runs any more; one that runs in another thread is
+ * waited for. May be called by the listener's own callbacks. The name is free again when it returns, and when no handle
+ * to an instance is open any more, of either end: Windows keeps it until then. */
+EVENT2_EXPORT_SYMBOL
+void evpipelistener_iocp_free(struct evpipelistener *listener);
+
+/* Disabled, it tells of nobody. As many clients as there were instances waiting are connected, and are told of when it
+ * is enabled again; all others find the pipe busy. Both return 0. */
+EVENT2_EXPORT_SYMBOL
+int evpipelistener_iocp_enable(struct evpipelistener *listener);
+EVENT2_EXPORT_SYMBOL
+int evpipelistener_iocp_disable(struct evpipelistener *listener);
+/* NULL: errors are only warned of, in libevent's log. */
+EVENT2_EXPORT_SYMBOL
+void evpipelistener_iocp_set_error_cb(struct evpipelistener *listener, evpipelistener_errorcb cb);
+EVENT2_EXPORT_SYMBOL
+struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener);
 
 #ifdef __cplusplus
 }

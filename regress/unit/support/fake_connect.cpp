@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "support/fake_pipe_listen.h"
 #include "support/guard.h"
 
 namespace iocp {
@@ -178,6 +179,8 @@ bool bring_about(operation *cancelled)
         end_operation(cancelled, status_success, 0, cancelled->asked & (0 - cancelled->asked));
         return true;
     }
+    if (cancelled->what == work::pipe_accept)
+        return client_is_let_in(cancelled->file);
     socket_object *on = find_socket(cancelled->socket);
     if (on == nullptr)
         return bring_about_file(cancelled);

@@ -30,7 +30,7 @@ struct file_object {
     DWORD max_threads; // of a port
 };
 
-enum class work { poll, receive, send, connect, accept };
+enum class work { poll, receive, send, connect, accept, pipe_accept };
 
 struct operation {
     work what;
@@ -104,6 +104,13 @@ struct socket_object {
     std::vector<OVERLAPPED *> waiting; // operations that have not ended
 };
 
+// One instance of a pipe that is listened on, see fake_pipe_listen.h.
+struct pipe_object {
+    std::wstring path;
+    OVERLAPPED *waiting;
+    bool has_client;
+};
+
 struct failure {
     int error;
     unsigned times;
@@ -132,6 +139,11 @@ struct kernel {
     std::map<SOCKET, socket_object> sockets;
     std::map<OVERLAPPED *, operation> operations;
     std::map<HANDLE, thread_object> threads;
+    std::map<HANDLE, pipe_object> pipes;
+    std::vector<std::wstring> pipes_elsewhere; // names that another process listens on
+    unsigned quick_pipe_clients;
+    size_t pipe_clients; // let in
+    size_t security_copies;
     std::deque<packet> packets;
     std::vector<scheduled> schedule;
     std::vector<std::function<void()>> routines;

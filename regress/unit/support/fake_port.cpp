@@ -214,6 +214,7 @@ void close_handle(HANDLE handle)
     auto of_port = [handle](const packet &queued) { return queued.port == handle; };
     packets.erase(std::remove_if(packets.begin(), packets.end(), of_port), packets.end());
     k().files.erase(found);
+    k().pipes.erase(handle);
 }
 
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread)

@@ -56,6 +56,7 @@ bool try_as_usual(operation *waiting, socket_object *socket, nt_status *status, 
     case work::accept:
         return try_accept(waiting, socket, status, bytes);
     case work::poll:
+    case work::pipe_accept:
         break;
     }
     return false;

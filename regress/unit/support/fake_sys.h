@@ -54,6 +54,9 @@ enum class call {
     plain_send,
     plain_option,
     thread_start,
+    pipe_create,
+    pipe_accept,
+    pipe_open,
     count
 };
 

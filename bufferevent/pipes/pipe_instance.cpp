@@ -1,0 +1,68 @@
+#include "bufferevent/pipes/pipe_instance.h"
+
+namespace iocp {
+
+namespace {
+
+// As a socket's record is after socket_bind: whoever makes a bufferevent of the handle can tell by it that this port is
+// the one that it is on.
+int instance_bind(backend *on, pipe_instance *self)
+{
+    self->record = socket_obtain(on, reinterpret_cast<evutil_socket_t>(self->handle));
+    if (self->record == nullptr)
+        return WSAENOBUFS;
+    int error = port_associate(on->port, self->handle);
+    if (error != 0)
+        return error;
+    socket_begin_life(self->record); // what had the number before is gone
+    self->record->bound = self->record->reaches_port = true;
+    self->record->skips_packets = sys::skip_packet_on_success(self->handle) == 0;
+    return 0;
+}
+
+} // namespace
+
+int pipe_instance_new(backend *on, const wchar_t *path, const sys::pipe_kind &kind, const completion_ops *ops,
+                      pipe_instance **made)
+{
+    auto *self = static_cast<pipe_instance *>(mm_calloc(1, sizeof(pipe_instance)));
+    if (self == nullptr)
+        return WSAENOBUFS;
+    completion_init(&self->operation, ops);
+    int error = sys::pipe_create(path, kind, &self->handle);
+    if (error != 0) {
+        mm_free(self);
+        return error;
+    }
+    error = instance_bind(on, self);
+    if (error != 0) {
+        sys::close_handle(self->handle);
+        mm_free(self);
+        return error;
+    }
+    *made = self;
+    return 0;
+}
+
+sys::start_result pipe_instance_start(backend *on, pipe_instance *self)
+{
+    OVERLAPPED *overlapped = completion_begin_file(on->port, &self->operation, self->handle);
+    return completion_settle_start(on->port, &self->operation,
+                                   sys::pipe_accept(self->handle, overlapped, self->record->skips_packets));
+}
+
+void pipe_instance_free(pipe_instance *self)
+{
+    socket_begin_life(self->record); // and the next that has the number has not come yet
+    sys::close_handle(self->handle);
+    mm_free(self);
+}
+
+HANDLE pipe_instance_hand_on(pipe_instance *self)
+{
+    HANDLE handle = self->handle;
+    mm_free(self);
+    return handle;
+}
+
+} // namespace iocp
