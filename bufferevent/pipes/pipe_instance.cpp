@@ -4,20 +4,16 @@ namespace iocp {
 
 namespace {
 
-// As a socket's record is after socket_bind: whoever makes a bufferevent of the handle can tell by it that this port is
-// the one that it is on.
+// Whoever makes a bufferevent of the handle later can tell by its record that this port is the one that it is on.
 int instance_bind(backend *on, pipe_instance *self)
 {
-    self->record = socket_obtain(on, reinterpret_cast<evutil_socket_t>(self->handle));
+    auto number = reinterpret_cast<evutil_socket_t>(self->handle);
+    bool skips;
+    self->record = socket_obtain(on, number);
     if (self->record == nullptr)
         return WSAENOBUFS;
-    int error = port_associate(on->port, self->handle);
-    if (error != 0)
-        return error;
     socket_begin_life(self->record); // what had the number before is gone
-    self->record->bound = self->record->reaches_port = true;
-    self->record->skips_packets = sys::skip_packet_on_success(self->handle) == 0;
-    return 0;
+    return socket_bind_file(on, number, sys::transport::pipe, &skips);
 }
 
 } // namespace

@@ -8,7 +8,9 @@
 #include "event2/util.h"
 #include "event2/visibility.h"
 
+struct bufferevent;
 struct event_base;
+struct timeval;
 
 #ifdef __cplusplus
 extern "C" {
@@ -100,6 +102,32 @@ EVENT2_EXPORT_SYMBOL
 void evpipelistener_iocp_set_error_cb(struct evpipelistener *listener, evpipelistener_errorcb cb);
 EVENT2_EXPORT_SYMBOL
 struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener);
+
+#define BUFFEREVENT_IOCP_PIPE_DEFAULT_PATIENCE_MS 5000
+
+/* Connects to a pipe of this machine: a bufferevent as bufferevent_iocp_handle_new makes them, with `options` as there,
+ * which has no handle yet. Nothing is called back from within the call. In the loop there is then
+ *   BEV_EVENT_CONNECTED  it has a handle, which reads and writes, and is overlapped;
+ *   BEV_EVENT_ERROR      it has none. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said: ERROR_FILE_NOT_FOUND
+ *                        where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT.
+ * What is written before is kept in the output, and sent then. To free it before gives the connect up, as does
+ * bufferevent_setfd.
+ *
+ * `patience`: while all instances of the pipe have their clients (ERROR_PIPE_BUSY) it tries again, after 1 ms first and
+ * 32 ms at last, for so long; then there is WSAETIMEDOUT. Copied; NULL for the default; 0 tries once.
+ *
+ * The server learns who its client is, and cannot act in its name (SECURITY_IDENTIFICATION).
+ *
+ * Threads: as bufferevent_iocp_handle_new.
+ *
+ * Returns NULL with the socket error set:
+ *   WSAEOPNOTSUPP  the base is not on a port, or NULL
+ *   WSAEINVAL      `patience` is no time; or `options`, as with bufferevent_iocp_handle_new
+ *   WSAENOBUFS     no memory
+ *   those of names, above */
+EVENT2_EXPORT_SYMBOL
+struct bufferevent *bufferevent_iocp_pipe_connect(struct event_base *base, const char *name,
+                                                  const struct timeval *patience, int options);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
 #include "support/fake_pipe_listen.h"
+#include "support/fake_file.h"
 #include "support/fake_kernel.h"
 
 #include <algorithm>
@@ -13,13 +14,6 @@ bool is_elsewhere(const wchar_t *path)
 {
     const auto &names = k().pipes_elsewhere;
     return std::find(names.begin(), names.end(), path) != names.end();
-}
-
-HANDLE new_file()
-{
-    HANDLE made = new_handle();
-    k().files[made] = {};
-    return made;
 }
 
 } // namespace
@@ -110,7 +104,7 @@ int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created)
         complain("another instance of a pipe whose name was lost");
     if (kind.instances != 0 && instances >= kind.instances)
         return ERROR_PIPE_BUSY;
-    *created = new_file();
+    *created = open_file(sys::transport::pipe);
     bool is_quick = k().quick_pipe_clients != 0;
     k().quick_pipe_clients -= is_quick;
     k().pipe_clients += is_quick;
@@ -155,7 +149,7 @@ int pipe_open(const wchar_t *path, const pipe_client &, HANDLE *opened)
     if (error == 0)
         error = client_opens(path);
     if (error == 0)
-        *opened = new_file();
+        *opened = open_file(sys::transport::pipe);
     return error;
 }
 
