@@ -13,6 +13,8 @@ extern "C" int counted_main();
 
 int main()
 {
+    WSADATA data; // for the socket below: the program may need none
+    WSAStartup(MAKEWORD(2, 2), &data);
     setvbuf(stdout, nullptr, _IONBF, 0);
     accounting::start();
     int status = counted_main();
