@@ -1,6 +1,7 @@
 // A listener on a pipe, on the fake kernel: freed, cancelled and left alone at each of its moments.
 #include "support/check.h"
 
+#include "support/fake_file.h"
 #include "support/fake_kernel.h"
 #include "support/listening_pipe.h"
 
@@ -66,6 +67,24 @@ void freed_in_every_state(void **)
             fake::hold_cancelled(false);
             end();
         }
+}
+
+// What has the number of an instance then, and is on another port, is not taken for one of ours.
+void its_numbers_are_somebody_elses(void **)
+{
+    begin();
+    listen(1);
+    HANDLE number = fake::k().pipes.begin()->first;
+    free_listener();
+    struct event_base *other = make_base(on_iocp);
+    fake::open_file(sys::transport::pipe, 0, number);
+    struct bufferevent *theirs = bufferevent_iocp_handle_new(other, number, BEV_OPT_CLOSE_ON_FREE);
+    assert_non_null(theirs);
+    assert_null(bufferevent_iocp_handle_new(the.base, number, 0));
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), ERROR_INVALID_PARAMETER);
+    bufferevent_free(theirs);
+    event_base_free(other);
+    end();
 }
 
 // Its program must not do this, but nothing of the kernel's is left.
@@ -135,6 +154,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_starting_thread_ends, set_up_kernel),
         cmocka_unit_test_setup(freed_in_every_state, set_up_kernel),
+        cmocka_unit_test_setup(its_numbers_are_somebody_elses, set_up_kernel),
         cmocka_unit_test_setup(the_base_goes_first, set_up_kernel),
         cmocka_unit_test_setup(random_scripts, set_up_kernel),
     };

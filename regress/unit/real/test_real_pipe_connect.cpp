@@ -161,6 +161,44 @@ void busy_until_patience_ends(void **)
     stop_listening();
 }
 
+// Some of which has not been told of.
+void the_listener_goes_with_its_clients(void **)
+{
+    listen(2);
+    evpipelistener_iocp_disable(listener);
+    struct bufferevent *bev = connect_one();
+    while (happened != BEV_EVENT_CONNECTED || evbuffer_get_length(bufferevent_get_output(bev)) != 0)
+        look();
+    stop_listening();
+    assert_true(run_loop());
+    assert_int_equal(happened & BEV_EVENT_EOF, BEV_EVENT_EOF);
+    bufferevent_free(bev);
+}
+
+void round_read(struct bufferevent *bev, void *left)
+{
+    if (evbuffer_get_length(bufferevent_get_input(bev)) < 4)
+        return;
+    evbuffer_drain(bufferevent_get_input(bev), 4);
+    if (--*static_cast<int *>(left) == 0)
+        event_base_loopbreak(base);
+    bufferevent_write(bev, "ping", 4);
+}
+
+void round_trips(void **)
+{
+    int left = 2000;
+    listen();
+    struct bufferevent *bev = bufferevent_iocp_pipe_connect(base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(bev, round_read, nullptr, nullptr, &left);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
+    bufferevent_write(bev, "ping", 4);
+    assert_true(run_loop());
+    assert_int_equal(left, 0);
+    bufferevent_free(bev);
+    stop_listening();
+}
+
 void freed_at_any_time(void **)
 {
     for (int turns = 0; turns < 12; ++turns) {
@@ -276,6 +314,8 @@ int main()
         cmocka_unit_test_setup_teardown(many_at_once, begin, tear_down),
         cmocka_unit_test_setup_teardown(nobody_listens, begin, tear_down),
         cmocka_unit_test_setup_teardown(busy_until_patience_ends, begin, tear_down),
+        cmocka_unit_test_setup_teardown(the_listener_goes_with_its_clients, begin, tear_down),
+        cmocka_unit_test_setup_teardown(round_trips, begin, tear_down),
         cmocka_unit_test_setup_teardown(freed_at_any_time, begin, tear_down),
         cmocka_unit_test_setup_teardown(freed_by_another_thread, begin, tear_down),
         cmocka_unit_test_setup_teardown(much, begin, tear_down),
