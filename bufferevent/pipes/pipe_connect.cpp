@@ -105,6 +105,17 @@ bool connect_tries_again(pipe_connect *self)
     return event_add(&self->tries, &pause) == 0;
 }
 
+// A pipe may go in one direction alone.
+int connect_open(pipe_connect *self, HANDLE *handle)
+{
+    int error = sys::pipe_open(self->path.text, {true, true, false}, handle);
+    if (error == ERROR_ACCESS_DENIED)
+        error = sys::pipe_open(self->path.text, {true, false, false}, handle);
+    if (error == ERROR_ACCESS_DENIED)
+        error = sys::pipe_open(self->path.text, {false, true, false}, handle);
+    return error;
+}
+
 void connect_tries(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<pipe_connect *>(argument);
@@ -115,7 +126,7 @@ void connect_tries(evutil_socket_t, short, void *argument)
         return;
     }
     HANDLE handle = nullptr;
-    int error = sys::pipe_open(self->path.text, {true, true, false}, &handle);
+    int error = connect_open(self, &handle);
     if (error != ERROR_PIPE_BUSY)
         connect_tell(self, error, handle);
     else if (connect_tries_again(self))

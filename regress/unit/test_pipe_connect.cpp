@@ -106,7 +106,7 @@ void refused_by_the_kernel(void **)
         finish();
         begin();
         fake::take_pipe_name(path);
-        fake::fail_calls(fake::call::pipe_open, ERROR_ACCESS_DENIED);
+        fake::fail_calls(fake::call::pipe_open, ERROR_ACCESS_DENIED, 3); // to read, to write, or both
         connect(nullptr, options);
         turns(2);
         told_of_error(ERROR_ACCESS_DENIED);

@@ -198,10 +198,10 @@ struct event_iocp_stats {
     struct event_iocp_operation_stats receives;
     struct event_iocp_operation_stats sends;
     struct event_iocp_operation_stats connects;
-    struct event_iocp_operation_stats accepts;
-    ev_uint64_t sockets;              /* that it knows now */
-    ev_uint64_t receive_buffer_bytes; /* of receives in flight, and of what is received and not read */
-    ev_uint64_t lingering_bytes;      /* on their way, nobody waiting: sockets that are closed (above), or taken back */
+    struct event_iocp_operation_stats accepts; /* of sockets, and of pipes */
+    ev_uint64_t sockets;                       /* that it knows now */
+    ev_uint64_t receive_buffer_bytes;          /* of receives in flight, and of what is received and not read */
+    ev_uint64_t lingering_bytes; /* on their way, nobody waiting: sockets that are closed (above), or taken back */
 };
 
 /* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header
@@ -220,6 +220,6 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
 #endif
 
 #include "event2/iocp_handle.h" /* a bufferevent over a pipe or a serial port */
-#include "event2/iocp_pipe.h"
+#include "event2/iocp_pipe.h"   /* listeners and connects of named pipes */
 
 #endif

@@ -92,7 +92,8 @@ EVENT2_EXPORT_SYMBOL
 void evpipelistener_iocp_free(struct evpipelistener *listener);
 
 /* Disabled, it tells of nobody. As many clients as there were instances waiting are connected, and are told of when it
- * is enabled again; all others find the pipe busy. Both return 0. */
+ * is enabled again; all others find the pipe busy. To disable it waits for a callback that runs in another thread. Both
+ * return 0. */
 EVENT2_EXPORT_SYMBOL
 int evpipelistener_iocp_enable(struct evpipelistener *listener);
 EVENT2_EXPORT_SYMBOL
@@ -107,7 +108,8 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
 
 /* Connects to a pipe of this machine: a bufferevent as bufferevent_iocp_handle_new makes them, with `options` as there,
  * which has no handle yet. Nothing is called back from within the call. In the loop there is then
- *   BEV_EVENT_CONNECTED  it has a handle, which reads and writes, and is overlapped;
+ *   BEV_EVENT_CONNECTED  it has a handle, which is overlapped, and reads and writes; or, where the server's pipe goes in
+ *                        one direction alone, does one of the two, and the other fails (ERROR_ACCESS_DENIED);
  *   BEV_EVENT_ERROR      it has none. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said: ERROR_FILE_NOT_FOUND
  *                        where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT.
  * What is written before is kept in the output, and sent then. To free it before gives the connect up, as does
@@ -116,7 +118,8 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
  * `patience`: while all instances of the pipe have their clients (ERROR_PIPE_BUSY) it tries again, after 1 ms first and
  * 32 ms at last, for so long; then there is WSAETIMEDOUT. Copied; NULL for the default; 0 tries once.
  *
- * The server learns who its client is, and cannot act in its name (SECURITY_IDENTIFICATION).
+ * The server learns who its client is, and cannot act in its name (SECURITY_IDENTIFICATION). FILE_CREATE_PIPE_INSTANCE is
+ * not asked for: a server need not grant it.
  *
  * Threads: as bufferevent_iocp_handle_new.
  *

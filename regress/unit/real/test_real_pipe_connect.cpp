@@ -6,6 +6,8 @@
 
 #include "../real/accounting.h"
 
+#include "compat/sys.h"
+
 #include "event2/iocp.h"
 
 using namespace real;
@@ -175,6 +177,38 @@ void the_listener_goes_with_its_clients(void **)
     bufferevent_free(bev);
 }
 
+// Where the server only writes, or only reads.
+void in_one_direction(bool we_read, const wchar_t *path, const char *in_utf_8)
+{
+    HANDLE instance = nullptr;
+    assert_int_equal(iocp::sys::pipe_create(path, {!we_read, we_read, true, 0, nullptr}, &instance), 0);
+    struct bufferevent *client = connect_one(nullptr, in_utf_8);
+    if (we_read)
+        evbuffer_drain(bufferevent_get_output(client), 5);
+    else
+        bufferevent_disable(client, EV_READ);
+    while (happened == 0)
+        look();
+    assert_int_equal(happened, BEV_EVENT_CONNECTED);
+    struct bufferevent *server = bufferevent_iocp_handle_new(base, instance, BEV_OPT_CLOSE_ON_FREE);
+    assert_non_null(server);
+    bufferevent_setcb(server, client_read, nullptr, nullptr, nullptr);
+    bufferevent_enable(server, we_read ? EV_WRITE : EV_READ);
+    if (we_read)
+        bufferevent_write(server, "hello", 5);
+    assert_true(await_answers(1));
+    bufferevent_free(client);
+    bufferevent_free(server);
+    answered = 0;
+    happened = 0;
+}
+
+void one_direction(void **)
+{
+    in_one_direction(true, L"\\\\.\\pipe\\libevent-iocp-test-in", "\\\\.\\pipe\\libevent-iocp-test-in");
+    in_one_direction(false, L"\\\\.\\pipe\\libevent-iocp-test-out", "\\\\.\\pipe\\libevent-iocp-test-out");
+}
+
 void round_read(struct bufferevent *bev, void *left)
 {
     if (evbuffer_get_length(bufferevent_get_input(bev)) < 4)
@@ -315,6 +349,7 @@ int main()
         cmocka_unit_test_setup_teardown(nobody_listens, begin, tear_down),
         cmocka_unit_test_setup_teardown(busy_until_patience_ends, begin, tear_down),
         cmocka_unit_test_setup_teardown(the_listener_goes_with_its_clients, begin, tear_down),
+        cmocka_unit_test_setup_teardown(one_direction, begin, tear_down),
         cmocka_unit_test_setup_teardown(round_trips, begin, tear_down),
         cmocka_unit_test_setup_teardown(freed_at_any_time, begin, tear_down),
         cmocka_unit_test_setup_teardown(freed_by_another_thread, begin, tear_down),
