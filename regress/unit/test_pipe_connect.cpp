@@ -298,6 +298,57 @@ void to_a_listener_of_ours(void **)
     }
 }
 
+struct bufferevent *clients[8];
+
+void random_step()
+{
+    struct bufferevent *&one_of = clients[fake::random() % 8];
+    switch (fake::random() % 6) {
+    case 0:
+        if (one_of != nullptr)
+            bufferevent_free(one_of);
+        one_of = nullptr;
+        break;
+    case 1:
+        fake::fail_calls(fake::call::pipe_open, ERROR_PIPE_BUSY, static_cast<unsigned>(fake::random() % 4));
+        break;
+    case 2:
+        fake::fail_calls(fake::call::port_associate, ERROR_NOT_ENOUGH_MEMORY);
+        break;
+    case 3:
+        if (the.listener != nullptr)
+            free_listener();
+        else
+            listen(2);
+        break;
+    case 4:
+        if (one_of == nullptr)
+            one_of = bufferevent_iocp_pipe_connect(the.base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+        if (one_of != nullptr)
+            bufferevent_write(one_of, "hello", 5);
+        break;
+    default:
+        turns(static_cast<int>(fake::random() % 5));
+        break;
+    }
+}
+
+// Connects, frees, listeners that come and go, and what fails meanwhile: nothing is left.
+void random_scripts(void **)
+{
+    for (uint64_t seed = 1; seed <= 300; ++seed) {
+        begin(fake::all_chances, seed);
+        for (int i = 0; i < 200; ++i)
+            random_step();
+        for (struct bufferevent *&client : clients) {
+            if (client != nullptr)
+                bufferevent_free(client);
+            client = nullptr;
+        }
+        end();
+    }
+}
+
 } // namespace
 
 int main()
@@ -312,6 +363,7 @@ int main()
         cmocka_unit_test_setup(bad_input, set_up_kernel),
         cmocka_unit_test_setup(no_memory, set_up_kernel),
         cmocka_unit_test_setup(to_a_listener_of_ours, set_up_kernel),
+        cmocka_unit_test_setup(random_scripts, set_up_kernel),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,0 +1,76 @@
+// What a pipe's server may do in the name of its client: no more than to ask who that is. On the real kernel.
+#include "real/real_base.h"
+
+#include "compat/sys.h"
+
+#include "event2/iocp.h"
+
+using namespace real;
+
+namespace {
+
+const wchar_t *const path = L"\\\\.\\pipe\\libevent-iocp-test-rights";
+const char *const path_in_utf_8 = "\\\\.\\pipe\\libevent-iocp-test-rights";
+
+HANDLE new_instance()
+{
+    HANDLE instance = nullptr;
+    assert_int_equal(iocp::sys::pipe_create(path, {true, true, true, 0, nullptr}, &instance), 0);
+    return instance;
+}
+
+// Of the client whose bytes are read first, as Windows wants it.
+SECURITY_IMPERSONATION_LEVEL level_at(HANDLE instance)
+{
+    char byte;
+    OVERLAPPED overlapped = {};
+    DWORD count = 0;
+    HANDLE token = nullptr;
+    SECURITY_IMPERSONATION_LEVEL level = SecurityAnonymous;
+    assert_true(ReadFile(instance, &byte, 1, nullptr, &overlapped) || GetLastError() == ERROR_IO_PENDING);
+    assert_true(GetOverlappedResult(instance, &overlapped, &count, TRUE));
+    assert_true(ImpersonateNamedPipeClient(instance));
+    assert_true(OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, TRUE, &token));
+    assert_true(GetTokenInformation(token, TokenImpersonationLevel, &level, sizeof(level), &count));
+    assert_true(RevertToSelf());
+    CloseHandle(token);
+    CloseHandle(instance);
+    return level;
+}
+
+// Wine 8 does not.
+bool kernel_looks_at_levels()
+{
+    HANDLE instance = new_instance();
+    HANDLE client = CreateFileW(path, GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
+                                SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, nullptr);
+    DWORD count = 0;
+    assert_true(WriteFile(client, "x", 1, &count, nullptr));
+    bool looks = level_at(instance) == SecurityIdentification;
+    CloseHandle(client);
+    return looks;
+}
+
+void the_server_cannot_act_as_its_client(void **)
+{
+    if (!kernel_looks_at_levels())
+        skip();
+    HANDLE instance = new_instance();
+    struct bufferevent *client = bufferevent_iocp_pipe_connect(base, path_in_utf_8, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_write(client, "x", 1);
+    while (evbuffer_get_length(bufferevent_get_output(client)) != 0)
+        look();
+    assert_int_equal(level_at(instance), SecurityIdentification);
+    bufferevent_free(client);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_server_cannot_act_as_its_client, set_up, tear_down),
+    };
+    start();
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
