@@ -198,10 +198,10 @@ struct event_iocp_stats {
     struct event_iocp_operation_stats receives;
     struct event_iocp_operation_stats sends;
     struct event_iocp_operation_stats connects;
-    struct event_iocp_operation_stats accepts; /* of sockets, and of pipes */
-    ev_uint64_t sockets;                       /* that it knows now */
-    ev_uint64_t receive_buffer_bytes;          /* of receives in flight, and of what is received and not read */
-    ev_uint64_t lingering_bytes; /* on their way, nobody waiting: sockets that are closed (above), or taken back */
+    struct event_iocp_operation_stats accepts;
+    ev_uint64_t sockets;              /* that it knows now */
+    ev_uint64_t receive_buffer_bytes; /* of receives in flight, and of what is received and not read */
+    ev_uint64_t lingering_bytes;      /* on their way, nobody waiting: sockets that are closed (above), or taken back */
 };
 
 /* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header

@@ -189,6 +189,52 @@ void its_name_is_free_at_once(void **)
     assert_int_equal(told.size(), 0);
 }
 
+LONG told_elsewhere;
+
+void on_client_elsewhere(struct evpipelistener *, void *handle, void *)
+{
+    InterlockedIncrement(&told_elsewhere);
+    CloseHandle(handle);
+}
+
+DWORD WINAPI listen_and_free(void *)
+{
+    for (int i = 0; i < 200; ++i) {
+        struct evpipelistener *own =
+            evpipelistener_iocp_new(base, name, 1 + i % 4, nullptr, on_client_elsewhere, nullptr);
+        if (own == nullptr)
+            break;
+        HANDLE client = i % 3 != 0 ? open_pipe() : INVALID_HANDLE_VALUE;
+        if (i % 5 == 0)
+            Sleep(1);
+        evpipelistener_iocp_free(own);
+        LONG before = told_elsewhere;
+        if (client != INVALID_HANDLE_VALUE)
+            CloseHandle(client);
+        if (open_pipe() != INVALID_HANDLE_VALUE || told_elsewhere != before)
+            break;
+        ++callbacks;
+    }
+    event_base_loopexit(base, nullptr);
+    return 0;
+}
+
+// While the loop runs and tells.
+void freed_by_another_thread(void **)
+{
+    struct event *kept = event_new(base, -1, EV_PERSIST, count_only, nullptr);
+    struct timeval limit = {deadline_seconds, 0};
+    event_add(kept, &limit);
+    callbacks = 0;
+    HANDLE thread = CreateThread(nullptr, 0, listen_and_free, nullptr, 0, nullptr);
+    event_base_dispatch(base);
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+    event_free(kept);
+    assert_int_equal(callbacks, 200);
+    assert_true(told_elsewhere > 0);
+}
+
 void waits_while_disabled(void **)
 {
     listen(2);
@@ -276,6 +322,7 @@ int main()
         cmocka_unit_test_setup_teardown(many_at_once, begin, tear_down),
         cmocka_unit_test_setup_teardown(nobody_squats, begin, tear_down),
         cmocka_unit_test_setup_teardown(its_name_is_free_at_once, begin, tear_down),
+        cmocka_unit_test_setup_teardown(freed_by_another_thread, begin, tear_down),
         cmocka_unit_test_setup_teardown(waits_while_disabled, begin, tear_down),
         cmocka_unit_test_setup_teardown(security, begin, tear_down),
         cmocka_unit_test(leaves_no_handles),
