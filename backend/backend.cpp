@@ -1,5 +1,6 @@
 #include "backend/backend.h"
 #include "backend/afd_device.h"
+#include "backend/handles/directory_watch.h"
 #include "backend/port_workers.h"
 #include "backend/socket_record.h"
 
@@ -31,6 +32,7 @@ backend *backend_new(struct event_base *base, port *on)
     TAILQ_INIT(&self->streams.budget.waiting);
     SIMPLEQ_INIT(&self->streams.sent.waiting);
     SIMPLEQ_INIT(&self->streams.idle.operations);
+    TAILQ_INIT(&self->directories);
     on->base = base;
     return self;
 }
@@ -78,6 +80,7 @@ void backend_drain(backend *self)
     if (!port_drain(self->port))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
                     static_cast<unsigned>(self->port->in_flight.count));
+    directories_base_ends(self);
     if (self->streams.sent.free_all != nullptr)
         self->streams.sent.free_all(self);
 }

@@ -3,6 +3,7 @@
 #define LIBEVENT_IOCP_BACKEND_BACKEND_H
 
 #include "backend/afd_device.h"
+#include "backend/handles/base_directories.h"
 #include "backend/listening_round.h"
 #include "backend/loop.h"
 #include "backend/port.h"
@@ -20,6 +21,7 @@ struct backend {
     lingering_state lingering;
     base_rounds rounds;
     base_streams streams;
+    base_directories directories;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     bool draining;                       // the base is being freed: start nothing

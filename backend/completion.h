@@ -21,7 +21,7 @@ struct completion;
 // The operation is idle again: it may be started anew or freed.
 using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
 
-enum class operation_kind : unsigned char { poll, receive, send, connect, accept, count };
+enum class operation_kind : unsigned char { poll, receive, send, connect, accept, directory, count };
 
 struct completion_ops {
     operation_kind kind;

@@ -28,6 +28,7 @@ struct event_iocp_stats stats_collect(const backend *self)
     stats.sockets = self->sockets.by_descriptor.used;
     stats.receive_buffer_bytes = self->streams.budget.spent;
     stats.lingering_bytes = self->lingering.bytes_on_the_way;
+    stats.directories = stats_of(self, operation_kind::directory);
     return stats;
 }
 

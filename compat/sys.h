@@ -221,6 +221,17 @@ struct pipe_client {
 };
 // ERROR_FILE_NOT_FOUND: there is no such pipe. ERROR_PIPE_BUSY: all its instances have their clients.
 int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened);
+// --- directories ----------------------------------------------------------------------------------------------------
+// Opens a directory to be watched, which others may read, write, rename and delete. A relative path, or one longer than
+// MAX_PATH, is fine; one that begins with \\?\ is taken as it is. ERROR_DIRECTORY: it is something else.
+int directory_open(const wchar_t *path, HANDLE *directory);
+// Reads what changes in it from the first call on, into at most `size` bytes that begin at a multiple of four. On
+// success a packet comes in each case. What changes between two calls is kept for the next.
+start_result directory_read(HANDLE directory, void *buffer, DWORD size, bool recursive, OVERLAPPED *overlapped);
+// Of one that has ended well: there was more than the buffer holds, and it has nothing of it.
+bool directory_has_lost(const OVERLAPPED *ended);
+// Of one that has ended with an error, or could not start: the directory itself was deleted.
+bool directory_is_deleted(HANDLE directory, const OVERLAPPED *ended);
 
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);

@@ -181,6 +181,8 @@ bool bring_about(operation *cancelled)
     }
     if (cancelled->what == work::pipe_accept)
         return client_is_let_in(cancelled->file);
+    if (cancelled->what == work::directory)
+        return bring_about_change(cancelled);
     socket_object *on = find_socket(cancelled->socket);
     if (on == nullptr)
         return bring_about_file(cancelled);

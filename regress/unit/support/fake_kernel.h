@@ -30,7 +30,7 @@ struct file_object {
     DWORD max_threads; // of a port
 };
 
-enum class work { poll, receive, send, connect, accept, pipe_accept };
+enum class work { poll, receive, send, connect, accept, pipe_accept, directory };
 
 struct operation {
     work what;
@@ -111,6 +111,19 @@ struct pipe_object {
     bool has_client;
 };
 
+// A handle of one.
+struct directory_object {
+    std::wstring path;
+    size_t room; // of the first read: what is kept in between
+    std::vector<change> kept;
+    bool lost;
+};
+
+struct directory_name {
+    bool is_file;
+    bool deleted;
+};
+
 struct failure {
     int error;
     unsigned times;
@@ -144,6 +157,9 @@ struct kernel {
     unsigned quick_pipe_clients;
     size_t pipe_clients; // let in
     size_t security_copies;
+    std::map<HANDLE, directory_object> directories;
+    std::map<std::wstring, directory_name> directory_names;
+    unsigned renames_split;
     std::deque<packet> packets;
     std::vector<scheduled> schedule;
     std::vector<std::function<void()>> routines;
@@ -239,6 +255,10 @@ void spoil_file_operation(const operation &cancelled);
 bool bring_about_file(operation *cancelled);
 // What a connect was to become, or what else a cancelled operation loses to, comes now. False if there is nothing.
 bool bring_about(operation *cancelled);
+// Of a read of changes.
+bool bring_about_change(operation *cancelled);
+// False: it is none.
+bool close_directory(HANDLE handle);
 
 } // namespace fake
 } // namespace iocp

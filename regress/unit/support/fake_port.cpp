@@ -202,6 +202,8 @@ int skip_packet_on_success(HANDLE file)
 
 void close_handle(HANDLE handle)
 {
+    if (close_directory(handle))
+        return;
     auto found = k().files.find(handle);
     if (found == k().files.end() || k().startups == 0) {
         complain("a handle is closed twice, or after cleanup");

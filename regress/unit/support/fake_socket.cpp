@@ -57,6 +57,7 @@ bool try_as_usual(operation *waiting, socket_object *socket, nt_status *status, 
         return try_accept(waiting, socket, status, bytes);
     case work::poll:
     case work::pipe_accept:
+    case work::directory:
         break;
     }
     return false;

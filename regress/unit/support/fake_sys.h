@@ -57,6 +57,8 @@ enum class call {
     pipe_create,
     pipe_accept,
     pipe_open,
+    directory_open,
+    directory_read,
     count
 };
 
@@ -211,6 +213,25 @@ void client_arrives(SOCKET listener, const client &who);
 SOCKET socket_of_client(uint16_t port);
 size_t accepts_waiting(SOCKET listener);
 size_t clients_waiting(SOCKET listener);
+
+// --- directories ---------------------------------------------------------------------------------------------------
+struct change {
+    DWORD action; // FILE_ACTION_ADDED...
+    std::wstring name;
+};
+void make_directory(const std::wstring &path);
+void make_file(const std::wstring &path);
+// Who watches it is told of these, all at once; what finds no read is kept, as much as the first read had room for.
+void change_directory(const std::wstring &path, const std::vector<change> &changes);
+// How often, out of a thousand, a read ends between the two names of a rename.
+void split_renames(unsigned permille);
+// Reads end with their directory, and no other begins; the name is free when all its handles are closed.
+void delete_directory(const std::wstring &path);
+// The read that is in flight ends so, whatever that means. False: there is none.
+bool answer_read(const std::wstring &path, nt_status status, const std::string &bytes);
+std::string written_changes(const std::vector<change> &changes);
+bool is_read(const std::wstring &path); // by a read in flight
+size_t directories_open();
 
 } // namespace fake
 } // namespace iocp

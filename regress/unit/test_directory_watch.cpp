@@ -1,0 +1,459 @@
+// Watches on the fake kernel: every order of changes, overflow, end, cancel, free, close and the base's end, each told
+// once or not at all, and nothing left.
+#include "support/check.h"
+
+#include "support/guard.h"
+#include "support/watching.h"
+
+#include "event2/iocp.h"
+
+using namespace iocp;
+
+namespace {
+
+struct event_base *base;
+watching w;
+
+constexpr nt_status status_shortage = static_cast<nt_status>(0xC000009A);
+constexpr nt_status status_no_such_device = static_cast<nt_status>(0xC000000E);
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    w = {};
+    base = make_base(on_iocp);
+    fake::make_directory(L"d");
+    fake::make_file(L"file");
+    return 0;
+}
+
+int tear_down(void **)
+{
+    if (base != nullptr)
+        event_base_free(base);
+    base = nullptr;
+    assert_int_equal(fake::directories_open(), 0);
+    assert_null(fake::complaint_after_free());
+    assert_int_equal(warnings().size(), 0);
+    return 0;
+}
+
+std::string told_by_turns(int turns = 3)
+{
+    for (int i = 0; i < turns; ++i)
+        turn_to_port(base);
+    return all_told(&w);
+}
+
+// The loop runs for so long.
+void run_for(int ms)
+{
+    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    event_base_loopexit(base, &limit);
+    event_base_dispatch(base);
+}
+
+void free_watch()
+{
+    evdirwatch_iocp_free(w.watch);
+    w.over = true; // a call from here on is complained of
+}
+
+struct event_iocp_operation_stats directory_stats()
+{
+    struct event_iocp_stats stats;
+    event_iocp_get_stats(base, &stats, sizeof(stats));
+    return stats.directories;
+}
+
+void changes_are_told(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    assert_true(fake::is_read(L"d"));
+    fake::change_directory(L"d", {{1, L"a"}, {3, L"a"}});
+    assert_int_equal(w.calls, 0); // in the loop, and nowhere else
+    assert_string_equal(told_by_turns().c_str(), "+a *a");
+    assert_true(fake::is_read(L"d"));
+    fake::change_directory(L"d", {{4, L"a"}, {5, L"\xe4"}, {2, L"\xe4"}});
+    assert_string_equal(told_by_turns().c_str(), "a>\xc3\xa4 -\xc3\xa4");
+    assert_int_equal(w.calls, 2);
+    assert_int_equal(directory_stats().started, 3);
+    assert_int_equal(directory_stats().in_flight, 1);
+    free_watch();
+    assert_int_equal(fake::directories_open(), 0); // at once: the directory may be in somebody's way
+    assert_string_equal(told_by_turns().c_str(), "");
+    assert_int_equal(directory_stats().cancelled, 1);
+    assert_int_equal(directory_stats().in_flight, 0);
+}
+
+void what_changes_before_the_callback_is_kept(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    uint64_t reads = 0;
+    w.when_called = [&reads]() {
+        reads = fake::calls(fake::call::directory_read); // the next one has begun
+        fake::change_directory(L"d", {{1, L"within"}});
+        w.when_called = nullptr;
+    };
+    fake::change_directory(L"d", {{1, L"a"}});
+    fake::change_directory(L"d", {{1, L"b"}, {1, L"c"}}); // finds no read
+    assert_string_equal(told_by_turns(1).c_str(), "+a");
+    assert_int_equal(reads, 2);
+    assert_string_equal(told_by_turns().c_str(), "+b +c +within");
+    free_watch();
+}
+
+void overflow_is_told_and_it_goes_on(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    std::vector<fake::change> many(2000, {1, L"a name"});
+    fake::change_directory(L"d", many);
+    w.when_called = []() { assert_true(fake::is_read(L"d")); };
+    assert_string_equal(told_by_turns().c_str(), "overflow");
+    fake::change_directory(L"d", {{1, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "+a");
+    // No bytes are enough of a sign.
+    assert_true(fake::answer_read(L"d", 0, ""));
+    assert_string_equal(told_by_turns().c_str(), "overflow");
+    free_watch();
+}
+
+void a_split_rename_is_one(void **)
+{
+    fake::split_renames(1000);
+    assert_true(watch_directory(&w, base, "d"));
+    fake::change_directory(L"d", {{1, L"x"}, {4, L"a"}, {5, L"b"}, {1, L"y"}});
+    assert_string_equal(told_by_turns().c_str(), "+x a>b +y");
+    fake::change_directory(L"d", {{4, L"a"}, {5, L"b"}, {4, L"b"}, {5, L"c"}});
+    assert_string_equal(told_by_turns(5).c_str(), "a>b b>c");
+    free_watch();
+}
+
+void a_rename_without_a_new_name_is_told_in_time(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::change_directory(L"d", {{4, L"a"}});
+    run_for(900);
+    assert_int_equal(w.calls, 0);
+    run_for(200);
+    assert_string_equal(all_told(&w).c_str(), "-a");
+    fake::change_directory(L"d", {{5, L"b"}});
+    assert_string_equal(told_by_turns().c_str(), "+b");
+    // The rest was lost.
+    fake::change_directory(L"d", {{4, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "");
+    fake::change_directory(L"d", std::vector<fake::change>(2000, {1, L"a name"}));
+    assert_string_equal(told_by_turns().c_str(), "-a overflow");
+    // And freed while it waits.
+    fake::change_directory(L"d", {{4, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "");
+    free_watch();
+    run_for(2000);
+    assert_string_equal(all_told(&w).c_str(), "");
+}
+
+void its_end_is_told_once(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::change_directory(L"d", {{1, L"a"}});
+    fake::delete_directory(L"d"); // before the next read
+    assert_string_equal(told_by_turns().c_str(), "+a deleted 5");
+    assert_int_equal(fake::directories_open(), 0);
+    run_for(2000);
+    assert_string_equal(all_told(&w).c_str(), "");
+    free_watch();
+
+    fake::make_directory(L"d");
+    assert_true(watch_directory(&w, base, "d"));
+    fake::delete_directory(L"d"); // during one
+    assert_string_equal(told_by_turns().c_str(), "deleted 5");
+    assert_int_equal(fake::directories_open(), 0);
+    assert_int_equal(event_base_dispatch(base), 1); // it keeps the loop no more
+    free_watch();
+}
+
+void another_end_is_an_error(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    w.when_called = free_watch; // from within its last callback
+    assert_true(fake::answer_read(L"d", status_no_such_device, ""));
+    assert_string_equal(told_by_turns().c_str(), "error 31");
+    assert_int_equal(fake::directories_open(), 0);
+
+    w = {};
+    assert_true(watch_directory(&w, base, "d"));
+    fake::fail_calls(fake::call::directory_read, ERROR_NETNAME_DELETED);
+    fake::change_directory(L"d", {{4, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "overflow error 64");
+    free_watch();
+}
+
+void shortage_is_waited_for(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::fail_calls(fake::call::directory_read, ERROR_NO_SYSTEM_RESOURCES, 10);
+    fake::change_directory(L"d", {{1, L"a"}});
+    size_t waits = fake::waits().size();
+    run_for(490);
+    assert_string_equal(all_told(&w).c_str(), "+a");
+    assert_false(fake::is_read(L"d"));
+    assert_true(fake::waits().size() - waits < 40); // one try in 50 ms
+    fake::change_directory(L"d", {{1, L"b"}});
+    run_for(100);
+    assert_string_equal(all_told(&w).c_str(), "+b");
+    // Told by the packet: then something may be lost.
+    assert_true(fake::answer_read(L"d", status_shortage, ""));
+    run_for(40);
+    assert_string_equal(all_told(&w).c_str(), "overflow");
+    assert_false(fake::is_read(L"d"));
+    run_for(40);
+    assert_true(fake::is_read(L"d"));
+    // Freed while it waits.
+    assert_true(fake::answer_read(L"d", status_shortage, ""));
+    run_for(10);
+    free_watch();
+    run_for(200);
+}
+
+void no_memory_for_changes_is_overflow(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::change_directory(L"d", {{1, L"a"}});
+    guard::fail_allocations(0, 1);
+    assert_string_equal(told_by_turns().c_str(), "overflow");
+    fake::change_directory(L"d", {{1, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "+a");
+    free_watch();
+}
+
+void an_interrupted_read_is_started_again(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::end_starting_thread();
+    assert_string_equal(told_by_turns().c_str(), "");
+    fake::change_directory(L"d", {{1, L"a"}}); // kept
+    run_for(100);
+    assert_string_equal(all_told(&w).c_str(), "+a");
+    free_watch();
+}
+
+void odd_buffers_are_overflow(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    std::string bytes = fake::written_changes({{1, L"a"}, {1, L"b"}});
+    fake::answer_read(L"d", 0, bytes.substr(0, bytes.size() - 4));
+    assert_string_equal(told_by_turns().c_str(), "+a overflow");
+    fake::answer_read(L"d", 0, std::string(20000, 'x')); // more than was asked for
+    assert_string_equal(told_by_turns().c_str(), "overflow");
+    fake::change_directory(L"d", {{1, L"a"}});
+    assert_string_equal(told_by_turns().c_str(), "+a");
+    free_watch();
+}
+
+void freed_in_its_callback(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    w.when_called = free_watch;
+    fake::change_directory(L"d", {{1, L"a"}});
+    assert_string_equal(told_by_turns(1).c_str(), "+a");
+    fake::change_directory(L"d", {{1, L"b"}});
+    assert_string_equal(told_by_turns().c_str(), "");
+}
+
+void freed_in_another_ones_callback(void **)
+{
+    watching other = {};
+    assert_true(watch_directory(&other, base, "d"));
+    assert_true(watch_directory(&w, base, "d"));
+    other.when_called = free_watch;
+    fake::change_directory(L"d", {{1, L"a"}}); // both are about to be told
+    assert_string_equal(told_by_turns().c_str(), "");
+    assert_string_equal(all_told(&other).c_str(), "+a");
+    evdirwatch_iocp_free(other.watch);
+}
+
+void freed_in_every_state(void **)
+{
+    for (auto way : {fake::cancel_way::wins, fake::cancel_way::loses}) {
+        fake::set_cancel_way(way);
+        w = {};
+        assert_true(watch_directory(&w, base, "d")); // its read is in flight
+        free_watch();
+        told_by_turns();
+        w = {};
+        assert_true(watch_directory(&w, base, "d")); // has ended, and its packet is not taken
+        fake::change_directory(L"d", {{1, L"a"}});
+        free_watch();
+        told_by_turns();
+        w = {};
+        assert_true(watch_directory(&w, base, "d")); // is cancelled, and the kernel takes its time
+        fake::hold_cancelled(true);
+        free_watch();
+        told_by_turns();
+        assert_int_equal(fake::operations_in_flight(), 1);
+        fake::hold_cancelled(false);
+        told_by_turns();
+        w = {};
+        assert_true(watch_directory(&w, base, "d")); // its packet is late
+        fake::hold_packets(true);
+        fake::change_directory(L"d", {{1, L"a"}});
+        free_watch();
+        told_by_turns();
+        fake::release_all();
+        fake::hold_packets(false);
+        told_by_turns();
+        assert_int_equal(fake::operations_in_flight(), 0);
+    }
+    evdirwatch_iocp_free(nullptr);
+}
+
+void the_base_goes_first(void **)
+{
+    watching more[4] = {};
+    fake::make_directory(L"e");
+    fake::make_directory(L"f");
+    assert_true(watch_directory(&w, base, "d"));
+    assert_true(watch_directory(&more[0], base, "d"));
+    assert_true(watch_directory(&more[1], base, "e")); // is over
+    fake::delete_directory(L"e");
+    told_by_turns();
+    assert_true(more[1].over);
+    assert_true(watch_directory(&more[2], base, "f")); // waits for a new name, by a timer
+    fake::change_directory(L"f", {{4, L"a"}});
+    told_by_turns();
+    assert_true(watch_directory(&more[3], base, "f")); // waits to start
+    fake::answer_read(L"f", status_shortage, "");
+    fake::answer_read(L"f", status_shortage, "");
+    told_by_turns();
+    fake::change_directory(L"d", {{1, L"a"}}); // a packet is there
+    evdirwatch_iocp_free(more[0].watch);
+    for (watching &one : more)
+        one.over = true;
+    w.over = true;
+    event_base_free(base);
+    base = nullptr;
+    assert_int_equal(fake::directories_open(), 0);
+    evdirwatch_iocp_free(w.watch);
+    for (int i = 1; i < 4; ++i)
+        evdirwatch_iocp_free(more[i].watch);
+}
+
+void the_base_goes_with_a_callback_due(void **)
+{
+    watching other = {};
+    event_base_priority_init(base, 2); // both packets are taken in one turn
+    assert_true(watch_directory(&other, base, "d"));
+    assert_true(watch_directory(&w, base, "d"));
+    other.when_called = []() { event_base_loopbreak(base); };
+    fake::change_directory(L"d", {{1, L"a"}});
+    event_base_dispatch(base);
+    assert_int_equal(other.calls, 1);
+    assert_int_equal(event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE), 1);
+    event_base_free(base);
+    base = nullptr;
+    evdirwatch_iocp_free(w.watch);
+    evdirwatch_iocp_free(other.watch);
+    assert_int_equal(w.calls, 0);
+}
+
+void a_base_stays_while_it_watches(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::at(fake::now_us() + 3000000, []() { fake::change_directory(L"d", {{1, L"a"}}); });
+    w.when_called = free_watch;
+    assert_int_equal(event_base_dispatch(base), 1); // for want of events, when it is freed
+    assert_int_equal(w.calls, 1);
+}
+
+void another_thread_frees(void **)
+{
+    assert_true(watch_directory(&w, base, "d"));
+    fake::at(fake::now_us() + 1000, []() {
+        fake::change_directory(L"d", {{1, L"a"}}); // its packet is taken in the same wait
+        free_watch();
+    });
+    assert_int_equal(event_base_dispatch(base), 1);
+    assert_int_equal(w.calls, 0);
+}
+
+void refuses(const char *path, int flags, int error)
+{
+    WSASetLastError(0);
+    assert_false(watch_directory(&w, base, path, flags));
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), error);
+    assert_int_equal(fake::directories_open(), 0);
+    assert_int_equal(fake::operations_in_flight(), 0);
+    assert_int_equal(event_base_dispatch(base), 1);
+}
+
+void what_cannot_be_watched_is_refused(void **)
+{
+    refuses(nullptr, 0, WSAEINVAL);
+    refuses("d", 2, WSAEINVAL);
+    refuses("d", -1, WSAEINVAL);
+    refuses("", 0, ERROR_PATH_NOT_FOUND);
+    refuses("not there", 0, ERROR_FILE_NOT_FOUND);
+    refuses("file", 0, ERROR_DIRECTORY);
+    refuses("d\xff", 0, ERROR_NO_UNICODE_TRANSLATION);
+    assert_null(evdirwatch_iocp_new(base, "d", 0, nullptr, nullptr));
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAEINVAL);
+    assert_null(evdirwatch_iocp_new(nullptr, "d", 0, watching_called, nullptr));
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAEOPNOTSUPP);
+    fake::fail_calls(fake::call::directory_open, ERROR_ACCESS_DENIED);
+    refuses("d", 0, ERROR_ACCESS_DENIED);
+    fake::fail_calls(fake::call::port_associate, ERROR_INVALID_PARAMETER);
+    refuses("d", 0, ERROR_INVALID_PARAMETER);
+    fake::fail_calls(fake::call::directory_read, ERROR_INVALID_FUNCTION);
+    refuses("d", 0, ERROR_INVALID_FUNCTION);
+    fake::fail_calls(fake::call::directory_read, WSAENOBUFS);
+    refuses("d", 0, WSAENOBUFS);
+    for (unsigned after = 0; after < 3; ++after) {
+        guard::fail_allocations(after, 1);
+        refuses("d", 0, WSAENOBUFS);
+        assert_int_equal(guard::failed_allocations(), 1);
+    }
+    guard::fail_allocations(0, 0);
+    assert_true(watch_directory(&w, base, "d", EVDIRWATCH_RECURSIVE));
+    free_watch();
+}
+
+void a_base_on_select_is_refused(void **)
+{
+    struct event_base *on_select = make_base(as_always);
+    assert_false(is_on_port(on_select));
+    assert_null(evdirwatch_iocp_new(on_select, "d", 0, watching_called, nullptr));
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAEOPNOTSUPP);
+    event_base_free(on_select);
+}
+
+} // namespace
+
+#define ONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        ONE(changes_are_told),
+        ONE(what_changes_before_the_callback_is_kept),
+        ONE(overflow_is_told_and_it_goes_on),
+        ONE(a_split_rename_is_one),
+        ONE(a_rename_without_a_new_name_is_told_in_time),
+        ONE(its_end_is_told_once),
+        ONE(another_end_is_an_error),
+        ONE(shortage_is_waited_for),
+        ONE(no_memory_for_changes_is_overflow),
+        ONE(an_interrupted_read_is_started_again),
+        ONE(odd_buffers_are_overflow),
+        ONE(freed_in_its_callback),
+        ONE(freed_in_another_ones_callback),
+        ONE(freed_in_every_state),
+        ONE(the_base_goes_first),
+        ONE(the_base_goes_with_a_callback_due),
+        ONE(a_base_stays_while_it_watches),
+        ONE(another_thread_frees),
+        ONE(what_cannot_be_watched_is_refused),
+        cmocka_unit_test_setup(a_base_on_select_is_refused, set_up_kernel), // libevent's select leaves a block
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
