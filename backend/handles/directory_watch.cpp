@@ -72,8 +72,7 @@ void directory_read_ended(completion *operation, int error, DWORD bytes)
     read->error = error;
     read->bytes = bytes;
     self->has_read = true;
-    if (!self->owner->draining)
-        event_active_nolock_(&self->tells, EV_READ, 1);
+    event_active_nolock_(&self->tells, EV_READ, 1);
 }
 
 void directory_read_freed(completion *operation, int, DWORD)

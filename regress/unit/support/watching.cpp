@@ -1,4 +1,5 @@
 #include "support/watching.h"
+#include "support/check.h"
 
 namespace iocp {
 
@@ -70,5 +71,54 @@ std::string all_told(watching *self)
     self->told.clear();
     return all;
 }
+
+namespace one_directory {
+
+struct event_base *base;
+watching w;
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    w = {};
+    base = make_base(on_iocp);
+    fake::make_directory(L"d");
+    fake::make_file(L"file");
+    return 0;
+}
+
+int tear_down(void **)
+{
+    if (base != nullptr)
+        event_base_free(base);
+    base = nullptr;
+    assert_int_equal(fake::directories_open(), 0);
+    assert_null(fake::complaint_after_free());
+    assert_int_equal(warnings().size(), 0);
+    return 0;
+}
+
+std::string told_by_turns(int turns)
+{
+    for (int i = 0; i < turns; ++i)
+        turn_to_port(base);
+    return all_told(&w);
+}
+
+void run_for(int ms)
+{
+    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    event_base_loopexit(base, &limit);
+    event_base_dispatch(base);
+}
+
+void free_watch()
+{
+    evdirwatch_iocp_free(w.watch);
+    w.over = true; // a call from here on is complained of
+}
+
+} // namespace one_directory
 
 } // namespace iocp

@@ -27,6 +27,25 @@ bool watch_directory(watching *self, struct event_base *base, const char *path, 
 // What it was told since it was asked last, with blanks in between.
 std::string all_told(watching *self);
 
+// One base, a directory "d" and a file "file", and a watch.
+namespace one_directory {
+
+extern struct event_base *base;
+extern watching w;
+
+int set_up(void **);
+int tear_down(void **);
+// What was told in so many turns that looked at the port.
+std::string told_by_turns(int turns = 3);
+// The loop runs for so long.
+void run_for(int ms);
+// A call from here on is complained of.
+void free_watch();
+
+#define ONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+} // namespace one_directory
+
 } // namespace iocp
 
 #endif
