@@ -50,6 +50,7 @@ void hand_on(HANDLE handle, directory_object *directory)
     std::string bytes = written_changes(directory->kept);
     bool fits = !directory->lost && bytes.size() <= capacity(reading->buffers);
     directory->kept.clear();
+    directory->kept_bytes = 0;
     directory->lost = false;
     if (fits)
         end_read(reading, status_success, bytes);
@@ -60,8 +61,10 @@ void hand_on(HANDLE handle, directory_object *directory)
 void keep(directory_object *directory, const change &one)
 {
     directory->kept.push_back(one);
-    if (directory->lost || written_changes(directory->kept).size() > directory->room) {
+    directory->kept_bytes += (3 * sizeof(uint32_t) + one.name.size() * sizeof(wchar_t) + 3) / 4 * 4;
+    if (directory->lost || directory->kept_bytes > directory->room) {
         directory->kept.clear();
+        directory->kept_bytes = 0;
         directory->lost = true;
     }
 }
@@ -188,7 +191,7 @@ int directory_open(const wchar_t *path, HANDLE *directory)
         return ERROR_ACCESS_DENIED;
     *directory = new_handle();
     k().files[*directory] = {false, {}, 0};
-    k().directories[*directory] = {path, 0, {}, false};
+    k().directories[*directory] = {path, 0, 0, {}, false};
     return 0;
 }
 

@@ -115,6 +115,7 @@ struct pipe_object {
 struct directory_object {
     std::wstring path;
     size_t room; // of the first read: what is kept in between
+    size_t kept_bytes;
     std::vector<change> kept;
     bool lost;
 };
