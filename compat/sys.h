@@ -221,6 +221,7 @@ struct pipe_client {
 };
 // ERROR_FILE_NOT_FOUND: there is no such pipe. ERROR_PIPE_BUSY: all its instances have their clients.
 int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened);
+
 // --- directories ----------------------------------------------------------------------------------------------------
 // Opens a directory to be watched, which others may read, write, rename and delete. A relative path, or one longer than
 // MAX_PATH, is fine; one that begins with \\?\ is taken as it is. ERROR_DIRECTORY: it is something else.
