@@ -179,7 +179,8 @@ int main(int count, char **arguments)
         probe::print_system();
     unsigned differ = 0;
     for (auto part : {probe::about_ports, probe::about_polls, probe::about_poll_states, probe::about_transfers,
-                      probe::about_closing, probe::about_connections, probe::about_errors, probe::about_costs})
+                      probe::about_closing, probe::about_connections, probe::about_errors, probe::about_costs,
+                      probe::about_directories})
         differ += probe::ask(part(), answers_only);
     if (!answers_only)
         printf("\n%u answers differ from what was expected of Windows (marked *)\n", differ);

@@ -31,6 +31,7 @@ questions about_closing();
 questions about_connections();
 questions about_errors();
 questions about_costs();
+questions about_directories();
 
 // --- what they share
 // --------------------------------------------------------------------------------------------------
