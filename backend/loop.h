@@ -32,6 +32,7 @@ struct loop {
     uint64_t looks_together;
     DWORD thread;    // that made its last turn
     bool retry_soon; // a start failed for want of memory: do not sleep long
+    bool sent_much;  // the last turn had sends that took long: the others are not to wait for the next
 };
 
 inline void loop_init(loop *self)

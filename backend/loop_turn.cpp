@@ -139,11 +139,13 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     signals_claim(self);
     turn_plan plan = turn_make_plan(self, tv);
     bool any_ready = submit_ready(self) || plan.goes_on;
-    bool is_due = any_ready && turn_look_is_due(self);
+    bool sent_much = self->loop.sent_much;
+    self->loop.sent_much = false;
+    bool is_due = any_ready && (turn_look_is_due(self) || sent_much);
     int result = 0;
     bool receives_first = !any_ready || self->loop.round.sender_is_ahead;
     bool came = receives_first && !plan.at_once && turn_look_first(self, &result);
-    bool at_once = plan.at_once || turn_timers_are_due(self);
+    bool at_once = plan.at_once || sent_much || turn_timers_are_due(self);
     if (result != 0 || (came && !at_once))
         return result;
     any_ready = any_ready || came;

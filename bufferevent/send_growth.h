@@ -5,8 +5,8 @@
 // little has little in flight, and its sends end often.
 //
 // Invariants: beyond libevent's default, all streams of a base together send no more than max_grown_in_turn in one turn of
-// its loop, so that nobody waits for long sends of others, and have no more than max_grown_in_flight in flight, whatever
-// becomes of their peers.
+// its loop, and the next turn starts all receives and looks at the port: so nobody waits for two turns of long sends. And
+// they have no more than max_grown_in_flight in flight, whatever becomes of their peers.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
 #define LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
 

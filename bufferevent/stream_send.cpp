@@ -57,6 +57,7 @@ void stream_send_count_grown(stream *self, send_operation *sending, bool pending
     send_growth *growth = &self->as_source.owner->streams.growth;
     size_t grown = sending->length > default_send_size ? sending->length - default_send_size : 0;
     growth->in_turn += grown;
+    self->as_source.owner->loop.sent_much |= grown > 0;
     if (pending) {
         growth->in_flight += grown;
         sending->grown = grown;

@@ -249,11 +249,11 @@ void keeps_to_a_write_timeout(void **)
 
 void a_turn_has_a_bound(void **)
 {
-    constexpr size_t count = 20;
+    constexpr size_t count = 12;
     for (size_t i = 0; i < count; ++i)
         write_long(connect_one());
     size_t most = 0;
-    for (int turns = 0; turns < 30; ++turns) {
+    for (int turns = 0; turns < 12; ++turns) {
         size_t before = 0, after = 0;
         for (const connection *one : all)
             before += left_of(one);
@@ -266,6 +266,23 @@ void a_turn_has_a_bound(void **)
     assert_true(most <= max_grown_in_turn + count * piece);
 }
 
+// The packets of others wait for no second turn of long sends.
+void others_have_their_turn_after_it(void **)
+{
+    connection *quiet = connect_one(), *one = connect_one();
+    bufferevent_enable(quiet->bev, EV_READ);
+    grow(one);
+    fake::set_look_cost_us(100); // looks are rare by themselves
+    for (int i = 0; i < 5; ++i)
+        event_base_loop(base, EVLOOP_ONCE);
+    fake::peer_sends(quiet->socket, "x");
+    size_t before = left_of(one);
+    for (int i = 0; i < 2; ++i)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_true(left_of(one) > 0 && before - left_of(one) >= max_grown_size); // it went on
+    assert_int_equal(evbuffer_get_length(bufferevent_get_input(quiet->bev)), 1);
+}
+
 // Peers that were quick, and take nothing any more.
 void what_stalls_has_a_bound(void **)
 {
@@ -273,7 +290,7 @@ void what_stalls_has_a_bound(void **)
     size_t stalled = 0;
     for (size_t i = 0; i < count; ++i) {
         connection *one = connect_one();
-        write_long(one);
+        write_long(one, 2 * max_grown_size + 32 * piece);
         for (unsigned char sends = 0; sends <= max_doublings; ++sends)
             next_send(one);
         fake::set_send_room(one->socket, 0);
@@ -311,6 +328,7 @@ int main()
         cmocka_unit_test_setup_teardown(keeps_to_a_low_watermark, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_to_a_write_timeout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_have_their_turn_after_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_stalls_has_a_bound, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
