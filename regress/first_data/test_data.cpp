@@ -194,7 +194,7 @@ void http_server(void **)
         int got = recv(peer, some, sizeof(some), 0);
         if (got > 0)
             answer.append(some, static_cast<size_t>(got));
-        else if (got < 0 && WSAGetLastError() == WSAEWOULDBLOCK) { // nothing of ours in the loop says when
+        if (got > 0 || (got < 0 && WSAGetLastError() == WSAEWOULDBLOCK)) { // nothing of ours in the loop says when
             struct timeval soon = {0, 2000};
             event_base_loopexit(base, &soon);
         }
