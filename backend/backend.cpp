@@ -1,6 +1,7 @@
 #include "backend/backend.h"
 #include "backend/afd_device.h"
 #include "backend/handles/directory_watch.h"
+#include "backend/handles/handle_wait.h"
 #include "backend/port_workers.h"
 #include "backend/socket_record.h"
 
@@ -30,6 +31,7 @@ backend *backend_new(struct event_base *base, port *on)
     linger_init(&self->lingering);
     rounds_init(&self->rounds);
     TAILQ_INIT(&self->streams.budget.waiting);
+    TAILQ_INIT(&self->waits);
     SIMPLEQ_INIT(&self->streams.sent.waiting);
     SIMPLEQ_INIT(&self->streams.idle.operations);
     TAILQ_INIT(&self->directories);
@@ -76,6 +78,7 @@ void backend_drain(backend *self)
     {
         base_locked held(self->base);
         linger_stop(self);
+        waits_end(self);
     }
     if (!port_drain(self->port))
         event_warnx("iocp: %u operations did not end; their memory and the port are leaked",

@@ -6,6 +6,7 @@
 #include "backend/handles/base_directories.h"
 #include "backend/listening_round.h"
 #include "backend/loop.h"
+#include "backend/handles/waiting_handles.h"
 #include "backend/port.h"
 #include "backend/socket_lingering.h"
 #include "bufferevent/base_streams.h"
@@ -22,6 +23,7 @@ struct backend {
     base_rounds rounds;
     base_streams streams;
     base_directories directories;
+    waiting_handles waits;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     bool draining;                       // the base is being freed: start nothing

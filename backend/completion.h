@@ -21,12 +21,13 @@ struct completion;
 // The operation is idle again: it may be started anew or freed.
 using completion_ended = void (*)(completion *operation, int error, DWORD bytes);
 
-enum class operation_kind : unsigned char { poll, receive, send, connect, accept, directory, count };
+enum class operation_kind : unsigned char { poll, receive, send, connect, accept, directory, wait, count };
 
 struct completion_ops {
     operation_kind kind;
     completion_ended ended;
-    completion_ended ended_alone; // nobody waits for it any more: frees it, or goes on
+    completion_ended ended_alone;                    // nobody waits for it any more: frees it, or goes on
+    void (*cancel)(completion *operation) = nullptr; // in CancelIoEx's place, for what is no operation on a file
 };
 
 union completion_link {
@@ -55,6 +56,9 @@ OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device
 // The same on a handle that is no socket: a pipe's, a directory's.
 OVERLAPPED *completion_begin_file(port *on, completion *operation, HANDLE file);
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
+
+// Of one that was taken back, and of which no packet will come: idle again, as if it had been cancelled.
+void completion_withdraw(port *on, completion *operation);
 
 // Asks the kernel to end it early. Nothing if it is idle or was asked before.
 void completion_cancel(completion *operation);

@@ -4,7 +4,7 @@ namespace iocp {
 
 namespace {
 
-const char *const names[] = {"poll", "receive", "send", "connect", "accept", "directory"};
+const char *const names[] = {"poll", "receive", "send", "connect", "accept", "directory", "wait"};
 static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(operation_kind::count), "each has its name");
 
 const char *operation_name(const completion *operation)

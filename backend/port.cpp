@@ -9,12 +9,6 @@ namespace {
 // it.
 constexpr DWORD max_threads = 1024;
 
-// Their packets carry it, and none of those that are posted: what a posted record points to is known to be there.
-ULONG_PTR port_key_of_operations(port *on)
-{
-    return reinterpret_cast<ULONG_PTR>(on);
-}
-
 int port_error_of(completion *ended)
 {
     OVERLAPPED *overlapped = &ended->record.overlapped;
@@ -89,12 +83,26 @@ sys::start_result completion_settle_start(port *on, completion *operation, sys::
     return result;
 }
 
+void completion_withdraw(port *on, completion *operation)
+{
+    EVUTIL_ASSERT(operation->pending);
+    in_flight_remove(&on->in_flight, operation);
+    operation->pending = false;
+    operation->cancelled = true;
+    operation_cancelled(operation);
+    operation_ended(&on->counts, operation, ERROR_OPERATION_ABORTED, 0);
+}
+
 void completion_cancel(completion *operation)
 {
     if (!operation->pending || operation->cancelled)
         return;
     operation->cancelled = true;
     operation_cancelled(operation);
+    if (operation->ops->cancel != nullptr) {
+        operation->ops->cancel(operation);
+        return;
+    }
     // ERROR_NOT_FOUND means that the packet is already on its way, and other errors that the socket was closed, which
     // ends its operations too: in each case the packet comes.
     sys::cancel(operation->file, &operation->record.overlapped);
@@ -150,9 +158,14 @@ void port_close(port *closing)
     sys::cleanup();
 }
 
+ULONG_PTR port_operations_key(const port *on)
+{
+    return reinterpret_cast<ULONG_PTR>(on);
+}
+
 int port_associate(port *on, HANDLE file)
 {
-    return sys::port_associate(on->for_libevent.port, file, port_key_of_operations(on));
+    return sys::port_associate(on->for_libevent.port, file, port_operations_key(on));
 }
 
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes)
@@ -194,7 +207,7 @@ void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count)
 {
     for (ULONG i = 0; i < count; ++i) {
         OVERLAPPED *overlapped = entries[i].lpOverlapped;
-        if (entries[i].lpCompletionKey == port_key_of_operations(on)) {
+        if (entries[i].lpCompletionKey == port_operations_key(on)) {
             completion *operation = in_flight_find(&on->in_flight, overlapped);
             if (operation != nullptr)
                 port_take_packet(on, operation);

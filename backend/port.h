@@ -39,6 +39,8 @@ port *port_open();
 void port_close(port *closing);
 
 int port_associate(port *on, HANDLE file);
+// What the packets of operations carry, and none of those that are posted with a record.
+ULONG_PTR port_operations_key(const port *on);
 // Queues a packet for `record`, whose callback runs as for any other packet. Any thread, lock held. 0 or -1.
 int port_post(port *on, struct event_overlapped *record, ULONG_PTR key, DWORD bytes);
 

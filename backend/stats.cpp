@@ -29,6 +29,7 @@ struct event_iocp_stats stats_collect(const backend *self)
     stats.receive_buffer_bytes = self->streams.budget.spent;
     stats.lingering_bytes = self->lingering.bytes_on_the_way;
     stats.directories = stats_of(self, operation_kind::directory);
+    stats.handle_waits = stats_of(self, operation_kind::wait);
     return stats;
 }
 

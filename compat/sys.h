@@ -4,7 +4,7 @@
 // Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED.
 // Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
 // completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
-// they say otherwise. No function blocks, except port_dequeue, which waits for as long as it is told.
+// they say otherwise. No function blocks, except port_dequeue, which waits for as long as it is told, and wait_stop.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -233,6 +233,31 @@ start_result directory_read(HANDLE directory, void *buffer, DWORD size, bool rec
 bool directory_has_lost(const OVERLAPPED *ended);
 // Of one that has ended with an error, or could not start: the directory itself was deleted.
 bool directory_is_deleted(HANDLE directory, const OVERLAPPED *ended);
+
+// --- waits for handles -----------------------------------------------------------------------------------------------
+// Of what may be waited for, by a handle of our own, not inherited: ERROR_INVALID_HANDLE (closed, one of those numbers
+// that stand for the calling process or thread, or of a kind that cannot be waited for), ERROR_ACCESS_DENIED (no
+// SYNCHRONIZE), ERROR_INVALID_PARAMETER: a mutex, which the waiting thread would own.
+int wait_duplicate(HANDLE given, HANDLE *own);
+// One wait, whose packet comes to a port when the handle is signalled. Zero at first; not moved while it is under way.
+struct handle_wait {
+    HANDLE packet; // Windows's object for that, used again and again; NULL: a thread of Windows's waits, and posts
+    HANDLE registration; // with that thread
+    HANDLE port;
+    ULONG_PTR key;
+    OVERLAPPED *overlapped;
+    bool posted; // by that thread; to be looked at when the registration has been given back
+};
+// Nothing is written to `overlapped`: its address comes with the packet.
+int wait_start(handle_wait *self, HANDLE handle, HANDLE port, ULONG_PTR key, OVERLAPPED *overlapped);
+// Takes back a wait whose packet was not seen yet. False: none will come. True: it is on its way, or has been dequeued
+// by somebody who has not delivered it; a signal may have been consumed. In both cases nothing refers to the handle any
+// more. May wait for the moment in which Windows's thread posts, which takes no lock.
+bool wait_stop(handle_wait *self);
+// Its packet has come.
+void wait_taken(handle_wait *self);
+// Idle, and not to be used again.
+void wait_close(handle_wait *self);
 
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);

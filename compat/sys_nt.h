@@ -48,6 +48,11 @@ struct nt_calls {
     nt_status(NTAPI *set_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
     nt_status(NTAPI *query_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
     nt_status(NTAPI *set_timer_resolution)(ULONG, BOOLEAN, ULONG *);
+    nt_status(NTAPI *query_object)(HANDLE, ULONG, void *, ULONG, ULONG *);
+    // From Windows 8 on, and all three or none.
+    nt_status(NTAPI *create_wait_packet)(HANDLE *, ACCESS_MASK, object_attributes *);
+    nt_status(NTAPI *associate_wait_packet)(HANDLE, HANDLE, HANDLE, void *, void *, nt_status, ULONG_PTR, BOOLEAN *);
+    nt_status(NTAPI *cancel_wait_packet)(HANDLE, BOOLEAN);
 };
 
 // True while some base wants precise timers.

@@ -36,6 +36,11 @@ int find_nt_calls()
     find(ntdll, "NtSetTimerResolution", &calls.set_timer_resolution);
     find(ntdll, "NtSetInformationFile", &calls.set_information_file);
     find(ntdll, "NtQueryInformationFile", &calls.query_information_file);
+    find(ntdll, "NtQueryObject", &calls.query_object);
+    if (!find(ntdll, "NtAssociateWaitCompletionPacket", &calls.associate_wait_packet) ||
+        !find(ntdll, "NtCancelWaitCompletionPacket", &calls.cancel_wait_packet) ||
+        !find(ntdll, "NtCreateWaitCompletionPacket", &calls.create_wait_packet))
+        calls.create_wait_packet = nullptr;
     return found ? 0 : ERROR_PROC_NOT_FOUND;
 }
 

@@ -203,6 +203,7 @@ struct event_iocp_stats {
     ev_uint64_t receive_buffer_bytes; /* of receives in flight, and of what is received and not read */
     ev_uint64_t lingering_bytes;      /* on their way, nobody waiting: sockets that are closed (above), or taken back */
     struct event_iocp_operation_stats directories; /* reads of changes (event2/iocp_directory.h) */
+    struct event_iocp_operation_stats handle_waits; /* see event2/iocp_wait.h */
 };
 
 /* Fills in the first `size` bytes of `*into`: pass sizeof(*into), and a library that is newer or older than the header
@@ -223,5 +224,6 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
 #include "event2/iocp_handle.h" /* a bufferevent over a pipe or a serial port */
 #include "event2/iocp_pipe.h"   /* listeners and connects of named pipes */
 #include "event2/iocp_directory.h"
+#include "event2/iocp_wait.h"
 
 #endif

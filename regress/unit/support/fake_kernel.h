@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 
 #include "support/fake_sys.h"
 
@@ -30,7 +31,7 @@ struct file_object {
     DWORD max_threads; // of a port
 };
 
-enum class work { poll, receive, send, connect, accept, pipe_accept, directory };
+enum class work { poll, receive, send, connect, accept, pipe_accept, directory, wait };
 
 struct operation {
     work what;
@@ -125,6 +126,19 @@ struct directory_name {
     bool deleted;
 };
 
+// What can be waited for, by the handles that it has.
+struct waitable {
+    waitable_kind which;
+    LONG count; // of a semaphore; of others 1 if it is signalled
+};
+
+struct waiting {
+    sys::handle_wait *memory;
+    std::shared_ptr<waitable> object;
+    OVERLAPPED *overlapped;
+    bool satisfied; // its thread is about to post
+};
+
 struct failure {
     int error;
     unsigned times;
@@ -161,6 +175,10 @@ struct kernel {
     std::map<HANDLE, directory_object> directories;
     std::map<std::wstring, directory_name> directory_names;
     unsigned renames_split;
+    std::map<HANDLE, std::shared_ptr<waitable>> waitables; // each of files, too
+    std::deque<waiting> handle_waits;                      // from their start until they have been told of
+    bool has_wait_packets;
+    bool hold_wait_threads;
     std::deque<packet> packets;
     std::vector<scheduled> schedule;
     std::vector<std::function<void()>> routines;
@@ -193,6 +211,7 @@ HANDLE new_handle();
 void start_clock();   // in fake_time.cpp, so that whoever boots also gets its clock
 void start_winsock(); // and in fake_winsock.cpp, likewise
 void start_files();   // and in fake_file.cpp
+void start_waits();   // and in fake_wait.cpp
 
 ULONG current_level(const socket_object &socket);
 socket_object *find_socket(SOCKET socket);

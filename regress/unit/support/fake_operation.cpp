@@ -192,7 +192,7 @@ void end_starting_thread()
 {
     std::vector<operation *> ending;
     for (auto &entry : k().operations)
-        if (!entry.second.ended && !entry.second.held)
+        if (!entry.second.ended && !entry.second.held && entry.second.what != work::wait)
             ending.push_back(&entry.second);
     for (operation *ended : ending)
         end_operation(ended, status_cancelled, 0, 0);

@@ -217,6 +217,7 @@ void close_handle(HANDLE handle)
     packets.erase(std::remove_if(packets.begin(), packets.end(), of_port), packets.end());
     k().files.erase(found);
     k().pipes.erase(handle);
+    k().waitables.erase(handle);
 }
 
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread)

@@ -58,6 +58,7 @@ bool try_as_usual(operation *waiting, socket_object *socket, nt_status *status, 
     case work::poll:
     case work::pipe_accept:
     case work::directory:
+    case work::wait:
         break;
     }
     return false;

@@ -43,6 +43,7 @@ void boot(uint64_t seed, const chances &odds)
     start_clock();
     start_winsock();
     start_files();
+    start_waits();
     if (!guard::forget_freed())
         complain("freed memory was written to before boot");
     guard::fail_allocations(0, 0);

@@ -59,6 +59,9 @@ enum class call {
     pipe_open,
     directory_open,
     directory_read,
+    wait_duplicate,
+    wait_start,
+    wait_stop,
     count
 };
 
@@ -150,6 +153,19 @@ enum class cancel_way { by_chance, wins, loses };
 void set_cancel_way(cancel_way way);
 // Every waiting operation ends with STATUS_CANCELLED, as when the thread that started it ends.
 void end_starting_thread();
+
+// --- waits for handles ---------------------------------------------------------------------------------------------
+// Whether there are wait completion packets. Where not (so it is at first), a thread waits, and posts: at once, or when it is
+// let go, or waited for.
+void set_wait_packets(bool are_there);
+void hold_wait_threads(bool hold);
+enum class waitable_kind { manual, automatic, semaphore, mutex, no_rights };
+HANDLE open_waitable(waitable_kind which, bool signalled = false);
+void signal(HANDLE waitable); // of a semaphore, one more
+void unsignal(HANDLE waitable);
+bool is_signalled(HANDLE waitable);
+void close_waitable(HANDLE waitable); // by the program
+size_t waits_under_way();             // that nothing has satisfied
 
 // --- sockets -------------------------------------------------------------------------------------------------------
 enum class kind { stream, datagram, listener };

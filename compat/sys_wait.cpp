@@ -1,0 +1,149 @@
+// The kernel's door: waits for handles, told by a packet.
+//
+// Windows 8 and later have an object for it, which posts by itself (a "wait completion packet", documented since 2023).
+// Before that, and under Wine, one of the threads that Windows keeps for RegisterWaitForSingleObject waits, 63 handles
+// each, and its callback posts.
+#include <wchar.h>
+
+#include "compat/sys.h"
+#include "compat/sys_nt.h"
+
+namespace iocp {
+namespace sys {
+
+namespace {
+
+constexpr nt_status status_success = 0;
+constexpr ACCESS_MASK wait_packet_all_access = 1;
+
+// To post fails only for want of memory in the kernel, and a signal that it has consumed should not be lost then.
+constexpr int max_posts = 5000;
+
+int last_wait_error()
+{
+    auto error = static_cast<int>(GetLastError());
+    return error != 0 ? error : ERROR_GEN_FAILURE;
+}
+
+void CALLBACK signalled(void *of, BOOLEAN)
+{
+    auto *self = static_cast<handle_wait *>(of);
+    for (int i = 0; i < max_posts && !self->posted; ++i) {
+        self->posted = PostQueuedCompletionStatus(self->port, 0, self->key, self->overlapped) != FALSE;
+        if (!self->posted)
+            Sleep(1);
+    }
+}
+
+// The numbers from -1 to -6 stand for the calling process, thread and their tokens; -1 is INVALID_HANDLE_VALUE, too.
+bool is_pseudo_handle(HANDLE handle)
+{
+    auto value = reinterpret_cast<intptr_t>(handle);
+    return value < 0 && value >= -6;
+}
+
+bool is_mutex(HANDLE handle)
+{
+    constexpr ULONG object_type_information = 2;
+    struct {
+        unicode_string name; // first in what is returned, and its text lies behind
+        ULONG_PTR room[64];
+    } type = {};
+    if (nt().query_object == nullptr ||
+        nt().query_object(handle, object_type_information, &type, sizeof(type), nullptr) < 0)
+        return false;
+    const wchar_t mutant[] = L"Mutant";
+    return type.name.length == sizeof(mutant) - sizeof(mutant[0]) &&
+           wmemcmp(type.name.text, mutant, type.name.length / sizeof(wchar_t)) == 0;
+}
+
+// A wait for it and for what never comes consumes nothing, and fails where a wait for it alone would.
+int try_wait(HANDLE handle)
+{
+    HANDLE both[] = {handle, CreateEventW(nullptr, TRUE, FALSE, nullptr)};
+    if (both[1] == nullptr)
+        return last_wait_error();
+    int error = WaitForMultipleObjects(2, both, TRUE, 0) == WAIT_FAILED ? last_wait_error() : 0;
+    CloseHandle(both[1]);
+    return error;
+}
+
+bool start_packet(handle_wait *self, HANDLE handle)
+{
+    if (nt().create_wait_packet == nullptr)
+        return false;
+    if (self->packet == nullptr &&
+        nt().create_wait_packet(&self->packet, wait_packet_all_access, nullptr) != status_success) {
+        self->packet = nullptr;
+        return false;
+    }
+    BOOLEAN already_signalled; // its packet comes all the same
+    if (nt().associate_wait_packet(self->packet, self->port, handle, reinterpret_cast<void *>(self->key),
+                                   self->overlapped, status_success, 0, &already_signalled) == status_success)
+        return true;
+    wait_close(self);
+    return false;
+}
+
+// Waits for the callback, if that is under way.
+void give_back_registration(handle_wait *self)
+{
+    UnregisterWaitEx(self->registration, INVALID_HANDLE_VALUE);
+    self->registration = nullptr;
+}
+
+} // namespace
+
+int wait_duplicate(HANDLE given, HANDLE *own)
+{
+    if (given == nullptr || is_pseudo_handle(given))
+        return ERROR_INVALID_HANDLE;
+    HANDLE process = GetCurrentProcess();
+    if (!DuplicateHandle(process, given, process, own, 0, FALSE, DUPLICATE_SAME_ACCESS))
+        return last_wait_error();
+    int error = is_mutex(*own) ? ERROR_INVALID_PARAMETER : try_wait(*own);
+    if (error != 0)
+        CloseHandle(*own);
+    return error;
+}
+
+int wait_start(handle_wait *self, HANDLE handle, HANDLE port, ULONG_PTR key, OVERLAPPED *overlapped)
+{
+    self->port = port;
+    self->key = key;
+    self->overlapped = overlapped;
+    self->posted = false;
+    if (start_packet(self, handle))
+        return 0;
+    constexpr ULONG how = WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE;
+    if (RegisterWaitForSingleObject(&self->registration, handle, signalled, self, INFINITE, how))
+        return 0;
+    int error = last_wait_error();
+    self->registration = nullptr;
+    return error;
+}
+
+bool wait_stop(handle_wait *self)
+{
+    // Pending: it is in the port's queue. Cancelled: it has been taken from there.
+    if (self->registration == nullptr)
+        return nt().cancel_wait_packet(self->packet, FALSE) != status_success;
+    give_back_registration(self);
+    return self->posted;
+}
+
+void wait_taken(handle_wait *self)
+{
+    if (self->registration != nullptr)
+        give_back_registration(self);
+}
+
+void wait_close(handle_wait *self)
+{
+    if (self->packet != nullptr)
+        CloseHandle(self->packet);
+    self->packet = nullptr;
+}
+
+} // namespace sys
+} // namespace iocp
