@@ -259,6 +259,31 @@ void wait_taken(handle_wait *self);
 // Idle, and not to be used again.
 void wait_close(handle_wait *self);
 
+// --- child processes ------------------------------------------------------------------------------------------------
+struct child {
+    HANDLE process;
+    HANDLE thread; // until it has been resumed
+    DWORD id;
+};
+struct child_start {
+    const wchar_t *program; // NULL: the command line's first word
+    wchar_t *command;       // may be written to
+    const wchar_t *directory;
+    wchar_t *environment; // of UTF-16; NULL: ours
+    HANDLE standard[3];   // inheritable, and all that is inherited
+    bool hidden;
+    bool detached;
+};
+// Reads nothing, takes everything, and is inheritable.
+int null_device_open(HANDLE *opened);
+// Suspended before its first instruction. Waits for its image to be loaded.
+int process_create(const child_start &start, child *created);
+int process_resume(child *self);
+uint32_t process_exit_code(HANDLE process);
+// ERROR_ACCESS_DENIED: it has ended.
+int process_terminate(HANDLE process, uint32_t exit_code);
+void process_close(child *self);
+
 // --- threads --------------------------------------------------------------------------------------------------------
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 // Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.

@@ -45,7 +45,8 @@ KERNEL_CALLS = re.compile(
     r"|CreateNamedPipe[AW]?|ConnectNamedPipe|DisconnectNamedPipe|WaitNamedPipe[AW]?|(?:Get|Set)NamedPipe\w+"
     r"|ReadDirectoryChanges(?:Ex)?W|GetFullPathName[AW]|GetFileInformationByHandle(?:Ex)?"
     r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?"
-    r"|RegisterWaitFor\w+|UnregisterWait(?:Ex)?|CreateProcess[AW]?|TerminateProcess|ResumeThread|GetExitCodeProcess)\s*\(")
+    r"|RegisterWaitFor\w+|UnregisterWait(?:Ex)?|CreateProcess[AW]?|TerminateProcess|ResumeThread|GetExitCodeProcess"
+    r"|\w+ProcThreadAttribute\w*)\s*\(")
 
 
 def tree_files():

@@ -139,6 +139,15 @@ struct waiting {
     bool satisfied; // its thread is about to post
 };
 
+struct child_object {
+    HANDLE process; // the one that its creator has
+    std::shared_ptr<waitable> object;
+    DWORD id;
+    uint32_t exit_code;
+    bool resumed;
+    bool ended;
+};
+
 struct failure {
     int error;
     unsigned times;
@@ -177,6 +186,7 @@ struct kernel {
     unsigned renames_split;
     std::map<HANDLE, std::shared_ptr<waitable>> waitables; // each of files, too
     std::deque<waiting> handle_waits;                      // from their start until they have been told of
+    std::vector<child_object> children;
     bool has_wait_packets;
     bool hold_wait_threads;
     std::deque<packet> packets;
@@ -263,6 +273,9 @@ int take_connection(SOCKET listener, SOCKET *taken);
 int check_start(call which, SOCKET socket);
 operation *begin_on(work what, SOCKET socket, OVERLAPPED *overlapped);
 sys::start_result go_on(operation *started, SOCKET socket, bool skips);
+
+// Ends the waits that what has been signalled suffices for.
+void satisfy_waits();
 
 // Complains of a call that would wait. `what` names it.
 void check_that_it_does_not_wait(const char *what, const socket_object &socket);

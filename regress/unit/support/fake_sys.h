@@ -62,6 +62,9 @@ enum class call {
     wait_duplicate,
     wait_start,
     wait_stop,
+    null_device_open,
+    process_create,
+    process_resume,
     count
 };
 
@@ -166,6 +169,12 @@ void unsignal(HANDLE waitable);
 bool is_signalled(HANDLE waitable);
 void close_waitable(HANDLE waitable); // by the program
 size_t waits_under_way();             // that nothing has satisfied
+
+// --- child processes -----------------------------------------------------------------------------------------------
+void child_ends(DWORD id, uint32_t exit_code);
+size_t children_started();
+size_t children_running();
+size_t children_suspended();
 
 // --- sockets -------------------------------------------------------------------------------------------------------
 enum class kind { stream, datagram, listener };

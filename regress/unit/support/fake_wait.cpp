@@ -43,6 +43,8 @@ void post_wait(std::deque<waiting>::iterator posting)
     end_operation(&waited, status_success, 0, 0);
 }
 
+} // namespace
+
 void satisfy_waits()
 {
     bool any = true;
@@ -60,8 +62,6 @@ void satisfy_waits()
         }
     }
 }
-
-} // namespace
 
 void start_waits()
 {

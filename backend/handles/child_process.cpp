@@ -1,0 +1,242 @@
+// event2/iocp_process.h: a child, from its start to the callback of its end, which a wait for its handle brings.
+#include "backend/backend.h"
+#include "backend/handles/command_text.h"
+
+#include "event2/iocp_pipe.h"
+#include "event2/iocp_process.h"
+#include "event2/iocp_wait.h"
+
+#include <initializer_list>
+
+using namespace iocp;
+
+namespace {
+
+constexpr int process_standard_handles = 3;
+
+constexpr unsigned process_known_flags = EVPROCESS_IOCP_PIPE_STDIN | EVPROCESS_IOCP_PIPE_STDOUT |
+                                         EVPROCESS_IOCP_PIPE_STDERR | EVPROCESS_IOCP_STDERR_TO_STDOUT |
+                                         EVPROCESS_IOCP_HIDE | EVPROCESS_IOCP_DETACH;
+
+} // namespace
+
+struct evprocess {
+    sys::child child;
+    struct evwait *wait;
+    HANDLE pipes[process_standard_handles]; // our ends, that nobody has taken
+    evprocess_iocp_cb cb;
+    void *arg;
+};
+
+namespace {
+
+// What is needed until the child has been made.
+struct process_start {
+    struct evprocess_iocp_options options;
+    wchar_t *program;
+    wchar_t *command;
+    wchar_t *directory;
+    wchar_t *environment;
+    HANDLE standard[process_standard_handles]; // the child's ends
+    HANDLE null_device;
+};
+
+// False: it has what we do not know.
+bool process_copy_options(process_start *start, const struct evprocess_iocp_options *given)
+{
+    constexpr size_t own_size = sizeof(start->options);
+    if (given == nullptr || given->size < sizeof(given->size))
+        return false;
+    const auto *bytes = reinterpret_cast<const char *>(given);
+    for (size_t i = own_size; i < given->size; ++i)
+        if (bytes[i] != 0)
+            return false;
+    memcpy(&start->options, given, given->size < own_size ? given->size : own_size);
+    return true;
+}
+
+bool process_is_possible(const struct evprocess_iocp_options *options)
+{
+    if ((options->command_line == nullptr) == (options->argv == nullptr) ||
+        (options->flags & ~process_known_flags) != 0)
+        return false;
+    constexpr unsigned both = EVPROCESS_IOCP_PIPE_STDERR | EVPROCESS_IOCP_STDERR_TO_STDOUT;
+    if ((options->flags & both) == both)
+        return false;
+    if (options->argv == nullptr)
+        return options->command_line[0] != '\0';
+    const char *program = options->program != nullptr ? options->program : options->argv[0];
+    return program != nullptr && !command_is_batch(program);
+}
+
+int process_widen(const char *text, wchar_t **wide)
+{
+    int error = 0;
+    if (text != nullptr)
+        *wide = command_widen(text, &error);
+    return error;
+}
+
+int process_make_texts(process_start *start)
+{
+    const struct evprocess_iocp_options *options = &start->options;
+    int error = 0;
+    start->command =
+        options->argv != nullptr ? command_join(options->argv, &error) : command_widen(options->command_line, &error);
+    if (error == 0 && wcslen(start->command) >= max_command_units)
+        error = ERROR_FILENAME_EXCED_RANGE;
+    if (error == 0)
+        error = process_widen(options->program, &start->program);
+    if (error == 0)
+        error = process_widen(options->directory, &start->directory);
+    if (error == 0 && options->environment != nullptr)
+        start->environment = command_environment(options->environment, &error);
+    return error;
+}
+
+int process_make_handles(process_start *start, struct evprocess *self)
+{
+    for (int i = 0; i < process_standard_handles; ++i) {
+        bool is_pipe = (start->options.flags & (EVPROCESS_IOCP_PIPE_STDIN << i)) != 0;
+        if (is_pipe && evutil_iocp_pipe_pair(&self->pipes[i], &start->standard[i], i != 0) != 0)
+            return WSAGetLastError();
+        if (is_pipe)
+            continue;
+        if (i == 2 && (start->options.flags & EVPROCESS_IOCP_STDERR_TO_STDOUT) != 0) {
+            start->standard[i] = start->standard[1];
+            continue;
+        }
+        int error = start->null_device == nullptr ? sys::null_device_open(&start->null_device) : 0;
+        if (error != 0)
+            return error;
+        start->standard[i] = start->null_device;
+    }
+    return 0;
+}
+
+void process_end_start(process_start *start)
+{
+    for (int i = 0; i < process_standard_handles; ++i)
+        if ((start->options.flags & (EVPROCESS_IOCP_PIPE_STDIN << i)) != 0 && start->standard[i] != nullptr)
+            sys::close_handle(start->standard[i]);
+    if (start->null_device != nullptr)
+        sys::close_handle(start->null_device);
+    for (wchar_t *text : {start->program, start->command, start->directory, start->environment})
+        free_if_any(text);
+}
+
+int process_create(process_start *start, struct evprocess *self)
+{
+    sys::child_start how = {};
+    how.program = start->program;
+    how.command = start->command;
+    how.directory = start->directory;
+    how.environment = start->environment;
+    for (int i = 0; i < process_standard_handles; ++i)
+        how.standard[i] = start->standard[i];
+    how.hidden = (start->options.flags & EVPROCESS_IOCP_HIDE) != 0;
+    how.detached = (start->options.flags & EVPROCESS_IOCP_DETACH) != 0;
+    return sys::process_create(how, &self->child);
+}
+
+// What the wait has consumed is told to nobody else: the process's handle stays signalled.
+void process_ended(void *, short, void *argument)
+{
+    auto *self = static_cast<struct evprocess *>(argument);
+    self->cb(self, sys::process_exit_code(self->child.process), self->arg);
+}
+
+int process_watch(struct evprocess *self, struct event_base *base)
+{
+    self->wait = evwait_iocp_new(base, self->child.process, 0, process_ended, self);
+    if (self->wait == nullptr || evwait_iocp_add(self->wait, nullptr) != 0)
+        return WSAGetLastError();
+    return 0;
+}
+
+// It does nothing before its end can be told: one that cannot be watched has never run.
+int process_run(process_start *start, struct evprocess *self, struct event_base *base)
+{
+    int error = process_make_texts(start);
+    if (error == 0)
+        error = process_make_handles(start, self);
+    if (error == 0)
+        error = process_create(start, self);
+    if (error != 0)
+        return error;
+    error = process_watch(self, base);
+    if (error == 0)
+        error = sys::process_resume(&self->child);
+    if (error == 0)
+        return 0;
+    evwait_iocp_free(self->wait); // first: its end is nobody's news
+    self->wait = nullptr;
+    sys::process_terminate(self->child.process, ERROR_PROCESS_ABORTED);
+    return error;
+}
+
+} // namespace
+
+extern "C" {
+
+struct evprocess *evprocess_iocp_spawn(struct event_base *base, const struct evprocess_iocp_options *options,
+                                       evprocess_iocp_cb cb, void *arg)
+{
+    process_start start = {};
+    if (base == nullptr || backend_of(base) == nullptr) {
+        WSASetLastError(WSAEOPNOTSUPP);
+        return nullptr;
+    }
+    if (cb == nullptr || !process_copy_options(&start, options) || !process_is_possible(&start.options)) {
+        WSASetLastError(WSAEINVAL);
+        return nullptr;
+    }
+    auto *self = static_cast<struct evprocess *>(mm_calloc(1, sizeof(struct evprocess)));
+    if (self != nullptr) {
+        self->cb = cb;
+        self->arg = arg;
+    }
+    int error = self != nullptr ? process_run(&start, self, base) : WSAENOBUFS;
+    process_end_start(&start);
+    if (error == 0)
+        return self;
+    evprocess_iocp_free(self);
+    WSASetLastError(error);
+    return nullptr;
+}
+
+void *evprocess_iocp_take_pipe(struct evprocess *self, int standard)
+{
+    if (standard < 0 || standard >= process_standard_handles)
+        return nullptr;
+    HANDLE taken = self->pipes[standard];
+    self->pipes[standard] = nullptr;
+    return taken;
+}
+
+ev_uint32_t evprocess_iocp_get_pid(const struct evprocess *self)
+{
+    return self->child.id;
+}
+
+int evprocess_iocp_kill(struct evprocess *self, ev_uint32_t exit_code)
+{
+    int error = sys::process_terminate(self->child.process, exit_code);
+    if (error == 0)
+        return 0;
+    WSASetLastError(error);
+    return -1;
+}
+
+void evprocess_iocp_free(struct evprocess *self)
+{
+    if (self == nullptr)
+        return;
+    evwait_iocp_free(self->wait);
+    for (HANDLE pipe : self->pipes)
+        if (pipe != nullptr)
+            sys::close_handle(pipe);
+    sys::process_close(&self->child);
+    mm_free(self);
+}
+}

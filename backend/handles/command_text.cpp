@@ -1,0 +1,198 @@
+#include "backend/handles/command_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+namespace iocp {
+
+namespace {
+
+// Grows by the characters that are put; without memory it stays as it is, and says so at the end.
+struct command_line {
+    char *text;
+    size_t length;
+    size_t room;
+    bool lacks_memory;
+};
+
+void command_put(command_line *self, char character, size_t times = 1)
+{
+    if (self->length + times > self->room) {
+        size_t room = (self->length + times) * 2 + 64;
+        auto *grown = static_cast<char *>(mm_realloc(self->text, room));
+        self->lacks_memory = self->lacks_memory || grown == nullptr;
+        if (grown == nullptr)
+            return;
+        self->text = grown;
+        self->room = room;
+    }
+    memset(self->text + self->length, character, times);
+    self->length += times;
+}
+
+// Backslashes stand for themselves but before a quote, be it the one at the end.
+void command_put_argument(command_line *self, const char *argument)
+{
+    if (argument[0] != '\0' && strpbrk(argument, " \t\n\v\"") == nullptr) {
+        for (; *argument != '\0'; ++argument)
+            command_put(self, *argument);
+        return;
+    }
+    command_put(self, '"');
+    for (;; ++argument) {
+        size_t backslashes = strspn(argument, "\\");
+        argument += backslashes;
+        bool before_quote = *argument == '\0' || *argument == '"';
+        command_put(self, '\\', before_quote ? backslashes * 2 : backslashes);
+        if (*argument == '\0')
+            break;
+        if (*argument == '"')
+            command_put(self, '\\');
+        command_put(self, *argument);
+    }
+    command_put(self, '"');
+}
+
+// The first word is taken by other rules: between quotes, whatever is there, and no escapes.
+void command_put_program(command_line *self, const char *program)
+{
+    command_put(self, '"');
+    for (; *program != '\0'; ++program)
+        command_put(self, *program);
+    command_put(self, '"');
+}
+
+size_t command_name_length(const wchar_t *entry)
+{
+    return static_cast<size_t>(wcschr(entry + 1, L'=') - entry); // the first may begin the name: "=C:=C:\\work"
+}
+
+int command_compare(const void *left, const void *right)
+{
+    const wchar_t *one = *static_cast<wchar_t *const *>(left), *other = *static_cast<wchar_t *const *>(right);
+    return CompareStringOrdinal(one, static_cast<int>(command_name_length(one)), other,
+                                static_cast<int>(command_name_length(other)), TRUE) -
+           CSTR_EQUAL;
+}
+
+constexpr wchar_t command_system_root[] = L"SystemRoot";
+
+wchar_t *command_own_system_root()
+{
+    wchar_t value[MAX_PATH];
+    DWORD length = GetEnvironmentVariableW(command_system_root, value, MAX_PATH);
+    if (length == 0 || length >= MAX_PATH)
+        return nullptr;
+    size_t units = wcslen(command_system_root) + 1 + length + 1;
+    auto *entry = static_cast<wchar_t *>(mm_malloc(units * sizeof(wchar_t)));
+    if (entry != nullptr)
+        _snwprintf(entry, units, L"%ls=%ls", command_system_root, value);
+    return entry;
+}
+
+bool command_has_name(wchar_t *const *entries, size_t count, const wchar_t *name)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (CompareStringOrdinal(entries[i], static_cast<int>(command_name_length(entries[i])), name, -1, TRUE) ==
+            CSTR_EQUAL)
+            return true;
+    return false;
+}
+
+// The entries, sorted, one after the other.
+wchar_t *command_pack(wchar_t **entries, size_t count)
+{
+    qsort(entries, count, sizeof(*entries), command_compare);
+    size_t units = 2;
+    for (size_t i = 0; i < count; ++i)
+        units += wcslen(entries[i]) + 1;
+    auto *block = static_cast<wchar_t *>(mm_calloc(units, sizeof(wchar_t)));
+    wchar_t *into = block;
+    for (size_t i = 0; i < count && block != nullptr; ++i) {
+        size_t length = wcslen(entries[i]) + 1;
+        wmemcpy(into, entries[i], length);
+        into += length;
+    }
+    return block;
+}
+
+// 0, or an error; those that were made are to be freed in either case.
+int command_widen_entries(const char *const *utf8, size_t count, wchar_t **entries, size_t *made)
+{
+    for (*made = 0; *made < count; ++*made) {
+        const char *entry = utf8[*made];
+        if (entry[0] == '\0' || strchr(entry + 1, '=') == nullptr)
+            return WSAEINVAL;
+        int error = 0;
+        entries[*made] = command_widen(entry, &error);
+        if (error != 0)
+            return error;
+    }
+    if (!command_has_name(entries, count, command_system_root)) {
+        entries[count] = command_own_system_root();
+        *made += entries[count] != nullptr;
+    }
+    return 0;
+}
+
+} // namespace
+
+wchar_t *command_widen(const char *utf8, int *error)
+{
+    *error = ERROR_NO_UNICODE_TRANSLATION;
+    int units = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, nullptr, 0);
+    if (units <= 0)
+        return nullptr;
+    auto *wide = static_cast<wchar_t *>(mm_malloc(static_cast<size_t>(units) * sizeof(wchar_t)));
+    *error = wide != nullptr ? 0 : WSAENOBUFS;
+    if (wide != nullptr)
+        MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, wide, units);
+    return wide;
+}
+
+wchar_t *command_join(const char *const *argv, int *error)
+{
+    *error = WSAEINVAL;
+    if (argv[0] == nullptr || argv[0][0] == '\0' || strchr(argv[0], '"') != nullptr)
+        return nullptr;
+    command_line line = {};
+    command_put_program(&line, argv[0]);
+    for (size_t i = 1; argv[i] != nullptr; ++i) {
+        command_put(&line, ' ');
+        command_put_argument(&line, argv[i]);
+    }
+    command_put(&line, '\0');
+    *error = WSAENOBUFS;
+    wchar_t *joined = line.lacks_memory ? nullptr : command_widen(line.text, error);
+    free_if_any(line.text);
+    return joined;
+}
+
+wchar_t *command_environment(const char *const *utf8, int *error)
+{
+    size_t count = 0, made = 0;
+    while (utf8[count] != nullptr)
+        ++count;
+    auto **entries = static_cast<wchar_t **>(mm_calloc(count + 1, sizeof(wchar_t *)));
+    *error = entries != nullptr ? command_widen_entries(utf8, count, entries, &made) : WSAENOBUFS;
+    wchar_t *block = *error == 0 ? command_pack(entries, made) : nullptr;
+    if (*error == 0 && block == nullptr)
+        *error = WSAENOBUFS;
+    for (size_t i = 0; i < made; ++i)
+        mm_free(entries[i]);
+    free_if_any(entries);
+    return block;
+}
+
+bool command_is_batch(const char *program)
+{
+    // Windows drops dots and spaces at the end of a name.
+    size_t length = strlen(program);
+    while (length > 0 && (program[length - 1] == '.' || program[length - 1] == ' '))
+        --length;
+    return length >= 4 && (evutil_ascii_strncasecmp(program + length - 4, ".bat", 4) == 0 ||
+                           evutil_ascii_strncasecmp(program + length - 4, ".cmd", 4) == 0);
+}
+
+} // namespace iocp

@@ -1,0 +1,170 @@
+// Child processes on the fake kernel: each order of end, kill, free and the base's end, and each call that fails.
+#include "support/handle_waits.h"
+
+#include <initializer_list>
+
+#include "support/guard.h"
+
+using namespace iocp;
+using namespace iocp::waits;
+
+namespace {
+
+struct ended {
+    int count;
+    ev_uint32_t code;
+    bool frees;
+};
+
+void on_end(struct evprocess *process, ev_uint32_t exit_code, void *argument)
+{
+    auto *to = static_cast<ended *>(argument);
+    ++to->count;
+    to->code = exit_code;
+    if (to->frees)
+        evprocess_iocp_free(process);
+}
+
+struct evprocess *spawn(ended *to)
+{
+    const char *const argv[] = {"program.exe", "a b", nullptr};
+    const char *const environment[] = {"B=2", "a=1", nullptr};
+    struct evprocess_iocp_options options = {};
+    options.size = sizeof(options);
+    options.argv = argv;
+    options.environment = environment;
+    options.directory = "C:\\";
+    return evprocess_iocp_spawn(base, &options, on_end, to);
+}
+
+void its_end_is_told_once(void **)
+{
+    ended to = {};
+    struct evprocess *process = spawn(&to);
+    assert_non_null(process);
+    assert_int_equal(fake::children_running(), 1);
+    turns(2);
+    assert_int_equal(to.count, 0);
+    fake::child_ends(evprocess_iocp_get_pid(process), 9);
+    assert_int_equal(to.count, 0);
+    assert_int_equal(event_base_dispatch(base), 1);
+    assert_int_equal(to.count, 1);
+    assert_int_equal(to.code, 9);
+    turns(2);
+    assert_int_equal(to.count, 1);
+    evprocess_iocp_free(process);
+}
+
+void a_kill_is_told_from_the_loop(void **)
+{
+    ended to = {};
+    to.frees = true;
+    struct evprocess *process = spawn(&to);
+    assert_int_equal(evprocess_iocp_kill(process, 5), 0);
+    assert_int_equal(to.count, 0);
+    assert_int_equal(evprocess_iocp_kill(process, 6), -1);
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), ERROR_ACCESS_DENIED);
+    turns(3);
+    assert_int_equal(to.count, 1);
+    assert_int_equal(to.code, 5);
+}
+
+void freed_before_its_end_or_before_it_is_told(void **)
+{
+    for (bool ends : {false, true}) {
+        for (bool holds : {false, true}) {
+            ended to = {};
+            struct evprocess *process = spawn(&to);
+            DWORD id = evprocess_iocp_get_pid(process);
+            fake::hold_wait_threads(holds);
+            if (ends)
+                fake::child_ends(id, 1);
+            evprocess_iocp_free(process);
+            fake::hold_wait_threads(false);
+            fake::child_ends(id, 1);
+            turns(3);
+            assert_int_equal(to.count, 0);
+        }
+    }
+    assert_int_equal(fake::children_running(), 0);
+}
+
+void a_base_is_freed_first(void **)
+{
+    ended to = {};
+    struct evprocess *running = spawn(&to), *over = spawn(&to);
+    fake::child_ends(evprocess_iocp_get_pid(over), 1);
+    struct event_base *keeps = make_base(on_iocp); // handles are closed before the library is
+    free_base();
+    assert_int_equal(fake::operations_in_flight(), 0);
+    assert_int_equal(evprocess_iocp_kill(running, 1), 0);
+    evprocess_iocp_free(running);
+    evprocess_iocp_free(over);
+    assert_int_equal(to.count, 0);
+    event_base_free(keeps);
+}
+
+void nothing_is_left_where_a_call_fails(void **)
+{
+    const struct {
+        fake::call which;
+        int error;
+        size_t children;
+    } cases[] = {
+        {fake::call::null_device_open, ERROR_TOO_MANY_OPEN_FILES, 0},
+        {fake::call::process_create, ERROR_FILE_NOT_FOUND, 0},
+        {fake::call::wait_duplicate, ERROR_NO_SYSTEM_RESOURCES, 1},
+        {fake::call::wait_start, ERROR_NO_SYSTEM_RESOURCES, 1},
+        {fake::call::process_resume, ERROR_NO_SYSTEM_RESOURCES, 1},
+    };
+    ended to = {};
+    evprocess_iocp_free(spawn(&to)); // libevent has its memory
+    size_t handles = fake::handles_open();
+    for (const auto &each : cases) {
+        size_t before = fake::children_started();
+        fake::fail_calls(each.which, each.error);
+        assert_null(spawn(&to));
+        assert_int_equal(EVUTIL_SOCKET_ERROR(), each.error);
+        assert_int_equal(fake::handles_open(), handles);
+        assert_int_equal(fake::children_started(), before + each.children);
+        assert_int_equal(fake::children_suspended(), 0); // none that waits for ever
+        turns(2);
+    }
+    assert_int_equal(to.count, 0);
+}
+
+void nothing_is_left_for_want_of_memory(void **)
+{
+    ended to = {};
+    evprocess_iocp_free(spawn(&to));
+    size_t handles = fake::handles_open();
+    struct evprocess *process = nullptr;
+    unsigned fails = 0;
+    for (; process == nullptr && fails < 100; ++fails) {
+        guard::fail_allocations(fails, 1);
+        process = spawn(&to);
+        guard::fail_allocations(0, 0);
+        if (process != nullptr)
+            break;
+        assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAENOBUFS);
+        assert_int_equal(fake::handles_open(), handles);
+        assert_int_equal(fake::children_suspended(), 0);
+    }
+    assert_in_range(fails, 5, 99);
+    evprocess_iocp_free(process);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        WAIT_TEST(its_end_is_told_once),
+        WAIT_TEST(a_kill_is_told_from_the_loop),
+        WAIT_TEST(freed_before_its_end_or_before_it_is_told),
+        WAIT_TEST(a_base_is_freed_first),
+        WAIT_TEST(nothing_is_left_where_a_call_fails),
+        WAIT_TEST(nothing_is_left_for_want_of_memory),
+    };
+    return cmocka_run_group_tests_name("child_process", tests, nullptr, nullptr);
+}
