@@ -148,6 +148,8 @@ void process_ended(void *, short, void *argument)
 
 int process_watch(struct evprocess *self, struct event_base *base)
 {
+    if (self->cb == nullptr)
+        return 0;
     self->wait = evwait_iocp_new(base, self->child.process, 0, process_ended, self);
     if (self->wait == nullptr || evwait_iocp_add(self->wait, nullptr) != 0)
         return WSAGetLastError();
@@ -187,7 +189,7 @@ struct evprocess *evprocess_iocp_spawn(struct event_base *base, const struct evp
         WSASetLastError(WSAEOPNOTSUPP);
         return nullptr;
     }
-    if (cb == nullptr || !process_copy_options(&start, options) || !process_is_possible(&start.options)) {
+    if (!process_copy_options(&start, options) || !process_is_possible(&start.options)) {
         WSASetLastError(WSAEINVAL);
         return nullptr;
     }

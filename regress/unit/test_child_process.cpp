@@ -55,6 +55,20 @@ void its_end_is_told_once(void **)
     evprocess_iocp_free(process);
 }
 
+void nobody_is_told(void **)
+{
+    struct evprocess_iocp_options options = {};
+    options.size = sizeof(options);
+    options.command_line = "program.exe";
+    struct evprocess *process = evprocess_iocp_spawn(base, &options, nullptr, nullptr);
+    assert_non_null(process);
+    assert_int_equal(fake::children_running(), 1);
+    assert_int_equal(event_base_dispatch(base), 1); // nothing to wait for
+    fake::child_ends(evprocess_iocp_get_pid(process), 1);
+    turns(2);
+    evprocess_iocp_free(process);
+}
+
 void a_kill_is_told_from_the_loop(void **)
 {
     ended to = {};
@@ -160,6 +174,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         WAIT_TEST(its_end_is_told_once),
+        WAIT_TEST(nobody_is_told),
         WAIT_TEST(a_kill_is_told_from_the_loop),
         WAIT_TEST(freed_before_its_end_or_before_it_is_told),
         WAIT_TEST(a_base_is_freed_first),

@@ -56,7 +56,7 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
 
 /* Starts a child, which inherits its three standard handles and no other, whatever else of ours is inheritable
  * (PROC_THREAD_ATTRIBUTE_HANDLE_LIST). `cb` is called once, in the base's loop, when it has ended; until then the base
- * has something to wait for.
+ * has something to wait for. NULL: nobody is told, and the base does not wait for it.
  *
  * Batch files are refused where they are given by `argv`: cmd.exe would read the line, by other rules, which no quoting
  * of arguments is safe for.
@@ -67,7 +67,7 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
  * Returns NULL with the socket error set, and nothing is left, or started:
  *   WSAEOPNOTSUPP                the base is not on a port
  *   WSAEINVAL                    `options`: both of `command_line` and `argv` or none, an empty line, an unknown flag, or
- *                                something in what a later version has; no `cb`; a batch file in `argv`, or a quote in
+ *                                something in what a later version has; a batch file in `argv`, or a quote in
  *                                its program's name; an entry of `environment` without a name or a `=`
  *   WSAENOBUFS                   there is no memory
  *   ERROR_NO_UNICODE_TRANSLATION a text is not UTF-8
