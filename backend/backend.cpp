@@ -2,6 +2,7 @@
 #include "backend/afd_device.h"
 #include "backend/handles/directory_watch.h"
 #include "backend/handles/handle_wait.h"
+#include "backend/port_watcher.h"
 #include "backend/port_workers.h"
 #include "backend/socket_record.h"
 
@@ -74,6 +75,11 @@ void backend_free_idle_sends(idle_sends *idle)
 void backend_drain(backend *self)
 {
     self->draining = true;
+    {
+        base_locked held(self->base);
+        embedding_end(self);
+        port_watcher_stop(self->port);
+    }
     port_collect_while(self->port, backend_has_lingering_bytes, self, lingering_at_free_us);
     {
         base_locked held(self->base);

@@ -4,6 +4,7 @@
 
 #include "backend/afd_device.h"
 #include "backend/handles/base_directories.h"
+#include "backend/embedding.h"
 #include "backend/listening_round.h"
 #include "backend/loop.h"
 #include "backend/handles/waiting_handles.h"
@@ -24,6 +25,7 @@ struct backend {
     base_streams streams;
     base_directories directories;
     waiting_handles waits;
+    embedding embedded;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
     bool draining;                       // the base is being freed: start nothing

@@ -102,7 +102,9 @@ int iocp_dispatch(struct event_base *base, struct timeval *tv)
 {
     // Callbacks may ask for the error of a call that the program has made before it waited (evutil_socket_geterror).
     int error = WSAGetLastError();
-    int result = loop_take_turn(backend_of(base), tv);
+    backend *self = backend_of(base);
+    int result =
+        self->embedded.stage == embedding_stage::none ? loop_take_turn(self, tv) : embedding_take_turn(self, tv);
     if (result == 0)
         WSASetLastError(error);
     return result;

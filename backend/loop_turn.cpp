@@ -1,4 +1,5 @@
 #include "backend/loop_turn.h"
+#include "backend/port_watcher.h"
 #include "backend/signals.h"
 #include "backend/submit.h"
 
@@ -27,27 +28,40 @@ int64_t turn_wait_us(const backend *self, const struct timeval *tv, bool any_rea
     return wait;
 }
 
-// Takes batches from the port until one is not full; the base's lock is free only during the wait.
-int turn_collect(backend *self, int64_t timeout_us)
+// The base's lock is free only during the wait. 0, or an error.
+int turn_dequeue(backend *self, OVERLAPPED_ENTRY *entries, int64_t timeout_us, ULONG *count)
+{
+    port *from = self->port;
+    int error = from->watcher != nullptr ? port_watcher_take(from, entries, count) : 0;
+    if (error != 0 || *count != 0)
+        return error;
+    ULONG wanted = port_packets_wanted(from, self->base->nactivequeues > 1 || timeout_us == 0);
+    {
+        base_unlocked others(self->base);
+        error =
+            sys::port_dequeue(from->for_libevent.port, entries, wanted, timeout_us, sys::wait_kind::alertable, count);
+    }
+    if (error == 0)
+        port_packets_came(from, wanted, *count);
+    return error;
+}
+
+// Takes batches from the port until one is not full. `sleeps`: the loop has been, or is, asleep until the first comes.
+int turn_collect(backend *self, int64_t timeout_us, bool sleeps)
 {
     struct event_base *base = self->base;
     for (int batch = 0; batch < max_batches; ++batch) {
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
-        ULONG wanted = port_packets_wanted(self->port, base->nactivequeues > 1 || timeout_us == 0);
-        int error;
-        {
-            base_unlocked others(base);
-            error = sys::port_dequeue(self->port->for_libevent.port, entries, wanted, timeout_us,
-                                      sys::wait_kind::alertable, &count);
-        }
-        bool was_called = timeout_us != 0 && rounds_wake(self);
+        int error = turn_dequeue(self, entries, timeout_us, &count);
+        bool was_called = sleeps && rounds_wake(self);
+        sleeps = false;
         if (error != 0) {
             event_warnx("iocp: the completion port failed (error %d)", error);
+            WSASetLastError(error);
             return -1;
         }
         self->loop.packets += count;
-        port_packets_came(self->port, wanted, count);
         port_deliver(self->port, entries, count);
         if (was_called && base->nactivequeues > 1)
             rounds_pass_on(self); // whatever came may be more urgent
@@ -59,12 +73,12 @@ int turn_collect(backend *self, int64_t timeout_us)
 }
 
 // Looks at the port, or waits there. 0, or -1.
-int turn_look(backend *self, int64_t timeout_us)
+int turn_look(backend *self, int64_t timeout_us, bool sleeps)
 {
     uint64_t packets = self->loop.packets;
     int64_t before = sys::now_ns();
     ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
-    int result = turn_collect(self, timeout_us);
+    int result = turn_collect(self, timeout_us, sleeps);
     look_pace_looked(&self->loop.look, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
     return result;
 }
@@ -77,7 +91,7 @@ bool turn_look_first(backend *self, int *result)
         !first_look_is_due(&self->loop.before_receives))
         return false;
     uint64_t before = self->loop.packets;
-    *result = turn_look(self, 0);
+    *result = turn_look(self, 0, false);
     bool came = self->loop.packets != before;
     first_look_taken(&self->loop.before_receives, came);
     return came || *result != 0;
@@ -132,6 +146,11 @@ bool turn_timers_are_due(backend *self)
 // be sent first; looks at the port, or waits there if all that has brought nothing.
 int loop_take_turn(backend *self, const struct timeval *tv)
 {
+    return loop_end_turn(self, loop_begin_turn(self, tv));
+}
+
+turn_rest loop_begin_turn(backend *self, const struct timeval *tv)
+{
     ++self->loop.turn;
     self->loop.thread = GetCurrentThreadId();
     sources_free(self);
@@ -147,7 +166,7 @@ int loop_take_turn(backend *self, const struct timeval *tv)
     bool came = receives_first && !plan.at_once && turn_look_first(self, &result);
     bool at_once = plan.at_once || sent_much || turn_timers_are_due(self);
     if (result != 0 || (came && !at_once))
-        return result;
+        return {true, result, 0};
     any_ready = any_ready || came;
     // What waits while others are ready all the time is not held back for ever.
     bool held_back = send_round_holds_back(&self->loop.round) && is_due;
@@ -159,13 +178,23 @@ int loop_take_turn(backend *self, const struct timeval *tv)
         any_ready = any_ready || found;
     }
     if (any_ready && !plan.only_looks && (!is_due || !turn_has_anything_to_see(self)))
-        return 0;
+        return {true, 0, 0};
     int64_t wait_us = turn_wait_us(self, tv, any_ready);
     if (wait_us == 0)
         rounds_look(self);
     else if (!rounds_sleep(self))
         wait_us = 0;
-    return turn_look(self, wait_us);
+    return {false, 0, wait_us};
+}
+
+int loop_end_turn(backend *self, const turn_rest &rest)
+{
+    return rest.is_over ? rest.result : turn_look(self, rest.wait_us, rest.wait_us != 0);
+}
+
+int loop_wake(backend *self)
+{
+    return turn_look(self, 0, true);
 }
 
 } // namespace iocp

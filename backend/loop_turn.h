@@ -12,6 +12,17 @@ namespace iocp {
 // for ever.
 int loop_take_turn(backend *self, const struct timeval *tv);
 
+// The same in two parts, of which the second looks at the port or waits there, if anything is left to do.
+struct turn_rest {
+    bool is_over;
+    int result;      // if so
+    int64_t wait_us; // if not: 0 to look, -1 to wait for ever
+};
+turn_rest loop_begin_turn(backend *self, const struct timeval *tv);
+int loop_end_turn(backend *self, const turn_rest &rest);
+// In place of the second, when somebody else has waited.
+int loop_wake(backend *self);
+
 } // namespace iocp
 
 #endif

@@ -1,4 +1,5 @@
 #include "backend/port.h"
+#include "backend/port_watcher.h"
 
 namespace iocp {
 
@@ -151,7 +152,7 @@ port *port_open()
 
 void port_close(port *closing)
 {
-    EVUTIL_ASSERT(closing->workers == nullptr);
+    EVUTIL_ASSERT(closing->workers == nullptr && closing->watcher == nullptr);
     in_flight_destroy(&closing->in_flight);
     sys::close_handle(closing->for_libevent.port);
     mm_free(closing);
@@ -251,7 +252,10 @@ int port_collect_batch(port *on, int64_t timeout_us)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    if (sys::port_dequeue(on->for_libevent.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
+    if (on->watcher != nullptr && port_watcher_take(on, entries, &count) != 0)
+        return -1;
+    if (count == 0 &&
+        sys::port_dequeue(on->for_libevent.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
         return -1;
     port_deliver(on, entries, count);
     return static_cast<int>(count);

@@ -11,6 +11,7 @@
 namespace iocp {
 
 struct port_workers;
+struct port_watcher;
 
 // Packets taken by one call. Microsoft's documentation sets no limit; a batch lives on the stack.
 constexpr ULONG max_packets = 128;
@@ -25,6 +26,7 @@ struct port {
     struct event_iocp_port for_libevent; // first: what libevent calls a port
     struct event_base *base;             // that runs it; NULL for a port launched without one
     port_workers *workers;               // the threads of a port without a base
+    port_watcher *watcher;               // see port_watcher.h; NULL: nobody has to watch
     in_flight_table in_flight;
     operation_counts counts;
     size_t posted;         // packets posted by us and not yet dequeued

@@ -5,6 +5,8 @@
 // Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
 // completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
 // they say otherwise. No function blocks, except port_dequeue, which waits for as long as it is told, and wait_stop.
+
+// they say otherwise. No function blocks, except those that wait for as long as they are told (port_dequeue, wait_for).
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -290,6 +292,18 @@ int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 bool thread_wait(HANDLE thread, long wait_ms);
 // Gives up the rest of this thread's time slice, or a millisecond.
 void let_others_run();
+
+// --- waiting for handles --------------------------------------------------------------------------------------------
+// `stays_set`: until it is reset; else one wait that sees it set resets it.
+int event_create(bool stays_set, HANDLE *event);
+void event_set(HANDLE event);
+void event_reset(HANDLE event);
+// Waits up to wait_ms (-1: for ever) until it is signalled. False: time ran out, or it cannot be waited for.
+bool wait_for(HANDLE handle, long wait_ms);
+// Whether a port's own handle can be waited for: is signalled as long as packets are queued, ends a wait that began
+// before, and the wait takes no packet. Tried on a port of its own; it may take wait_trial_ms.
+bool ports_can_be_waited_for();
+constexpr long wait_trial_ms = 1000;
 
 // --- time -----------------------------------------------------------------------------------------------------------
 // The performance counter's time, from some moment on.

@@ -23,6 +23,13 @@
 #define bufferevent_ops_openssl bufferevent_ops_ssl
 #endif
 
+/* A loop calls functions of the program's before it asks the backend, with the base's lock let go of once. */
+#if LIBEVENT_HAS_WATCHERS
+#define IOCP_LOOP_CALLS_FIRST(base) (!TAILQ_EMPTY(&(base)->watchers[EVWATCH_PREPARE]))
+#else
+#define IOCP_LOOP_CALLS_FIRST(base) false
+#endif
+
 /* For the programs in regress/real: what a tree lacks is named all the same, and what it calls otherwise. */
 #if !LIBEVENT_HAS_DNS_OVER_TCP
 #define evdns_add_server_port_with_listener(base, listener, flags, callback, argument)                                 \

@@ -18,7 +18,7 @@ LAYERS = (
     ("the kernel's door, and libevent's headers", r"(compat|bufferevent/include)/.*"),
     ("the port and its operations", r"backend/(completion|operation_counts|port\w*|afd_device)\.(h|cpp)"),
     ("what a base keeps", r"(backend/(fd_table|source|loop|find_pace|look_pace|first_look|send_round|together_pace|poll_socket|socket_record|socket_lingering"
-                          r"|socket_registry|listening_socket|listening_round|handles/base_directories|handles/waiting_handles)|bufferevent/(receive_budget|send_growth|base_streams))\.h"),
+                          r"|socket_registry|listening_socket|listening_round|handles/base_directories|handles/waiting_handles|embedding)|bufferevent/(receive_budget|send_growth|base_streams))\.h"),
     ("a base", r"backend/backend\.h"),
     ("its loop and its sockets", r"backend/.*"),
     ("bufferevents and listeners", r"bufferevent/.*"),
@@ -46,7 +46,7 @@ KERNEL_CALLS = re.compile(
     r"|ReadDirectoryChanges(?:Ex)?W|GetFullPathName[AW]|GetFileInformationByHandle(?:Ex)?"
     r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?"
     r"|RegisterWaitFor\w+|UnregisterWait(?:Ex)?|CreateProcess[AW]?|TerminateProcess|ResumeThread|GetExitCodeProcess"
-    r"|\w+ProcThreadAttribute\w*)\s*\(")
+    r"|SignalObjectAndWait|\w+ProcThreadAttribute\w*)\s*\(")
 
 
 def tree_files():

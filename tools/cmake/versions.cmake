@@ -20,6 +20,7 @@ set(LIBEVENT_FEATURES
     "WEPOLL       event.c                 EVENT__HAVE_WEPOLL"   # a third backend on Windows
     "WEBSOCKETS   include/event2/ws.h     evws_new_session"
     "WEBSOCKET_KINDS include/event2/ws.h  evws_send_binary"    # text and binary are told apart, not all sent as text
+    "WATCHERS     include/event2/watch.h  evwatch_prepare_new"
     "DNS_OVER_TCP include/event2/dns.h    DNS_QUERY_USEVC"
     # With OpenSSL 3 an end without close_notify is an error of the protocol; taken for a dirty shutdown all the same.
     "DIRTY_ENDS   bufferevent_openssl.c   possibly.a.dirty.shutdown")

@@ -226,5 +226,6 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
 #include "event2/iocp_pipe.h"      /* listeners and connects of named pipes */
 #include "event2/iocp_process.h"   /* child processes */
 #include "event2/iocp_wait.h"      /* handles that can be waited for */
+#include "event2/iocp_embed.h"
 
 #endif

@@ -159,6 +159,11 @@ struct thread_object {
     void *argument;
 };
 
+struct event_object {
+    bool stays_set;
+    bool set;
+};
+
 struct scheduled {
     int64_t time;
     std::function<void()> action;
@@ -189,6 +194,7 @@ struct kernel {
     std::vector<child_object> children;
     bool has_wait_packets;
     bool hold_wait_threads;
+    std::map<HANDLE, event_object> events;
     std::deque<packet> packets;
     std::vector<scheduled> schedule;
     std::vector<std::function<void()>> routines;
@@ -204,6 +210,7 @@ struct kernel {
     bool hold_packets;
     bool hold_cancelled;
     bool running_thread;
+    bool slow_thread;
     cancel_way cancel_next;
     nt_status connect_result;
     nt_status next_status;
@@ -222,6 +229,7 @@ void start_clock();   // in fake_time.cpp, so that whoever boots also gets its c
 void start_winsock(); // and in fake_winsock.cpp, likewise
 void start_files();   // and in fake_file.cpp
 void start_waits();   // and in fake_wait.cpp
+void start_events();  // fake_embed.cpp
 
 ULONG current_level(const socket_object &socket);
 socket_object *find_socket(SOCKET socket);
@@ -233,6 +241,10 @@ uint64_t new_serial();
 bool is_closed_over_operation(SOCKET socket);
 
 bool is_port(HANDLE handle);
+bool has_visible(HANDLE port); // a packet
+// When anything can next happen that ends a wait at the port.
+int64_t next_event(HANDLE port);
+void run_due_actions();
 void queue_packet(const packet &queued);
 bool memory_is_live(const operation &of);
 // The kernel's write into the caller's memory.

@@ -7,8 +7,6 @@
 namespace iocp {
 namespace fake {
 
-namespace {
-
 void run_due_actions()
 {
     for (;;) {
@@ -24,6 +22,8 @@ void run_due_actions()
         action();
     }
 }
+
+namespace {
 
 // What was queued to the thread. True: the wait ends for it, with no packet.
 bool run_routines()
@@ -68,7 +68,8 @@ ULONG take_visible(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max)
     return taken;
 }
 
-// When anything can next happen that ends a wait.
+} // namespace
+
 int64_t next_event(HANDLE port)
 {
     int64_t next = INT64_MAX;
@@ -80,7 +81,13 @@ int64_t next_event(HANDLE port)
     return next;
 }
 
-} // namespace
+bool has_visible(HANDLE port)
+{
+    for (const packet &queued : k().packets)
+        if (queued.port == port && queued.released && queued.visible_at <= k().now)
+            return true;
+    return false;
+}
 
 void set_computing_threads(unsigned count)
 {
@@ -202,7 +209,7 @@ int skip_packet_on_success(HANDLE file)
 
 void close_handle(HANDLE handle)
 {
-    if (close_directory(handle))
+    if (close_directory(handle) || k().events.erase(handle) != 0)
         return;
     auto found = k().files.find(handle);
     if (found == k().files.end() || k().startups == 0) {

@@ -44,6 +44,7 @@ void boot(uint64_t seed, const chances &odds)
     start_winsock();
     start_files();
     start_waits();
+    start_events();
     if (!guard::forget_freed())
         complain("freed memory was written to before boot");
     guard::fail_allocations(0, 0);
@@ -81,6 +82,7 @@ const char *complaint_after_base_free()
 {
     count_complaint("operations in flight", k().operations.size());
     count_complaint("handles", k().files.size());
+    count_complaint("events", k().events.size());
     count_complaint("threads", k().threads.size());
     count_complaint("startups", static_cast<size_t>(k().startups));
     count_complaint("users of the precise clock", static_cast<size_t>(k().precise_users));

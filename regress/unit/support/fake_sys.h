@@ -65,6 +65,7 @@ enum class call {
     null_device_open,
     process_create,
     process_resume,
+    event_create,
     count
 };
 

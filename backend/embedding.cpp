@@ -1,0 +1,208 @@
+#include "backend/embedding.h"
+#include "backend/backend.h"
+#include "backend/loop_turn.h"
+#include "backend/port_watcher.h"
+
+#include "compat/versions.h"
+
+#include "event2/iocp_embed.h"
+
+#include <atomic>
+
+namespace iocp {
+
+namespace {
+
+bool embedding_ports_can_be_waited_for()
+{
+    enum { unknown, yes, no };
+    static std::atomic<int> known;
+    if (known == unknown)
+        known = sys::ports_can_be_waited_for() ? yes : no;
+    return known == yes;
+}
+
+bool embedding_is_left(const embedding *self)
+{
+    return self->stage == embedding_stage::sleeps || self->stage == embedding_stage::yields;
+}
+
+void embedding_hold_lock(backend *self)
+{
+    if (!self->embedded.holds_lock)
+        EVBASE_ACQUIRE_LOCK(self->base, th_base_lock);
+    self->embedded.holds_lock = true;
+}
+
+void embedding_let_go_of_lock(backend *self)
+{
+    if (!self->embedded.holds_lock)
+        return;
+    self->embedded.holds_lock = false;
+    EVBASE_RELEASE_LOCK(self->base, th_base_lock);
+}
+
+// libevent's loop ends for what dispatch returns then.
+int embedding_leave(backend *self, embedding_stage stage, int64_t wait_us)
+{
+    self->embedded.stage = stage;
+    self->embedded.wait_us = wait_us;
+    if (stage == embedding_stage::sleeps && self->port->watcher != nullptr)
+        port_watcher_watch(self->port);
+    embedding_hold_lock(self);
+    return -1;
+}
+
+// As Windows' waits take it, and never early.
+unsigned long embedding_wait_ms(int64_t wait_us)
+{
+    constexpr int64_t longest = INFINITE - 1;
+    int64_t ms = wait_us / 1000 + (wait_us % 1000 != 0);
+    if (wait_us < 0)
+        return INFINITE;
+    return static_cast<unsigned long>(ms < longest ? ms : longest);
+}
+
+// Whether this thread may go on with the run, or begin one: 0, or an error.
+int embedding_may_run(const backend *self)
+{
+    const struct event_base *base = self->base;
+    if (!embedding_is_left(&self->embedded))
+        return base->running_loop || self->embedded.stage != embedding_stage::none ? WSAEINPROGRESS : 0;
+    bool is_ours = EVBASE_IN_THREAD(base) && self->loop.thread == GetCurrentThreadId();
+    return is_ours ? 0 : WSAEINPROGRESS;
+}
+
+// Lock held once, and more than that when it returns. What event_base_loop returns.
+int embedding_enter_loop(backend *self, int flags)
+{
+    embedding *state = &self->embedded;
+    state->slept = state->stage == embedding_stage::sleeps;
+    state->stage = embedding_stage::runs;
+    state->turns_left = EVENT_IOCP_MAX_TURNS_A_RUN;
+    self->base->running_loop = 0;
+    // A break that is asked for before libevent has begun would be forgotten by that.
+    state->holds_lock = true;
+    if (IOCP_LOOP_CALLS_FIRST(self->base))
+        embedding_let_go_of_lock(self);
+    int result = event_base_loop(self->base, flags);
+    embedding_hold_lock(self);
+    state->holds_lock = false;
+    return result;
+}
+
+// 1, 0 or -1, as event_base_iocp_run.
+int embedding_run(backend *self, int flags)
+{
+    if (embedding_is_left(&self->embedded) && self->base->event_break) {
+        embedding_end(self);
+        return 0;
+    }
+    int result = embedding_enter_loop(self, flags);
+    if (embedding_is_left(&self->embedded)) {
+        self->base->running_loop = 1;
+        return 1;
+    }
+    embedding_end(self);
+    return result < 0 ? -1 : 0;
+}
+
+int embedding_fail(int error)
+{
+    WSASetLastError(error);
+    return -1;
+}
+
+// NULL, with the error.
+HANDLE embedding_choose_handle(backend *self)
+{
+    bool waits = !environment_asks(self->base, "EVENT_IOCP_NO_PORT_WAIT") && embedding_ports_can_be_waited_for();
+    if (waits)
+        return self->port->for_libevent.port;
+    if (port_watcher_start(self->port) == 0)
+        return port_watcher_event(self->port);
+    WSASetLastError(WSAENOBUFS);
+    return nullptr;
+}
+
+} // namespace
+
+int embedding_take_turn(backend *self, const struct timeval *tv)
+{
+    embedding *state = &self->embedded;
+    embedding_let_go_of_lock(self);
+    if (state->slept) {
+        state->slept = false;
+        return loop_wake(self);
+    }
+    if (state->turns_left == 0)
+        return embedding_leave(self, embedding_stage::yields, 0);
+    --state->turns_left;
+    turn_rest rest = loop_begin_turn(self, tv);
+    if (rest.is_over || rest.wait_us == 0)
+        return loop_end_turn(self, rest);
+    return embedding_leave(self, embedding_stage::sleeps, rest.wait_us);
+}
+
+void embedding_end(backend *self)
+{
+    embedding *state = &self->embedded;
+    if (state->stage == embedding_stage::none)
+        return;
+    if (embedding_is_left(state))
+        self->base->running_loop = 0;
+    // It may not be asked again for long: what it was given meanwhile is for others, too.
+    if (rounds_wake(self))
+        rounds_pass_on(self);
+    state->stage = embedding_stage::none;
+    state->slept = false;
+}
+
+} // namespace iocp
+
+using namespace iocp;
+
+extern "C" {
+
+void *event_base_iocp_get_handle(struct event_base *base)
+{
+    backend *self = backend_of(base);
+    if (self == nullptr) {
+        WSASetLastError(WSAEOPNOTSUPP);
+        return nullptr;
+    }
+    base_locked held(base);
+    if (self->embedded.handle == nullptr)
+        self->embedded.handle = embedding_choose_handle(self);
+    return self->embedded.handle;
+}
+
+int event_base_iocp_run(struct event_base *base, int flags, unsigned long *wait_ms)
+{
+    backend *self = backend_of(base);
+    if (self == nullptr)
+        return embedding_fail(WSAEOPNOTSUPP);
+    if (wait_ms == nullptr || (flags & ~EVLOOP_NO_EXIT_ON_EMPTY) != 0)
+        return embedding_fail(WSAEINVAL);
+    base_locked held(base);
+    int error = embedding_may_run(self);
+    if (error != 0)
+        return embedding_fail(error);
+    int result = embedding_run(self, flags);
+    if (result == 1)
+        *wait_ms = embedding_wait_ms(self->embedded.wait_us);
+    return result;
+}
+
+int event_base_iocp_end_run(struct event_base *base)
+{
+    backend *self = backend_of(base);
+    if (self == nullptr)
+        return embedding_fail(WSAEOPNOTSUPP);
+    base_locked held(base);
+    if (self->embedded.stage == embedding_stage::runs || (base->running_loop && !embedding_is_left(&self->embedded)))
+        return embedding_fail(WSAEINPROGRESS);
+    embedding_end(self);
+    return 0;
+}
+}
