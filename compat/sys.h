@@ -4,9 +4,8 @@
 // Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED.
 // Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
 // completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
-// they say otherwise. No function blocks, except port_dequeue, which waits for as long as it is told, and wait_stop.
-
-// they say otherwise. No function blocks, except those that wait for as long as they are told (port_dequeue, wait_for).
+// they say otherwise. No function blocks, except those that wait for as long as they are told (port_dequeue, wait_for),
+// and wait_stop.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 

@@ -180,7 +180,7 @@ void in_a_message_loop(void **)
     HANDLE thread = CreateThread(nullptr, 0, post_messages, &self, 0, nullptr);
     for (bool stops = false; !stops || next < messages_sent || ticks < 5 || one.rounds < 500;) {
         run_once();
-            DWORD how = MsgWaitForMultipleObjectsEx(1, &handle, wait_limit(), QS_ALLINPUT, MWMO_INPUTAVAILABLE);
+        DWORD how = MsgWaitForMultipleObjectsEx(1, &handle, wait_limit(), QS_ALLINPUT, MWMO_INPUTAVAILABLE);
         if (how == WAIT_TIMEOUT)
             note_time_out();
         while (PeekMessageW(&message, nullptr, 0, 0, PM_REMOVE))
@@ -271,8 +271,8 @@ DWORD WINAPI activate_often(void *)
 {
     for (LONG i = 1; i <= 1000; ++i) {
         event_active(woken, EV_READ, 1);
-        for (int tries = 0; *static_cast<volatile int *>(&callbacks) < i && tries < deadline_seconds * 10000; ++tries)
-            SwitchToThread();
+        for (int tries = 0; *static_cast<volatile int *>(&callbacks) < i && tries < deadline_seconds * 1000; ++tries)
+            tries % 8 != 0 ? Sleep(1) : void(SwitchToThread()); // some come in its sleep, some before
     }
     return 0;
 }
@@ -372,6 +372,94 @@ void another_thread_takes_a_socket_away(void **)
     close_echo(&one);
 }
 
+// --- a listening socket that it shares ----------------------------------------------------------------------------
+
+struct sharer {
+    struct event_base *base;
+    struct evconnlistener *listener;
+    volatile LONG accepted;
+};
+
+void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
+{
+    InterlockedIncrement(&static_cast<sharer *>(argument)->accepted);
+    evutil_closesocket(fd);
+}
+
+DWORD WINAPI run_sharer(void *argument)
+{
+    return event_base_loop(static_cast<sharer *>(argument)->base, EVLOOP_NO_EXIT_ON_EMPTY) == 0 ? 0 : 1;
+}
+
+void share(sharer *self, struct event_base *of, evutil_socket_t fd)
+{
+    *self = {of, evconnlistener_new(of, on_accept, self, LEV_OPT_THREADSAFE, 0, fd), 0};
+    assert_non_null(self->listener);
+}
+
+void connect_once(const struct sockaddr_in &to)
+{
+    SOCKET client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(client, reinterpret_cast<const struct sockaddr *>(&to), sizeof(to)), 0);
+    closesocket(client);
+}
+
+struct clients {
+    struct sockaddr_in to;
+    sharer *of[2];
+};
+
+// One after the other, and a break at the end.
+DWORD WINAPI connect_all(void *argument)
+{
+    auto *self = static_cast<clients *>(argument);
+    for (LONG i = 1; i <= 100; ++i) {
+        connect_once(self->to);
+        while (self->of[0]->accepted + self->of[1]->accepted < i)
+            Sleep(1);
+    }
+    event_base_loopbreak(self->of[0]->base);
+    return 0;
+}
+
+// Its part of the connections, for as long as somebody runs it.
+void a_base_in_another_loop_shares_a_listening_socket(void **)
+{
+    struct sockaddr_in address;
+    evutil_socket_t listening = bound(SOCK_STREAM, &address);
+    assert_int_equal(listen(static_cast<SOCKET>(listening), SOMAXCONN), 0);
+    struct event_base *embedded = base;
+    sharer here, there;
+    share(&here, embedded, listening);
+    set_up(nullptr);
+    share(&there, base, listening);
+    HANDLE thread = CreateThread(nullptr, 0, run_sharer, &there, 0, nullptr);
+    clients all = {address, {&here, &there}};
+    assert_int_equal(event_base_iocp_run(embedded, 0, &wait_ms), 1);
+    HANDLE connecting = CreateThread(nullptr, 0, connect_all, &all, 0, nullptr);
+    while (event_base_iocp_run(embedded, 0, &wait_ms) == 1)
+        sleep_once();
+    WaitForSingleObject(connecting, INFINITE);
+    CloseHandle(connecting);
+    assert_in_range(here.accepted, 25, 75);
+    for (LONG i = 101; i <= 120; ++i) {
+        assert_int_equal(event_base_iocp_run(embedded, 0, &wait_ms), 1);
+        connect_once(address);
+        assert_int_equal(event_base_iocp_end_run(embedded), 0); // from now on nobody runs it
+        for (int tries = 0; here.accepted + there.accepted < i; ++tries) {
+            assert_true(tries < deadline_seconds * 1000);
+            Sleep(1);
+        }
+    }
+    event_base_loopbreak(there.base);
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+    evconnlistener_free(here.listener);
+    evconnlistener_free(there.listener);
+    evutil_closesocket(listening);
+    event_base_free(embedded);
+}
+
 // --- ends -----------------------------------------------------------------------------------------------------------
 
 void freed_while_it_sleeps(void **)
@@ -424,6 +512,7 @@ int main()
         cmocka_unit_test_setup_teardown(another_thread_is_seen_each_time, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(no_change_falls_between_run_and_sleep, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(another_thread_takes_a_socket_away, set_up_outer, tear_down),
+        cmocka_unit_test_setup_teardown(a_base_in_another_loop_shares_a_listening_socket, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(freed_while_it_sleeps, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(a_loop_of_its_own_afterwards, set_up_outer, tear_down),
     };
