@@ -1,99 +1,12 @@
 // A base inside other loops on the real kernel: a message loop, waits for several handles, a thread pool's wait. Once by
 // the port's own handle, where the kernel lets that be waited for, and once by the event of the thread that watches it.
-//
-// No outer loop here relies on a time-out but where a timer is due: whatever else comes has to end its wait by the handle.
-#include <initializer_list>
-
-#include "real/real_base.h"
-
-#include "event2/iocp.h"
+#include "real/outer_loop.h"
 
 #include "compat/sys.h"
 
 using namespace real;
 
 namespace {
-
-constexpr DWORD patience_ms = deadline_seconds * 1000;
-
-HANDLE handle;
-DWORD wait_ms;
-int time_outs;
-
-int set_up_outer(void **state)
-{
-    if (set_up(state) != 0)
-        return -1;
-    handle = event_base_iocp_get_handle(base);
-    time_outs = 0;
-    return handle != nullptr ? 0 : -1;
-}
-
-// Up to `patience_ms`, whatever the base says: a longer wait has failed.
-DWORD wait_limit()
-{
-    return wait_ms < patience_ms ? wait_ms : patience_ms;
-}
-
-void note_time_out()
-{
-    if (wait_ms == 0)
-        return; // the base had more to do
-    ++time_outs;
-    assert_true(wait_ms <= patience_ms); // else the deadline has passed
-}
-
-// One round of an outer loop that waits for one thing.
-bool sleep_once()
-{
-    if (WaitForSingleObject(handle, wait_limit()) == WAIT_OBJECT_0)
-        return true;
-    note_time_out();
-    return false;
-}
-
-void run_once()
-{
-    assert_int_equal(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &wait_ms), 1);
-}
-
-// --- echoes -------------------------------------------------------------------------------------------------------
-
-struct echo {
-    evutil_socket_t pair[2];
-    struct bufferevent *server, *client;
-    int rounds;
-};
-
-void on_server(struct bufferevent *bev, void *)
-{
-    bufferevent_write_buffer(bev, bufferevent_get_input(bev));
-}
-
-void on_client(struct bufferevent *bev, void *argument)
-{
-    ++static_cast<echo *>(argument)->rounds;
-    bufferevent_write_buffer(bev, bufferevent_get_input(bev));
-}
-
-void open_echo(echo *one)
-{
-    one->rounds = 0;
-    make_pair(one->pair);
-    one->server = bufferevent_socket_new(base, one->pair[0], BEV_OPT_CLOSE_ON_FREE);
-    one->client = bufferevent_socket_new(base, one->pair[1], BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(one->server, on_server, nullptr, nullptr, one);
-    bufferevent_setcb(one->client, on_client, nullptr, nullptr, one);
-    bufferevent_enable(one->server, EV_READ | EV_WRITE);
-    bufferevent_enable(one->client, EV_READ | EV_WRITE);
-    bufferevent_write(one->client, "ping", 4);
-}
-
-void close_echo(echo *one)
-{
-    bufferevent_free(one->server);
-    bufferevent_free(one->client);
-}
 
 void echoes_take_no_timer(void **)
 {
@@ -263,244 +176,12 @@ void by_a_pool_that_waits(void **)
     close_echo(&one);
 }
 
-// --- other threads ------------------------------------------------------------------------------------------------
-
-struct event *woken;
-
-DWORD WINAPI activate_often(void *)
-{
-    for (LONG i = 1; i <= 1000; ++i) {
-        event_active(woken, EV_READ, 1);
-        for (int tries = 0; *static_cast<volatile int *>(&callbacks) < i && tries < deadline_seconds * 1000; ++tries)
-            tries % 8 != 0 ? Sleep(1) : void(SwitchToThread()); // some come in its sleep, some before
-    }
-    return 0;
-}
-
-void another_thread_is_seen_each_time(void **)
-{
-    woken = event_new(base, -1, EV_PERSIST, count_only, nullptr);
-    run_once();
-    HANDLE thread = CreateThread(nullptr, 0, activate_often, nullptr, 0, nullptr);
-    while (callbacks < 1000) {
-        sleep_once();
-        run_once();
-    }
-    WaitForSingleObject(thread, INFINITE);
-    CloseHandle(thread);
-    assert_int_equal(time_outs, 0);
-    event_free(woken);
-}
-
-// Several at a time, and no handshake: the outer loop may be anywhere when one comes.
-constexpr int threads = 4, a_thread = 5000;
-struct event *each_woken[threads];
-int each_seen[threads];
-
-DWORD WINAPI activate_freely(void *argument)
-{
-    int index = *static_cast<int *>(argument);
-    for (int i = 0; i < a_thread; ++i) {
-        event_active(each_woken[index], EV_READ, 1);
-        if (i % 64 == 0)
-            SwitchToThread();
-    }
-    event_active(each_woken[index], EV_WRITE, 1); // the last
-    return 0;
-}
-
-void on_freely(evutil_socket_t, short what, void *argument)
-{
-    if ((what & EV_WRITE) != 0)
-        *static_cast<int *>(argument) = 1;
-}
-
-void no_change_falls_between_run_and_sleep(void **)
-{
-    HANDLE running[threads];
-    int index[threads];
-    for (int i = 0; i < threads; ++i) {
-        each_seen[i] = 0;
-        index[i] = i;
-        each_woken[i] = event_new(base, -1, EV_PERSIST, on_freely, &each_seen[i]);
-    }
-    run_once();
-    for (int i = 0; i < threads; ++i)
-        running[i] = CreateThread(nullptr, 0, activate_freely, &index[i], 0, nullptr);
-    while (each_seen[0] + each_seen[1] + each_seen[2] + each_seen[3] < threads) {
-        run_once();
-        if (each_seen[0] + each_seen[1] + each_seen[2] + each_seen[3] < threads)
-            sleep_once();
-    }
-    assert_int_equal(time_outs, 0);
-    for (int i = 0; i < threads; ++i) {
-        WaitForSingleObject(running[i], INFINITE);
-        CloseHandle(running[i]);
-        event_free(each_woken[i]);
-    }
-}
-
-// A receive is in flight, and what it has received must be known: the other thread takes packets.
-DWORD WINAPI take_away(void *argument)
-{
-    bufferevent_setfd(static_cast<struct bufferevent *>(argument), -1);
-    return 0;
-}
-
-void another_thread_takes_a_socket_away(void **)
-{
-    for (int i = 0; i < 50; ++i) {
-        evutil_socket_t pair[2];
-        make_pair(pair);
-        struct bufferevent *bev = bufferevent_socket_new(base, pair[0], BEV_OPT_THREADSAFE);
-        bufferevent_enable(bev, EV_READ);
-        run_once();
-        HANDLE thread = CreateThread(nullptr, 0, take_away, bev, 0, nullptr);
-        WaitForSingleObject(thread, INFINITE);
-        CloseHandle(thread);
-        bufferevent_free(bev);
-        close_pair(pair);
-    }
-    // Whatever it has taken, the base still wakes.
-    echo one;
-    open_echo(&one);
-    while (one.rounds < 50) {
-        run_once();
-        sleep_once();
-    }
-    assert_int_equal(time_outs, 0);
-    close_echo(&one);
-}
-
-// --- a listening socket that it shares ----------------------------------------------------------------------------
-
-struct sharer {
-    struct event_base *base;
-    struct evconnlistener *listener;
-    volatile LONG accepted;
-};
-
-void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
-{
-    InterlockedIncrement(&static_cast<sharer *>(argument)->accepted);
-    evutil_closesocket(fd);
-}
-
-DWORD WINAPI run_sharer(void *argument)
-{
-    return event_base_loop(static_cast<sharer *>(argument)->base, EVLOOP_NO_EXIT_ON_EMPTY) == 0 ? 0 : 1;
-}
-
-void share(sharer *self, struct event_base *of, evutil_socket_t fd)
-{
-    *self = {of, evconnlistener_new(of, on_accept, self, LEV_OPT_THREADSAFE, 0, fd), 0};
-    assert_non_null(self->listener);
-}
-
-void connect_once(const struct sockaddr_in &to)
-{
-    SOCKET client = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(client, reinterpret_cast<const struct sockaddr *>(&to), sizeof(to)), 0);
-    closesocket(client);
-}
-
-struct clients {
-    struct sockaddr_in to;
-    sharer *of[2];
-};
-
-// One after the other, and a break at the end.
-DWORD WINAPI connect_all(void *argument)
-{
-    auto *self = static_cast<clients *>(argument);
-    for (LONG i = 1; i <= 100; ++i) {
-        connect_once(self->to);
-        while (self->of[0]->accepted + self->of[1]->accepted < i)
-            Sleep(1);
-    }
-    event_base_loopbreak(self->of[0]->base);
-    return 0;
-}
-
-// Its part of the connections, for as long as somebody runs it.
-void a_base_in_another_loop_shares_a_listening_socket(void **)
-{
-    struct sockaddr_in address;
-    evutil_socket_t listening = bound(SOCK_STREAM, &address);
-    assert_int_equal(listen(static_cast<SOCKET>(listening), SOMAXCONN), 0);
-    struct event_base *embedded = base;
-    sharer here, there;
-    share(&here, embedded, listening);
-    set_up(nullptr);
-    share(&there, base, listening);
-    HANDLE thread = CreateThread(nullptr, 0, run_sharer, &there, 0, nullptr);
-    clients all = {address, {&here, &there}};
-    assert_int_equal(event_base_iocp_run(embedded, 0, &wait_ms), 1);
-    HANDLE connecting = CreateThread(nullptr, 0, connect_all, &all, 0, nullptr);
-    while (event_base_iocp_run(embedded, 0, &wait_ms) == 1)
-        sleep_once();
-    WaitForSingleObject(connecting, INFINITE);
-    CloseHandle(connecting);
-    assert_in_range(here.accepted, 25, 75);
-    for (LONG i = 101; i <= 120; ++i) {
-        assert_int_equal(event_base_iocp_run(embedded, 0, &wait_ms), 1);
-        connect_once(address);
-        assert_int_equal(event_base_iocp_end_run(embedded), 0); // from now on nobody runs it
-        for (int tries = 0; here.accepted + there.accepted < i; ++tries) {
-            assert_true(tries < deadline_seconds * 1000);
-            Sleep(1);
-        }
-    }
-    event_base_loopbreak(there.base);
-    WaitForSingleObject(thread, INFINITE);
-    CloseHandle(thread);
-    evconnlistener_free(here.listener);
-    evconnlistener_free(there.listener);
-    evutil_closesocket(listening);
-    event_base_free(embedded);
-}
-
-// --- ends -----------------------------------------------------------------------------------------------------------
-
-void freed_while_it_sleeps(void **)
-{
-    echo one;
-    open_echo(&one);
-    while (one.rounds < 5) {
-        run_once();
-        sleep_once();
-    }
-    run_once();
-    close_echo(&one);
-    event_base_free(base);
-    set_up(nullptr);
-}
-
-void a_loop_of_its_own_afterwards(void **)
-{
-    echo one;
-    open_echo(&one);
-    for (int i = 1; i <= 5; ++i) {
-        while (one.rounds < 100 * i - 50) {
-            run_once();
-            sleep_once();
-        }
-        run_once();
-        assert_int_equal(event_base_iocp_end_run(base), 0);
-        while (one.rounds < 100 * i)
-            assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
-    }
-    close_echo(&one);
-}
-
 void the_kernel_lets_a_port_be_waited_for(void **)
 {
     print_message("a port can be waited for: %s\n", iocp::sys::ports_can_be_waited_for() ? "yes" : "no");
 }
 
-} // namespace
-
-int main()
+int run_group()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_kernel_lets_a_port_be_waited_for),
@@ -509,19 +190,13 @@ int main()
         cmocka_unit_test_setup_teardown(in_a_message_loop, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(among_other_handles, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(by_a_pool_that_waits, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(another_thread_is_seen_each_time, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(no_change_falls_between_run_and_sleep, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(another_thread_takes_a_socket_away, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(a_base_in_another_loop_shares_a_listening_socket, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(freed_while_it_sleeps, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(a_loop_of_its_own_afterwards, set_up_outer, tear_down),
     };
-    start();
-    int failures = 0;
-    for (const char *waits : {"EVENT_IOCP_NO_PORT_WAIT=0", "EVENT_IOCP_NO_PORT_WAIT=1"}) {
-        print_message("%s\n", waits);
-        _putenv(waits);
-        failures += cmocka_run_group_tests(tests, nullptr, nullptr);
-    }
-    return failures;
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
+
+} // namespace
+
+int main()
+{
+    return run_both_ways(run_group);
 }

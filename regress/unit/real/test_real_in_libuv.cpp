@@ -1,11 +1,7 @@
 // A base inside libuv's loop, as libuv's own test of embedding has libuv inside another: a thread pool's wait for the
 // handle wakes libuv (uv_async_send), uv_prepare runs the base before libuv sleeps, and a uv_timer stands for its timers.
 // Meanwhile libuv has timers, connections and threads of its own.
-#include <initializer_list>
-
-#include "real/real_base.h"
-
-#include "event2/iocp.h"
+#include "real/outer_loop.h"
 
 #include "uv.h"
 
@@ -117,11 +113,6 @@ void break_if_over()
         event_base_loopbreak(base);
 }
 
-void on_server(struct bufferevent *bev, void *)
-{
-    bufferevent_write_buffer(bev, bufferevent_get_input(bev));
-}
-
 void on_client(struct bufferevent *bev, void *)
 {
     ++echoes;
@@ -151,7 +142,7 @@ DWORD WINAPI wake_libuv(void *woken)
     return 0;
 }
 
-void open_echo(evutil_socket_t pair[2], struct bufferevent *ends[2])
+void open_ends(evutil_socket_t pair[2], struct bufferevent *ends[2])
 {
     make_pair(pair);
     for (int i = 0; i < 2; ++i) {
@@ -176,7 +167,7 @@ void both_have_their_turn(void **)
     uv_async_init(&loop, &uv_woken, on_uv_woken);
     evutil_socket_t pair[2];
     struct bufferevent *ends[2];
-    open_echo(pair, ends);
+    open_ends(pair, ends);
     HANDLE thread = CreateThread(nullptr, 0, wake_libuv, &uv_woken, 0, nullptr);
     uv_run(&loop, UV_RUN_DEFAULT);
     WaitForSingleObject(thread, INFINITE);
@@ -243,21 +234,19 @@ void another_thread_wakes_the_base(void **)
     event_free(activated);
 }
 
-} // namespace
-
-int main()
+int run_group()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_have_their_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(timers_come_when_they_are_due, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_thread_wakes_the_base, set_up, tear_down),
     };
-    start();
-    int failures = 0;
-    for (const char *waits : {"EVENT_IOCP_NO_PORT_WAIT=0", "EVENT_IOCP_NO_PORT_WAIT=1"}) {
-        print_message("%s\n", waits);
-        _putenv(waits);
-        failures += cmocka_run_group_tests(tests, nullptr, nullptr);
-    }
-    return failures;
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
+
+} // namespace
+
+int main()
+{
+    return run_both_ways(run_group);
 }
