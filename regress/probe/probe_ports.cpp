@@ -148,6 +148,11 @@ std::string without_the_flag()
     return error == 0 ? "joins" : "refused";
 }
 
+std::string wait_for_a_port()
+{
+    return iocp::sys::ports_can_be_waited_for() ? "is ended by a packet, which stays" : "does not work";
+}
+
 const question all[] = {
     {"port.threads", "while a thread that has dequeued computes, another one at our ports", "gets packets",
      "backend/port: a base that changes threads, or is collected beside its loop", our_concurrency},
@@ -155,6 +160,8 @@ const question all[] = {
      concurrency_of_one},
     {"port.apc", "an alertable wait with an APC queued", "runs it, returns 0 with 192", "compat/sys_port: port_dequeue",
      apc_in_wait},
+    {"port.wait", "a wait for a port's own handle", nullptr, "backend/embedding: what an outer loop waits for",
+     wait_for_a_port},
     {"select.apc", "a select that waits with an APC queued", "runs it", "why our wait is alertable", apc_in_select},
     {"port.foreign", "the program's own overlapped receive, with an event, on a socket of ours", "packet with 0",
      "backend/port: packets are looked up among what is in flight", foreign_operation},
