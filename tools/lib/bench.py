@@ -12,6 +12,7 @@ import bench_native
 import bench_report
 import bench_run
 import bench_setting
+import bench_steps
 import bench_table
 import calls
 import traffic
@@ -87,6 +88,11 @@ def measure(rows, peers, pace, passes):
             for peer, result in results[row.name].items():
                 attempt(result, count_row, counter, row, peer, pace, result)
             progress(f"NT calls: {bench_report.line(row, results, bench_report.calls)}")
+    for row in rows:
+        if row.step_units and (not pace.smoke or row is rows[0]):
+            for peer, result in results[row.name].items():
+                attempt(result, bench_steps.count_row, row, peer, pace, result)
+            progress(f"instructions: {bench_report.line(row, results, bench_report.instructions)}")
     for number in range(passes):
         for position, row in enumerate(rows):
             # Another peer first each time, so that none is always the one after a pause.
@@ -142,6 +148,8 @@ def bench():
     if any(is_native(row) for row in rows):
         bench_load.build()
         bench_load.self_test()
+    if any(row.step_units for row in rows):
+        bench_steps.build()
     progress("starting Wine (seconds, the first time)")
     passes = 0 if arguments.calls else pace.passes
     results = measure(rows, peers, pace, passes) if rows else {}

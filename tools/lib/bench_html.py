@@ -179,12 +179,17 @@ def tables(rows, peers, results):
     worked = [row for row in rows if row.work not in ("memory", "waiting")]
     waiting = [row for row in rows if row.work == "waiting"]
     stored = [row for row in rows if row.work == "memory"]
+    stepped = [row for row in worked if any(result.instructions for result in results[row.name].values())]
     is_timed = any(result.times for row in worked for result in results[row.name].values())
     return [
         table("NT calls a unit", worked, peers, results, bench_report.calls, lambda _: ""),
         table("Packets taken from completion ports, a unit", worked, peers, results,
               bench_report.packets, lambda _: "", least_is_best=False),
         table("Requests to Wine's server, a unit", worked, peers, results, bench_report.requests, lambda _: ""),
+        table("Instructions a unit: the program's, with the libraries in it", stepped, peers, results,
+              bench_report.instructions, lambda _: "") if stepped else "",
+        table("Instructions a unit: Windows's DLLs", stepped, peers, results,
+              bench_report.dll_instructions, lambda _: "") if stepped else "",
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,
               bench_report.time, bench_report.spread) if is_timed else "",
         time_ratios(worked, peers, results) if is_timed and OURS in peers else "",

@@ -40,6 +40,14 @@ def requests(result):
     return result.requests
 
 
+def instructions(result):
+    return result.instructions
+
+
+def dll_instructions(result):
+    return result.dll_instructions
+
+
 def memory(result):
     return result.bytes
 
@@ -237,6 +245,9 @@ def print_report(rows, peers, results, known):
     table("NT calls a unit", worked, peers, cell(calls))
     table("Packets taken from completion ports, a unit", worked, peers, cell(packets))
     table("Requests to Wine's server, a unit", worked, peers, cell(requests))
+    stepped = [row for row in worked if any(result.instructions for result in results[row.name].values())]
+    table("Instructions a unit: the program's, with the libraries in it", stepped, peers, cell(instructions))
+    table("Instructions a unit: Windows's DLLs", stepped, peers, cell(dll_instructions))
     if any(result.times for row in worked for result in results[row.name].values()):
         table("Time, us a unit (median)", worked, peers, cell(time))
         table("Spread of the times", worked, peers, spread_cell)

@@ -56,6 +56,7 @@ class Row:
     size: int = 64
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
+    step_units: int = 0  # that are stepped through to count instructions; 0: none are
     longer: int = 1  # times the pace's time, where that would be a round or two of all connections
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
     plot: str = ""  # the rows of one plot differ in connections alone
@@ -118,24 +119,25 @@ def waiting(busy, **more):
 
 
 ROWS = [
-    pingpong(1, 1),
-    pingpong(100, 100, count_units=1000),
+    pingpong(1, 1, step_units=50),
+    pingpong(100, 100, count_units=1000, step_units=200),
     pingpong(1000, 1000, count_units=2000, longer=5, quick=False),
     pingpong(100, 10, quick=False),
     pingpong(200, 10),
     pingpong(1000, 10, quick=False),
     pingpong(4000, 10, count_units=100, quick=False),
-    Row("large-10", "ping-pong, 64 KiB, 10 connections", "round trip", "pingpong", 10, 10, 65536),
-    Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536),
-    Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10),
+    Row("large-10", "ping-pong, 64 KiB, 10 connections", "round trip", "pingpong", 10, 10, 65536,
+        step_units=10),
+    Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536, step_units=20),
+    Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
-        "pingpong", 10, 10, pieces=16),
-    plain(100),
+        "pingpong", 10, 10, pieces=16, step_units=20),
+    plain(100, step_units=50),
     plain(4000, count_units=100, quick=False),
     Row("timers", "timers, 1,000,000 added, half cancelled, half fired", "timer", "timers",
         count_units=100000, time_units=1000000,
         left_out={"wepoll": NO_WEPOLL_TIMERS, "floor": NO_TIMERS}),
-    Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup"),
+    Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup", step_units=50),
     Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100),
     http("http", 100),
     http("http", 100, idle=4000),

@@ -43,6 +43,8 @@ class Result:
         self.calls = None  # NT calls a unit
         self.packets = None  # taken from completion ports, a unit
         self.requests = None  # to Wine's server, a unit
+        self.instructions = None  # of the program, a unit
+        self.dll_instructions = None  # of Windows's libraries, a unit
         self.names = {}  # both by name
         self.method = None
         self.bytes = None  # memory row
@@ -63,7 +65,8 @@ class Result:
 
     def as_json(self):
         return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
-                "requests": self.requests, "names": self.names, "time_us": self.time(),
+                "requests": self.requests, "instructions": self.instructions,
+                "dll_instructions": self.dll_instructions, "names": self.names, "time_us": self.time(),
                 "times_us": self.times, "bytes": self.bytes, "waits": self.waits, "loads": self.loads,
                 "failure": self.failure}
 

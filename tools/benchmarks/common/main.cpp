@@ -15,13 +15,15 @@ struct plan {
     int phase_count = 0;
     long target_us = 0; // instead of given phases: as many units as take this long
     int repeat = 0;
-    DWORD hold_ms = 0; // pauses before and after the row is set up, for its memory to be seen from outside
+    DWORD hold_ms = 0;  // pauses before and after the row is set up, for its memory to be seen from outside
+    bool steps = false; // a breakpoint at each mark, for who counts instructions and came while it was held
 };
 
 [[noreturn]] void usage()
 {
     printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port] [--locks]\n"
-           "                 --units N[,N...] | --target-ms N --repeat N | --hold-ms N\n"
+           "                 --units N[,N...] | --target-ms N --repeat N | --hold-ms N | --steps --hold-ms N --units "
+           "N[,N...]\n"
            "Runs the row in phases of so many units each, or in phases that take about so long.\n");
     exit(2);
 }
@@ -44,6 +46,10 @@ void parse(int argc, char **argv, scenario *what, plan *wanted)
     for (int i = 1; i < argc; ++i) {
         if (strcmp(argv[i], "--port") == 0 || strcmp(argv[i], "--locks") == 0) {
             (strcmp(argv[i], "--port") == 0 ? what->port : what->locks) = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--steps") == 0) {
+            wanted->steps = true;
             continue;
         }
         if (i + 1 >= argc)
@@ -71,16 +77,22 @@ void parse(int argc, char **argv, scenario *what, plan *wanted)
             usage();
     }
     bool counted = wanted->phase_count > 0 && wanted->target_us == 0 && wanted->repeat == 0;
+    bool stepped = counted && wanted->steps && wanted->hold_ms > 0;
     bool timed = wanted->phase_count == 0 && wanted->target_us > 0 && wanted->repeat > 0;
     bool held = wanted->phase_count == 0 && wanted->hold_ms > 0;
-    if (counted + timed + held != 1 || wanted->repeat > max_phases || what->connections < 1 || what->active < 1 ||
-        what->active > what->connections || what->size < 1 || what->pieces < 1)
+    if (counted + timed + held != 1 || wanted->steps != stepped || wanted->repeat > max_phases ||
+        what->connections < 1 || what->active < 1 || what->active > what->connections || what->size < 1 ||
+        what->pieces < 1)
         usage();
 }
 
 // One request to Wine's server that stands out in its trace: a count begins or ends here.
-void mark(int number)
+void mark(const plan &wanted, int number)
 {
+    if (wanted.steps) {
+        DebugBreak(); // without a debugger that ends the program
+        return;
+    }
     wchar_t name[32];
     swprintf(name, 32, L"bench-mark-%d", number);
     HANDLE none = OpenEventW(SYNCHRONIZE, FALSE, name);
@@ -154,10 +166,10 @@ int main_of(int argc, char **argv)
             wanted.phases[wanted.phase_count] = units;
     }
     for (int i = 0; i < wanted.phase_count; ++i) {
-        mark(i);
+        mark(wanted, i);
         printf("phase %ld %.9f\n", wanted.phases[i], timed_run(done, wanted.phases[i]));
     }
-    mark(wanted.phase_count);
+    mark(wanted, wanted.phase_count);
     done->report();
     printf("complete\n");
     return 0;
