@@ -53,7 +53,7 @@ def time_row(row, peer, pace, result):
         if result.bytes is None:
             bench_run.measure_memory(row, peer, pace, result)
     elif row.work == "waiting":
-        pass  # its callbacks are counted
+        bench_run.time_waiting(row, peer, pace, result)
     elif row.work in ("http", "https"):
         bench_http.time_row(row, peer, pace, result)
     else:

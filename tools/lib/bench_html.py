@@ -129,12 +129,15 @@ def table(title, rows, peers, results, value, detail, least_is_best=True):
 
 def waits(rows, peers, results):
     head = "".join(f"<th>{html.escape(peer)}</th>" for peer in peers)
-    body = "".join(
-        f"<tr><td>{html.escape(f'{row.title}: a {event}')}</td>"
-        + "".join(f"<td>{bench_report.waited(results[row.name].get(peer), event)}</td>" for peer in peers) + "</tr>"
-        for row in rows for event in bench_report.EVENTS)
-    return ("<h2>Waiting: callbacks of busy connections, median / most</h2>"
-            f"<table><tr><th></th>{head}</tr>{body}</table>")
+    parts = []
+    for cell, unit in bench_report.WAITS:
+        if bench_report.waits_known(rows, peers, results, cell):
+            body = "".join(
+                f"<tr><td>{html.escape(f'{row.title}: a {event}')}</td>"
+                + "".join(f"<td>{cell(results[row.name].get(peer), event)}</td>" for peer in peers) + "</tr>"
+                for row in rows for event in bench_report.EVENTS)
+            parts.append(f"<h2>Waiting: {unit}, p50 / p99 / most</h2><table><tr><th></th>{head}</tr>{body}</table>")
+    return "".join(parts)
 
 
 def verdicts(rows, results):
@@ -216,6 +219,7 @@ def page(rows, peers, results, known):
         plots(rows, peers, results),
         *tables(rows, peers, results),
         bench_native_report.section(rows, peers, results),
+        bench_native_report.grown_section(rows, peers, results),
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
     ]
     return "\n".join(parts) + "\n</html>\n"

@@ -50,13 +50,13 @@ def self_test():
 class Load:
     """A running generator with its connections. Whatever is not as it must be is a Failure that says what."""
 
-    def __init__(self, name, protocol, port, connections, size):
+    def __init__(self, name, protocol, port, connections, size, start_limit=START_LIMIT):
         self.name, self.said = name, b""
         traffic.allow_descriptors(connections + 256)
         command = [PROGRAM, "--protocol", protocol, "--port", port, "--connections", connections, "--size", size]
         self.process = subprocess.Popen(traffic.client(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            self.expect("ready", START_LIMIT)
+            self.expect("ready", start_limit)
         except BaseException:
             self.close()
             raise

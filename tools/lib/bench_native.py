@@ -1,10 +1,13 @@
 """The rows of tools/bench in two processes: only the server is a Windows program, the client is a Linux one."""
 import contextlib
 import http.client
+import os
+import resource
 import re
 import socket
 import ssl
 import statistics
+import time
 
 import bench_http
 import bench_load
@@ -17,6 +20,10 @@ from bench_rows import PEERS
 SHARE = 0.5
 LEAST_OPEN = 5  # requests
 END_LIMIT = 30
+# Thousands of connections take their time on select.
+IDLE_START_LIMIT = 200
+# Open files of Wine's server, and of ours, that are no idle connections.
+OTHER_FILES = 600
 # Of fewer answers, the slowest in a thousand is none.
 ENOUGH_FOR_P999 = 1000
 
@@ -100,7 +107,10 @@ class Measured:
 
     def __init__(self, row, peer, pace, counter=None):
         self.name, self.row, self.counter = f"{row.name} on {peer}", row, counter
+        self.marks = 0  # that it was told to make
+        self.counted_to = 0  # in its trace
         self.connections = min(row.connections, pace.native_connections)
+        self.idle = idle_count(row, pace)
         with failing_as(self.name):
             kind = EchoServer if row.protocol() == "echo" else WebServer
             self.server = kind(peer, row, counter=counter)
@@ -108,8 +118,13 @@ class Measured:
     def load(self):
         return bench_load.Load(self.name, self.row.protocol(), self.server.port, self.connections, self.row.size)
 
-    def mark(self, number):
+    def idle_load(self):
+        """Those beside which the others are active. Each has had an answer when it is there."""
+        return bench_load.Load(self.name, self.row.protocol(), self.server.port, self.idle, self.row.size, IDLE_START_LIMIT)
+
+    def mark(self):
         """Returns what the server has served so far: answers, or bytes of the echo."""
+        number, self.marks = self.marks, self.marks + 1
         with failing_as(self.name):
             self.server.order_mark()
         found = re.findall(r"^served (\d+)$", self.server.output(), re.MULTILINE)
@@ -136,28 +151,69 @@ class Measured:
         self.close()
 
 
+def idle_count(row, pace):
+    """As many as the row wants, or as Wine's server may have files open: each socket of the program is one there."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = row.idle if limit == resource.RLIM_INFINITY else limit - OTHER_FILES
+    return min(row.idle // pace.divisor, most)
+
+
 def count_row(counter, row, peer, pace, result):
     """Calls a request: what a closed load of twice the length makes more than one of the single length, on connections
     that are there and have carried as much already."""
-    with Measured(row, peer, pace, counter) as measured:
+    traffic.allow_descriptors(idle_count(row, pace) + OTHER_FILES)
+    with Measured(row, peer, pace, counter) as measured, contextlib.ExitStack() as kept:
         units = max(row.count_units // pace.divisor, measured.connections)
+        if row.idle:
+            count_idle(counter, measured, result, kept)
         since = counter.mark()
         with measured.load() as load:
-            served = [measured.mark(0)]
-            for number, length in enumerate((units, units, 2 * units), 1):
+            served = [measured.mark()]
+            for length in (units, units, 2 * units):
                 found = load.closed_count(length)
-                served.append(measured.mark(number))
+                served.append(measured.mark())
                 each = (served[-1] - served[-2]) / found["answers"]
                 wanted = row.size if row.protocol() == "echo" else 1
                 traffic.require(each == wanted and found["answers"] == length,
                                 f"{measured.name}: {found['answers']:.0f} answers, and the server has given {served}")
             load.end()
+        kept.close()
         measured.end()
-        counts = calls.count_between_marks(measured.server.trace(), counter.text(since, counter.mark()))
+        counts = calls.count_between_marks(measured.server.trace(measured.counted_to), counter.text(since, counter.mark()))
         result.method = measured.server.method_name
     traffic.require(len(counts) == 3, f"{measured.name}: {len(counts)} counted phases")
     counts[2].plus(counts[1], -1)
     result.set_counts(counts[2], units)
+
+
+def count_idle(counter, measured, result, kept):
+    """Calls of each idle connection that comes: it is accepted, and has one answer."""
+    since = counter.mark()
+    measured.mark()
+    load = kept.enter_context(measured.idle_load())
+    kept.callback(load.end)
+    measured.mark()
+    measured.counted_to = os.path.getsize(measured.server.trace_file.name)
+    trace = measured.server.trace(0, measured.counted_to)
+    found, = calls.count_between_marks(trace, counter.text(since, counter.mark()))
+    result.grown.update(connections=measured.idle, nt_calls=sum(found.calls.values()) / measured.idle,
+                        requests=sum(found.requests.values()) / measured.idle)
+
+
+def time_idle(row, peer, pace, result):
+    """One peer after the other, since all of them together would have more files open than Wine's server may."""
+    with Measured(row, peer, pace) as measured:
+        pid = measured.server.windows_pid()
+        empty, started = traffic.private_bytes(pid), time.monotonic()
+        with measured.idle_load() as idle:
+            seconds = time.monotonic() - started
+            size = traffic.private_bytes(pid) - empty
+            time_closed(measured, pace, result)
+            idle.end()
+        measured.end()
+    result.grown["connections"] = measured.idle
+    for name, value in (("times_us", 1e6 * seconds), ("bytes", size)):
+        result.grown.setdefault(name, []).append(value / measured.idle)
 
 
 def time_closed(measured, pace, result):
@@ -185,6 +241,10 @@ def time_open(measured, rate, pace, result):
 def time_row(row, results, pace, attempt):
     """All peers, in the order of `results`: first the closed load of each, then the open one of each, whose rate that
     decides. `attempt` tells of a failure, which leaves the others as they are."""
+    if row.idle:
+        for peer, result in results.items():
+            attempt(result, time_idle, row, peer, pace, result)
+        return
     with contextlib.ExitStack() as kept:
         rates, servers = {}, {}
 

@@ -1,4 +1,6 @@
 """Tables and verdicts of tools/bench for the terminal."""
+import statistics
+
 import bench_native_report
 import bench_setting
 from bench_rows import FLOOR, OURS
@@ -57,18 +59,39 @@ EVENTS = ("connection", "timer", "wakeup", "signal")
 
 
 def waited(result, event):
-    """Median and most callbacks of busy connections."""
+    """Callbacks of busy connections: the median, the 99th percentile and the most."""
     found = result.waits.get(event) if result else None
-    return f"{found[0]:.0f} / {found[1]:.0f}" if found else "-"
+    return " / ".join(f"{value:.0f}" for value in found) if found else "-"
+
+
+def wait_time(result, event):
+    """Microseconds, likewise: medians of the passes."""
+    found = result.wait_times.get(event) if result else None
+    return tuple(map(statistics.median, zip(*found))) if found else None
+
+
+def waited_us(result, event):
+    found = wait_time(result, event)
+    return " / ".join(f"{value:,.0f}" for value in found) if found else "-"
+
+
+WAITS = ((waited, "callbacks of busy connections"), (waited_us, "us"))
+
+
+def waits_known(rows, peers, results, cell):
+    return any(cell(results[row.name].get(peer), event) != "-" for row in rows for peer in peers for event in EVENTS)
 
 
 def print_waits(rows, peers, results):
-    print("\nWhat a quiet event waits for: callbacks of busy connections, median / most")
-    print(" " * 24 + "".join(f"{peer:>12}" for peer in peers))
-    for row in rows:
-        for event in EVENTS:
-            print(f"{row.name + ', ' + event:24}"
-                  + "".join(f"{waited(results[row.name].get(peer), event):>12}" for peer in peers))
+    for cell, unit in WAITS:
+        if not waits_known(rows, peers, results, cell):
+            continue
+        print(f"\nWhat a quiet event waits for: {unit}, p50 / p99 / most")
+        print(" " * 24 + "".join(f"{peer:>30}" for peer in peers))
+        for row in rows:
+            for event in EVENTS:
+                print(f"{row.name + ', ' + event:24}"
+                      + "".join(f"{cell(results[row.name].get(peer), event):>30}" for peer in peers))
 
 
 def time_or_bytes(result):
@@ -77,8 +100,9 @@ def time_or_bytes(result):
 
 def line(row, results, value):
     if row.work == "waiting":
-        return f"{row.name} (callbacks, a connection): " + ", ".join(
-            f"{peer} {waited(result, EVENTS[0])}" for peer, result in results[row.name].items())
+        cell, unit = (waited, "callbacks") if value is calls else (waited_us, "us")
+        return f"{row.name} ({unit}, a connection): " + ", ".join(
+            f"{peer} {cell(result, EVENTS[0])}" for peer, result in results[row.name].items())
     unit = " (bytes)" if row.work == "memory" else ""
     return f"{row.name}{unit}: " + ", ".join(
         f"{peer} {short(value(result))}" for peer, result in results[row.name].items())
@@ -135,12 +159,21 @@ def at_most(results, row, peer, value, limit, text):
 
 
 def waiting_verdicts(row, results):
-    ours, select = (results[row.name].get(peer) for peer in (OURS, "select"))
-    if not ours or not select:
-        return []
-    return [(event in ours.waits and ours.waits[event][1] <= select.waits[event][1],
-             f"a {event} waits for at most as many callbacks as on select: {waited(ours, event)} to {waited(select, event)}")
-            for event in EVENTS if event in select.waits]
+    """The most callbacks, and the 99th percentile of the time."""
+    ours, found = results[row.name].get(OURS), []
+    for name in ("select", "libuv"):
+        peer = results[row.name].get(name)
+        for event in EVENTS if ours and peer else ():
+            if event in peer.waits:
+                found.append((event in ours.waits and ours.waits[event][-1] <= peer.waits[event][-1],
+                              f"a {event} waits for at most as many callbacks as on {name}: "
+                              f"{waited(ours, event)} to {waited(peer, event)}"))
+            if wait_time(peer, event):
+                mine = wait_time(ours, event)
+                found.append((mine is not None and mine[1] <= wait_time(peer, event)[1],
+                              f"a {event} waits no longer than on {name}, p99: "
+                              f"{waited_us(ours, event)} us to {waited_us(peer, event)}"))
+    return found
 
 
 def row_verdicts(row, results):
@@ -185,7 +218,9 @@ def idle_verdicts(rows, results):
     for few, many, what, value in (
             ("pingpong-10-of-100", "pingpong-10-of-4000", "time", time),
             ("pingpong-10-of-100", "pingpong-10-of-4000", "NT calls", calls),
-            ("plain-10-of-100", "plain-10-of-4000", "NT calls", calls)):
+            ("plain-10-of-100", "plain-10-of-4000", "NT calls", calls),
+            ("native-echo-10-of-100", "native-echo-10-of-20000", "time", time),
+            ("native-echo-10-of-100", "native-echo-10-of-20000", "NT calls", calls)):
         both = [figure(results, named[name], OURS, value) for name in (many, few) if name in named]
         if len(both) == 2 and all(both):
             cost = both[0] / both[1]
@@ -255,6 +290,7 @@ def print_report(rows, peers, results, known):
     if waiting:
         print_waits(waiting, peers, results)
     bench_native_report.print_loads(rows, peers, results)
+    bench_native_report.print_grown(rows, peers, results)
     for name, value in (("NT calls", calls), ("Requests", requests)):
         if any(figure(results, row, OURS, value) for row in worked):
             table(f"{name}: ours to theirs, below 1 is better", worked, others,

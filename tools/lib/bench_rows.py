@@ -52,7 +52,7 @@ class Row:
     work: str  # --row of the program, or "http", "https", "memory", "waiting", "native-echo", "native-http", ...
     connections: int = 1
     active: int = 1
-    idle: int = 0  # connections beside those, of HTTP
+    idle: int = 0  # connections beside those, on which nothing happens
     size: int = 64
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
@@ -107,6 +107,14 @@ def native(protocol, connections, count_units=1000):
                size=size, count_units=count_units, left_out=left_out, quick=connections == 100)
 
 
+def native_among(idle, **more):
+    """10 active ones beside so many. The client is another process, so that the server alone has them all."""
+    count = idle + 10
+    row = native("echo", 10, **more)
+    return dataclasses.replace(row, name=f"{NATIVE}echo-10-of-{count}", idle=idle, quick=False,
+                               title=f"echo, 64 B, {count:,} connections of a Linux program, 10 of them active")
+
+
 def is_native(row):
     """Is the server alone a Windows program?"""
     return row.work.startswith(NATIVE)
@@ -144,8 +152,10 @@ ROWS = [
     http("https", 100),
     *(native(protocol, *counted) for protocol in ("echo", "http", "https")
       for counted in ((1,), (10,), (100,), (1000, 2000))),
-    waiting(1, count_units=80),
-    waiting(10, count_units=80),
-    waiting(100, count_units=24),
+    native_among(90),
+    native_among(19990, count_units=200),
+    waiting(1, count_units=80, time_units=800),
+    waiting(10, count_units=80, time_units=800),
+    waiting(100, count_units=40, time_units=400),
     Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000),
 ]

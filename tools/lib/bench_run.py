@@ -48,8 +48,10 @@ class Result:
         self.names = {}  # both by name
         self.method = None
         self.bytes = None  # memory row
-        self.waits = {}  # waiting row: median and most callbacks, median and most microseconds, by event
+        self.waits = {}  # waiting rows, by event: callbacks, each the median, the 99th percentile and the most
+        self.wait_times = {}  # microseconds, likewise, a list of what each pass has found
         self.loads = {"closed": [], "open": []}  # native rows: what the load generator has seen in each pass
+        self.grown = {}  # native rows with idle connections: what each of those has taken, and how many there were
         self.failure = None  # why there are no figures, or not all
 
     def time(self):
@@ -67,8 +69,8 @@ class Result:
         return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
                 "requests": self.requests, "instructions": self.instructions,
                 "dll_instructions": self.dll_instructions, "names": self.names, "time_us": self.time(),
-                "times_us": self.times, "bytes": self.bytes, "waits": self.waits, "loads": self.loads,
-                "failure": self.failure}
+                "times_us": self.times, "bytes": self.bytes, "waits": self.waits, "wait_times_us": self.wait_times, "loads": self.loads,
+                "grown": self.grown, "failure": self.failure}
 
 
 def program(peer):
@@ -110,11 +112,21 @@ def time_row(row, peer, pace, result):
 
 def measure_waiting(row, peer, pace, result):
     """Callbacks do not depend on the machine's speed; times do."""
-    units = max(row.count_units // pace.divisor, 4)
-    _, result.method, output, _ = run_program(peer, row, ["--units", units])
-    result.waits = {name: tuple(map(float, figures.split()))
-                    for name, figures in re.findall(r"^waited (\w+) ([\d. ]+)$", output, re.MULTILINE)}
-    traffic.require(result.waits, f"{row.name} on {peer}: nothing has waited")
+    result.waits = run_waiting(row, peer, max(row.count_units // pace.divisor, 4), "callbacks", result)
+
+
+def time_waiting(row, peer, pace, result):
+    for event, figures in run_waiting(row, peer, max(row.time_units * pace.target_ms // FULL.target_ms, 4), "us", result).items():
+        result.wait_times.setdefault(event, []).append(figures)
+
+
+def run_waiting(row, peer, events, unit, result):
+    """By event: the median, the 99th percentile and the most."""
+    _, result.method, output, _ = run_program(peer, row, ["--units", events])
+    found = {name: tuple(map(float, figures.split()))
+             for name, figures in re.findall(rf"^waited (\w+) {unit} ([\d. ]+)$", output, re.MULTILINE)}
+    traffic.require(found, f"{row.name} on {peer}: nothing has waited")
+    return found
 
 
 class Idler(traffic.Server):

@@ -121,25 +121,29 @@ void waiting::run(long units)
         fail("the loop has ended early", 0);
 }
 
-void waiting::print(const char *name, std::vector<waited> *found) const
+// The median, the 99th percentile and the most.
+void waiting::print(const char *name, const char *unit, std::vector<double> found)
 {
-    if (found->empty())
+    if (found.empty())
         return;
-    auto at = [found](double part) {
-        return (*found)[static_cast<size_t>(part * static_cast<double>(found->size() - 1))];
+    std::sort(found.begin(), found.end());
+    auto at = [&found](double part) {
+        return found[static_cast<size_t>(part * static_cast<double>(found.size() - 1))];
     };
-    std::sort(found->begin(), found->end(), [](const waited &a, const waited &b) { return a.callbacks < b.callbacks; });
-    long callbacks_half = at(.5).callbacks, callbacks_most = at(1).callbacks;
-    std::sort(found->begin(), found->end(), [](const waited &a, const waited &b) { return a.seconds < b.seconds; });
-    printf("waited %s %ld %ld %.1f %.1f\n", name, callbacks_half, callbacks_most, 1e6 * at(.5).seconds,
-           1e6 * at(1).seconds);
+    printf("waited %s %s %.1f %.1f %.1f\n", name, unit, at(.5), at(.99), at(1));
 }
 
-// The median and the most, in callbacks and in microseconds.
 void waiting::report()
 {
-    for (int i = 0; i < quiet_event_count; ++i)
-        print(names[i], &all[i]);
+    for (int i = 0; i < quiet_event_count; ++i) {
+        std::vector<double> others, times;
+        for (const waited &each : all[i]) {
+            others.push_back(static_cast<double>(each.callbacks));
+            times.push_back(1e6 * each.seconds);
+        }
+        print(names[i], "callbacks", others);
+        print(names[i], "us", times);
+    }
 }
 
 } // namespace bench

@@ -1,5 +1,5 @@
 // What an event that comes now and then waits for while connections that always have data are being served: how many
-// of their callbacks run between the moment at which the event is there and its own callback.
+// of their callbacks run between the moment at which the event is there and its own callback, and how long that takes.
 //
 // The events are bytes on a quiet connection, a timer that is due, a wake-up from another thread, and a signal, one
 // after the other and one at a time. A callback of a busy connection takes a while, as that of a program would, and
@@ -51,7 +51,7 @@ private:
     void feed(int index);
     void make_event();
     void begin();
-    void print(const char *name, std::vector<waited> *) const;
+    static void print(const char *name, const char *unit, std::vector<double>);
 
     waiting_loop *loop;
     std::vector<SOCKET> feeders;
