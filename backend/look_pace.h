@@ -19,17 +19,18 @@ constexpr unsigned max_turns_without_look = 64;
 // All zeros: the next is due.
 struct look_pace {
     unsigned turns;    // since the last look
-    int64_t looked_ns; // when the last look was over
+    int64_t looked_ns; // when the last look was over, or began, if it found something
     int64_t cost_ns;   // what one takes that finds nothing
 };
 
-// Asked once a turn.
+// Asked once a turn, but for one that looks in any case.
 inline bool look_pace_is_due(look_pace *self, int64_t now_ns)
 {
     return ++self->turns > max_turns_without_look || now_ns - self->looked_ns >= look_share * self->cost_ns;
 }
 
-// After a look, or a wait, which says nothing of what a look costs. Keeps the average of those that found nothing.
+// After a look, or a wait, which says nothing of what a look costs. Keeps the average of those that found nothing; of
+// others the two moments may be the same.
 inline void look_pace_looked(look_pace *self, bool in_vain, int64_t before_ns, int64_t after_ns)
 {
     constexpr int64_t weight = 8;

@@ -76,10 +76,12 @@ int turn_collect(backend *self, int64_t timeout_us, bool sleeps)
 int turn_look(backend *self, int64_t timeout_us, bool sleeps)
 {
     uint64_t packets = self->loop.packets;
-    int64_t before = sys::now_ns();
+    // The clock is asked as seldom as will do: no look is timed that waits, or brings something.
+    int64_t before = timeout_us == 0 ? sys::now_ns() : 0;
     ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
     int result = turn_collect(self, timeout_us, sleeps);
-    look_pace_looked(&self->loop.look, timeout_us == 0 && self->loop.packets == packets, before, sys::now_ns());
+    bool in_vain = timeout_us == 0 && self->loop.packets == packets;
+    look_pace_looked(&self->loop.look, in_vain, before, in_vain || timeout_us != 0 ? sys::now_ns() : before);
     return result;
 }
 
@@ -120,7 +122,7 @@ turn_plan turn_make_plan(const backend *self, const struct timeval *tv)
 bool turn_look_is_due(backend *self)
 {
     bool is_known = self->port->posted != 0 || signals_waiting();
-    return look_pace_is_due(&self->loop.look, sys::now_ns()) || is_known || self->base->nactivequeues > 1;
+    return is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
 }
 
 bool turn_has_anything_to_see(const backend *self)

@@ -11,6 +11,7 @@ int64_t now_ns()
     // Kept for the next time. A static with an initializer would ask for the C++ runtime, which C programs lack.
     static std::atomic<int64_t> frequency;
     constexpr int64_t second = 1000 * 1000 * 1000;
+    constexpr int64_t usual_frequency = 10 * 1000 * 1000;
     LARGE_INTEGER count;
     int64_t each_second = frequency.load(std::memory_order_relaxed);
     if (each_second == 0) {
@@ -19,6 +20,8 @@ int64_t now_ns()
         frequency.store(each_second, std::memory_order_relaxed);
     }
     QueryPerformanceCounter(&count);
+    if (each_second == usual_frequency) // without a division
+        return count.QuadPart * (second / usual_frequency);
     return count.QuadPart / each_second * second + count.QuadPart % each_second * second / each_second;
 }
 
