@@ -36,10 +36,13 @@ def check_wepoll(peers):
 NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
 NO_WEPOLL_TIMERS = "has none: they are a heap in the program"
 NO_LOOP = "serves in the order in which it finds packets, and has no timers"
+NO_PIPES = "has no named pipes"
 NO_EVHTTP = "has no HTTP server"
 NO_NATIVE = "is in the rows with both ends in one process"
 
 
+# Work for which ours has a program of its own.
+PIPES = "pipes"
 # What the work of a row in two processes begins with.
 NATIVE = "native-"
 
@@ -120,6 +123,12 @@ def is_native(row):
     return row.work.startswith(NATIVE)
 
 
+def pipes(connections, **more):
+    count = "1 pipe" if connections == 1 else f"{connections} pipes"
+    return Row(f"pipes-{connections}", f"ping-pong over named pipes, 64 B, {count}", "round trip", PIPES, connections,
+               connections, left_out=dict.fromkeys(("select", "stock-iocp", "wepoll"), NO_PIPES), **more)
+
+
 def waiting(busy, **more):
     who = "1 connection is" if busy == 1 else f"{busy} connections are"
     return Row(f"waiting-{busy}", f"what a quiet event waits for while {who} always busy", "event",
@@ -137,6 +146,8 @@ ROWS = [
     Row("large-10", "ping-pong, 64 KiB, 10 connections", "round trip", "pingpong", 10, 10, 65536,
         step_units=10),
     Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536, step_units=20),
+    pipes(1, step_units=50),
+    pipes(10),
     Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),

@@ -6,7 +6,7 @@ import subprocess
 
 import calls
 import traffic
-from bench_rows import PEERS
+from bench_rows import OURS, PEERS, PIPES
 
 # Time for one run of a program; select with thousands of connections takes its time.
 LIMIT = 180
@@ -73,8 +73,9 @@ class Result:
                 "grown": self.grown, "failure": self.failure}
 
 
-def program(peer):
-    path = traffic.BUILD / "bin" / f"{PEERS[peer][0]}.exe"
+def program(peer, row=None):
+    name = "iocp/bench_pipes" if row and row.work == PIPES and peer == OURS else PEERS[peer][0]
+    path = traffic.BUILD / "bin" / f"{name}.exe"
     traffic.require(path.is_file(), f"{path} is not built")
     return path
 
@@ -82,7 +83,7 @@ def program(peer):
 def run_program(peer, row, arguments, environment=None):
     """Its phases as (units, seconds), the method it names, its standard output and its standard error."""
     traffic.allow_descriptors(4 * row.connections + 512)
-    command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer),
+    command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer, row),
                *PEERS[peer][1], *row.arguments(), *arguments]
     for _ in range(STARTS):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,

@@ -44,7 +44,7 @@ def image(path):
 
 def stepped(row, peer, units, hold_ms, profile):
     """What the counter says, or None if it came too late."""
-    path = bench_run.program(peer)
+    path = bench_run.program(peer, row)
     arguments = [*PEERS[peer][1], *row.arguments(), "--steps", "--hold-ms", hold_ms, "--units", f"{units},{units}"]
     with traffic.Server("select", path, arguments, limit=LIMIT + 60) as server:
         server.find("^idle$")

@@ -87,6 +87,13 @@ struct socket_pair {
 
 // Connected over 127.0.0.1, TCP_NODELAY, blocking.
 void connect_pair(socket_pair *pair);
+
+struct pipe_pair {
+    HANDLE client;
+    HANDLE server;
+};
+
+void connect_pipe(pipe_pair *pair);
 void set_nonblocking(SOCKET socket);
 void set_no_delay(SOCKET socket);
 sockaddr_in loopback(unsigned short port);

@@ -58,12 +58,11 @@ port::port()
         fail("CreateIoCompletionPort", static_cast<int>(GetLastError()));
 }
 
-void port::add(SOCKET socket)
+void port::add_file(HANDLE file)
 {
-    auto file = reinterpret_cast<HANDLE>(socket);
     const UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
     if (CreateIoCompletionPort(file, handle, 0, 0) == nullptr || !SetFileCompletionNotificationModes(file, modes))
-        fail("a socket cannot be on the port", static_cast<int>(GetLastError()));
+        fail("it cannot be on the port", static_cast<int>(GetLastError()));
 }
 
 void port::start_soon(task *wanted)

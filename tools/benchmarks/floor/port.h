@@ -38,7 +38,8 @@ struct receive_operation {
 class port {
 public:
     port();
-    void add(SOCKET socket);
+    void add(SOCKET socket) { add_file(reinterpret_cast<HANDLE>(socket)); }
+    void add_file(HANDLE file);
     void start_soon(task *);
     // Queues a receive. `ended` gets the bytes, 0 for the end of the stream.
     void receive_soon(receive_operation *);
@@ -71,6 +72,7 @@ LPFN_CONNECTEX connect_ex(SOCKET socket);
 LPFN_ACCEPTEX accept_ex(SOCKET socket);
 
 work *set_up_pingpong(const scenario &);
+work *set_up_pipes(const scenario &);
 work *set_up_bulk(const scenario &);
 work *set_up_churn(const scenario &);
 work *set_up_plain(const scenario &);

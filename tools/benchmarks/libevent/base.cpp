@@ -13,12 +13,6 @@ constexpr size_t large_message = 16 * 1024;
 
 } // namespace
 
-const row rows[] = {
-    {"pingpong", set_up_pingpong}, {"bulk", set_up_bulk},       {"churn", set_up_churn},
-    {"plain", set_up_plain},       {"timers", set_up_timers},   {"wakeup", set_up_wakeup},
-    {"startup", set_up_startup},   {"waiting", set_up_waiting}, {nullptr, nullptr},
-};
-
 const char *method(const scenario &)
 {
     return used_method;

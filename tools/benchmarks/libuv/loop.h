@@ -21,6 +21,7 @@ void open_stream(uv_loop_t *loop, uv_tcp_t *stream, SOCKET socket, uv_read_cb on
 void send_bytes(uv_stream_t *stream, const char *data, size_t length);
 
 work *set_up_pingpong(const scenario &);
+work *set_up_pipes(const scenario &);
 work *set_up_bulk(const scenario &);
 work *set_up_churn(const scenario &);
 work *set_up_plain(const scenario &);
