@@ -113,8 +113,8 @@ def write(folder, rows, peers, results, known, bases):
                          "peers": {peer: result.as_json()
                                    for peer, result in results[row.name].items()}}
               for row in rows}
-    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report, "bases": bases}, indent=1) + "\n")
-    (folder / "bench.html").write_text(bench_html.page(rows, peers, results, known))
+    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report, "bases": bench_bases.as_json(*bases)}, indent=1) + "\n")
+    (folder / "bench.html").write_text(bench_html.page(rows, peers, results, known, bases))
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
 
@@ -158,7 +158,7 @@ def bench():
         if rows:
             bench_report.print_report(rows, peers, results, known)
         bench_bases.print_report(*bases)
-        write(arguments.output, rows, peers, results, known, bench_bases.as_json(*bases))
+        write(arguments.output, rows, peers, results, known, bases)
     failures = [result.failure for row in rows for result in results[row.name].values() if result.failure]
     failures += bench_bases.failures(*bases)
     traffic.require(not failures, "\n".join(failures))

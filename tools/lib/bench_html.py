@@ -2,6 +2,7 @@
 import html
 import math
 
+import bench_bases
 import bench_native_report
 import bench_report
 import bench_setting
@@ -140,10 +141,10 @@ def waits(rows, peers, results):
     return "".join(parts)
 
 
-def verdicts(rows, results):
+def verdicts(rows, results, bases):
     titles = {row.name: row.title for row in rows}
     missed, met = [], []
-    for name, good, text in bench_report.all_verdicts(rows, results):
+    for name, good, text in bench_report.all_verdicts(rows, results, bench_bases.verdicts(bases)):
         (met if good else missed).append(verdict(titles.get(name, name), good, text))
     missed += [f"<tr><td>{html.escape(row.title)}</td><td>note</td><td class=why>{html.escape(text)}</td></tr>"
                for row in rows for text in bench_report.floor_loses(row, results)]
@@ -201,7 +202,26 @@ def tables(rows, peers, results):
     ]
 
 
-def page(rows, peers, results, known):
+def bases_section(results, memory):
+    """The rows with several bases on one listening socket."""
+    if not results and not memory:
+        return ""
+    titles = {row.name: row.title for row in bench_bases.ROWS}
+    head = "".join(f"<th>{name}</th>" for name in ("", "NT calls", "requests", "us", "locks of the last phase",
+                                                   "connections of a base", "requests of a base"))
+    body = "".join(
+        f"<tr><td>{html.escape(titles[name])}</td><td>{peer}</td>"
+        + "".join(f"<td>{bench_report.short(value)}</td>" for value in (found.nt_calls, found.requests, found.time_us()))
+        + f"<td>{'-' if found.locks is None else found.locks}</td><td>{bench_bases.spread(found.accepted)}</td><td>{bench_bases.spread(found.answered)}</td></tr>"
+        for name, peers in results.items() for peer, found in peers.items())
+    idle = "".join(f"<p>An idle base, {peer}: {found['private']:,.0f} private bytes, {found['heap']:,.0f} of libevent's heap.</p>"
+                   for peer, found in memory.items() if "failure" not in found)
+    return ("<h2>Several bases on one listening socket, a thread each: a request, both its ends</h2>"
+            "<p>Calls are counted on one core; times are those of all cores, and of Wine's server, which answers one call after "
+            f"the other.</p><table><tr><th></th>{head}</tr>{body}</table>{idle}")
+
+
+def page(rows, peers, results, known, bases):
     what = "".join(f"<li><b>{peer}</b>: {html.escape(PEERS[peer][2])}</li>" for peer in peers)
     left_out = "".join(f"<li>{html.escape(f'{row.title}: {peer} {why}')}</li>"
                        for row in rows for peer, why in row.left_out.items() if peer in peers)
@@ -209,17 +229,18 @@ def page(rows, peers, results, known):
         "<!doctype html><html lang=en><meta charset=utf-8><title>libevent-iocp: benchmarks</title>",
         '<meta name=viewport content="width=device-width">',
         f"<style>{STYLE}</style><h1>libevent-iocp: the same work, side by side</h1>",
-        f"<p class=headline>{html.escape(bench_report.headline(rows, results))}</p>" if OURS in peers else "",
+        f"<p class=headline>{html.escape(bench_report.headline(rows, results, bench_bases.verdicts(bases[0])))}</p>" if OURS in peers else "",
         f"<p>{html.escape(bench_setting.as_text(known))}</p>",
         "<p>Under Wine, pinned to one core with Wine's server; both ends "
         "in one process but for HTTP and where the client is a Linux program. NT calls are those into ntdll, "
         "which Windows would execute likewise; requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
         f"<ul>{what}</ul>",
-        verdicts(rows, results) if OURS in peers else "",
+        verdicts(rows, results, bases[0]) if OURS in peers else "",
         plots(rows, peers, results),
         *tables(rows, peers, results),
         bench_native_report.section(rows, peers, results),
         bench_native_report.grown_section(rows, peers, results),
+        bases_section(*bases),
         f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else "",
     ]
     return "\n".join(parts) + "\n</html>\n"

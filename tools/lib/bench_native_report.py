@@ -67,7 +67,7 @@ def grown(rows, peers, results):
 def _grown_figure(value):
     if isinstance(value, list):
         value = statistics.median(value)
-    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return "-" if value is None else f"{value:,.0f}" if isinstance(value, int) or value >= 100 else f"{value:.2f}"
 
 
 def print_grown(rows, peers, results):

@@ -228,16 +228,17 @@ def idle_verdicts(rows, results):
     return found
 
 
-def all_verdicts(rows, results):
+def all_verdicts(rows, results, more=()):
     """(what it is about, met, text) each, those that are missed first."""
     found = [(row.name, good, text) for row in rows for good, text in row_verdicts(row, results)]
     found += [("idle connections", good, text) for good, text in idle_verdicts(rows, results)]
+    found += [("several bases", good, text) for good, text in more]
     return sorted(found, key=lambda verdict: verdict[1])
 
 
-def headline(rows, results):
+def headline(rows, results, more=()):
     """The first row's figures and how many targets are met, in one sentence."""
-    verdicts = all_verdicts(rows, results)
+    verdicts = all_verdicts(rows, results, more)
     met = sum(good for _, good, _ in verdicts)
     first = next((row for row in rows if figure(results, row, OURS, calls)), None)
     if first is None:

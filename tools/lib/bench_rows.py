@@ -43,6 +43,7 @@ NO_NATIVE = "is in the rows with both ends in one process"
 
 # Work for which ours has a program of its own.
 PIPES = "pipes"
+HAS_PIPES = (traffic.ROOT / "bufferevent/include/event2/iocp_handle.h").is_file()
 # What the work of a row in two processes begins with.
 NATIVE = "native-"
 
@@ -110,10 +111,12 @@ def native(protocol, connections, count_units=1000):
                size=size, count_units=count_units, left_out=left_out, quick=connections == 100)
 
 
-def native_among(idle, **more):
+def native_among(idle, select=None, **more):
     """10 active ones beside so many. The client is another process, so that the server alone has them all."""
     count = idle + 10
     row = native("echo", 10, **more)
+    if select:
+        row.left_out["select"] = select
     return dataclasses.replace(row, name=f"{NATIVE}echo-10-of-{count}", idle=idle, quick=False,
                                title=f"echo, 64 B, {count:,} connections of a Linux program, 10 of them active")
 
@@ -146,8 +149,7 @@ ROWS = [
     Row("large-10", "ping-pong, 64 KiB, 10 connections", "round trip", "pingpong", 10, 10, 65536,
         step_units=10),
     Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536, step_units=20),
-    pipes(1, step_units=50),
-    pipes(10),
+    *((pipes(1, step_units=50), pipes(10)) if HAS_PIPES else ()),
     Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),
@@ -164,7 +166,7 @@ ROWS = [
     *(native(protocol, *counted) for protocol in ("echo", "http", "https")
       for counted in ((1,), (10,), (100,), (1000, 2000))),
     native_among(90),
-    native_among(19990, count_units=200),
+    native_among(19990, count_units=200, select="goes through all of them in each turn: it had not accepted them in 200 s"),
     waiting(1, count_units=80, time_units=800),
     waiting(10, count_units=80, time_units=800),
     waiting(100, count_units=40, time_units=400),

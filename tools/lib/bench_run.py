@@ -112,7 +112,7 @@ def time_row(row, peer, pace, result):
 
 
 def measure_waiting(row, peer, pace, result):
-    """Callbacks do not depend on the machine's speed; times do."""
+    """Callbacks depend less on the machine's speed than times do: ours looks for others by what a look costs."""
     result.waits = run_waiting(row, peer, max(row.count_units // pace.divisor, 4), "callbacks", result)
 
 

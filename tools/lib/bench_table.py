@@ -2,6 +2,7 @@
 (--calls) gives no times, and the tables have none."""
 import json
 import re
+import statistics
 
 import bench_report
 import bench_setting
@@ -44,6 +45,48 @@ def lines(report, names, measures):
             yield f"| {row.title}: a {row.unit} | " + " | ".join(cells) + " |"
 
 
+def table(head, body):
+    """Of cells, with an empty line before it; nothing if the body is empty."""
+    if not body:
+        return ""
+    written = [head, ["---"] * len(head), *body]
+    return "\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in written)
+
+
+def instructions(report):
+    measures = (("instructions", "its own"), ("dll_instructions", "in DLLs"))
+    head = ["Instructions", *(f"{what}: {peer}" if peer == HEADS[0] else peer for _, what in measures for peer in HEADS)]
+    return table(head, [[f"{row.title}: a {row.unit}", *(cell(report, row, peer, measure) for measure, _ in measures for peer in PEERS)]
+                        for row in ROWS if row.name in report and report[row.name]["peers"].get(OURS, {}).get("instructions")])
+
+
+def waits(report):
+    """Callbacks, which no machine changes; times are in the report."""
+    peers = PEERS[:3]
+    return table(["Callbacks of others before an event's own: p50 / p99 / most", *HEADS[:3]],
+                 [[f"{row.title}: a {event}", *(" / ".join(f"{value:.0f}" for value in found) if found else ""
+                                               for found in (report[row.name]["peers"].get(peer, {}).get("waits", {}).get(event)
+                                                             for peer in peers))]
+                  for row in ROWS if row.work == "waiting" and row.name in report for event in bench_report.EVENTS])
+
+
+def scale(report):
+    """10 active ones of many connections, and what those take."""
+    body = []
+    for row in ROWS:
+        if not row.idle or not is_native(row) or row.name not in report:
+            continue
+        for peer, head in zip(PEERS, HEADS):
+            found = report[row.name]["peers"].get(peer)
+            if found and found["grown"]:
+                grown = found["grown"]
+                figures = [found["nt_calls"], found["requests"], grown.get("nt_calls"), grown.get("requests"),
+                           *(statistics.median(grown[name]) if grown.get(name) else None for name in ("bytes", "times_us"))]
+                body.append([f"10 of {grown['connections'] + 10:,}: {head}", *map(bench_report.short, figures)])
+    return table(["Echo, 64 B, to another process", "NT calls", "requests", "NT calls of each that comes", "requests", "bytes",
+                  "us"], body)
+
+
 def with_table(text, table, name):
     pattern = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
     traffic.require(len(pattern.findall(text)) == 1, f"{name} has no place for a table, or more than one")
@@ -70,6 +113,8 @@ def update(source):
     texts = {}
     for path, names, measures in READMES:
         rows = "\n".join(lines(report, names, measures))
+        if names is None:
+            rows += instructions(report) + waits(report) + scale(report)
         setting = f"Measured on: {bench_setting.as_text(measured['setting'])}.{idle(report)}"
         texts[path] = with_table(path.read_text(), f"{rows}\n\n{setting}", path.name)
     for path, text in texts.items():
