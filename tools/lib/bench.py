@@ -91,7 +91,8 @@ def measure(rows, peers, pace, passes):
     for row in rows:
         if row.step_units and (not pace.smoke or row is rows[0]):
             for peer, result in results[row.name].items():
-                attempt(result, bench_steps.count_row, row, peer, pace, result)
+                if peer in bench_steps.STEPPED:
+                    attempt(result, bench_steps.count_row, row, peer, pace, result)
             progress(f"instructions: {bench_report.line(row, results, bench_report.instructions)}")
     for number in range(passes):
         for position, row in enumerate(rows):

@@ -7,7 +7,7 @@ from bench_rows import FLOOR, OURS
 
 # The targets, as ratios of ours in one run.
 CALLS_OF_FLOOR = 1.05
-CALLS_OF_FLOOR_IN = {"churn": 1.08}
+CALLS_OF_FLOOR_IN = {"churn": 1.08, "connects": 1.08}
 # Counts vary a little with the moment at which something comes: so much more is not more.
 AS_MANY = 1.01
 TIME_OF_FLOOR = 1.15

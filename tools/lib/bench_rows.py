@@ -36,6 +36,7 @@ def check_wepoll(peers):
 NO_TIMERS = "Windows offers none to count or compare: they are a heap in the program"
 NO_WEPOLL_TIMERS = "has none: they are a heap in the program"
 NO_LOOP = "serves in the order in which it finds packets, and has no timers"
+NO_KEPT = "is in the row of those that end"
 NO_PIPES = "has no named pipes"
 NO_EVHTTP = "has no HTTP server"
 NO_NATIVE = "is in the rows with both ends in one process"
@@ -56,6 +57,7 @@ class Row:
     work: str  # --row of the program, or "http", "https", "memory", "waiting", "native-echo", "native-http", ...
     connections: int = 1
     active: int = 1
+    open_ends: int = 0  # that a whole run comes to, where connections stay
     idle: int = 0  # connections beside those, on which nothing happens
     size: int = 64
     pieces: int = 1
@@ -151,6 +153,8 @@ ROWS = [
     Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536, step_units=20),
     *((pipes(1, step_units=50), pipes(10)) if HAS_PIPES else ()),
     Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
+    Row("connects", "connect, 64 B and back, and stay; 10 at a time", "connection", "connects", 10, 10,
+        time_units=2500, open_ends=16500, left_out={"wepoll": NO_KEPT}),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),
     plain(100, step_units=50),

@@ -82,7 +82,7 @@ def program(peer, row=None):
 
 def run_program(peer, row, arguments, environment=None):
     """Its phases as (units, seconds), the method it names, its standard output and its standard error."""
-    traffic.allow_descriptors(4 * row.connections + 512)
+    traffic.allow_descriptors(max(4 * row.connections, row.open_ends) + 512)
     command = [calls.WINE_RUN, "--lane", traffic.SERVER_LANE, "--timeout", LIMIT, program(peer, row),
                *PEERS[peer][1], *row.arguments(), *arguments]
     for _ in range(STARTS):

@@ -1,9 +1,11 @@
-// Connections that live for one message: connect, send, get it back, close. So many at a time.
+// Connections that live for one message: connect, send, get it back, close. So many at a time. Or they stay: then the next
+// ones have all the earlier ones beside them.
 //
 // One AcceptEx waits. Connections that are there when it ends are taken by accept(), which is cheaper; the message goes
 // with the connect.
 #include "tools/benchmarks/floor/port.h"
 
+#include <deque>
 #include <vector>
 
 namespace bench {
@@ -36,7 +38,7 @@ struct server {
 
 class churn final : public work {
 public:
-    explicit churn(const scenario &);
+    churn(const scenario &, bool keep);
     void run(long units) override;
     void connect_next(client *);
     void connected(client *);
@@ -50,13 +52,16 @@ public:
 
 private:
     SOCKET open_socket();
+    client *add_client();
+    void add_server();
 
     scenario what;
+    bool keep; // they stay
     port completions;
     SOCKET listener;
     sockaddr_in address;
-    std::vector<client> clients;
-    std::vector<server> servers;
+    std::deque<client> clients; // that keep their places, and so do these
+    std::deque<server> servers;
     std::vector<server *> unused;
     bool accepting = false;
     long to_start = 0;
@@ -101,7 +106,7 @@ SOCKET churn::open_socket()
     return made;
 }
 
-churn::churn(const scenario &scenario) : what(scenario)
+churn::churn(const scenario &scenario, bool kept) : what(scenario), keep(kept)
 {
     listener = open_socket();
     address = loopback(0);
@@ -111,26 +116,38 @@ churn::churn(const scenario &scenario) : what(scenario)
         getsockname(listener, generic, &length) != 0)
         fail("no listener", WSAGetLastError());
     completions.add(listener);
-    clients.resize(static_cast<size_t>(what.active));
-    for (client &made : clients) {
-        made.owner = this;
-        made.buffer.resize(what.size);
-        made.connecting.ended = connect_ended;
-        made.receiving.common.ended = client_receive_ended;
-        made.connecting.context = made.receiving.common.context = &made;
-    }
-    servers.resize(static_cast<size_t>(what.active));
-    for (server &made : servers) {
-        made.owner = this;
-        made.buffer.resize(what.size);
-        made.accepting.ended = accept_packet;
-        made.sending.ended = server_send_ended;
-        made.receiving.common.ended = server_receive_ended;
-        made.accepting.context = made.sending.context = made.receiving.common.context = &made;
-        unused.push_back(&made);
+    for (int i = 0; i < what.active; ++i) {
+        if (!keep)
+            add_client();
+        add_server();
     }
     set_nonblocking(listener);
     accept_later();
+}
+
+client *churn::add_client()
+{
+    clients.emplace_back();
+    client &made = clients.back();
+    made.owner = this;
+    made.buffer.resize(what.size);
+    made.connecting.ended = connect_ended;
+    made.receiving.common.ended = client_receive_ended;
+    made.connecting.context = made.receiving.common.context = &made;
+    return &made;
+}
+
+void churn::add_server()
+{
+    servers.emplace_back();
+    server &made = servers.back();
+    made.owner = this;
+    made.buffer.resize(what.size);
+    made.accepting.ended = accept_packet;
+    made.sending.ended = server_send_ended;
+    made.receiving.common.ended = server_receive_ended;
+    made.accepting.context = made.sending.context = made.receiving.common.context = &made;
+    unused.push_back(&made);
 }
 
 void churn::accept_later()
@@ -166,14 +183,17 @@ void churn::accept_waiting()
             return;
         if (socket == INVALID_SOCKET)
             fail("accept", WSAGetLastError());
-        unused.back()->socket = socket;
-        accepted(unused.back());
+        server *self = unused.back();
         unused.pop_back();
+        self->socket = socket;
+        accepted(self);
     }
 }
 
 void churn::accepted(server *self)
 {
+    if (keep)
+        add_server();
     completions.add(self->socket);
     self->receiving.socket = self->socket;
     self->receiving.buffer = self->buffer.data();
@@ -231,18 +251,21 @@ void churn::client_received(client *self, DWORD bytes)
         receive(&self->receiving);
         return;
     }
-    closesocket(self->receiving.socket);
+    if (keep)
+        receive(&self->receiving); // as all that wait for what comes next
+    else
+        closesocket(self->receiving.socket);
     if (--to_finish == 0)
         completions.stop();
-    else
-        connect_next(self);
+    else if (to_start > 0)
+        connect_next(keep ? add_client() : self);
 }
 
 void churn::run(long units)
 {
     to_start = to_finish = units;
-    for (client &starting : clients)
-        connect_next(&starting);
+    for (int i = 0; i < what.active; ++i)
+        connect_next(keep ? add_client() : &clients[static_cast<size_t>(i)]);
     completions.run();
 }
 
@@ -250,7 +273,12 @@ void churn::run(long units)
 
 work *set_up_churn(const scenario &what)
 {
-    return new churn(what);
+    return new churn(what, false);
+}
+
+work *set_up_connects(const scenario &what)
+{
+    return new churn(what, true);
 }
 
 } // namespace bench

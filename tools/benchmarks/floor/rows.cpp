@@ -3,8 +3,9 @@
 namespace bench {
 
 const row rows[] = {
-    {"pingpong", set_up_pingpong}, {"pipes", set_up_pipes},   {"bulk", set_up_bulk},       {"churn", set_up_churn},
-    {"plain", set_up_plain},       {"wakeup", set_up_wakeup}, {"startup", set_up_startup}, {nullptr, nullptr},
+    {"pingpong", set_up_pingpong}, {"pipes", set_up_pipes},       {"bulk", set_up_bulk},
+    {"churn", set_up_churn},       {"connects", set_up_connects}, {"plain", set_up_plain},
+    {"wakeup", set_up_wakeup},     {"startup", set_up_startup},   {nullptr, nullptr},
 };
 
 const char *method(const scenario &)

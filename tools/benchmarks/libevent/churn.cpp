@@ -1,4 +1,5 @@
-// Connections that live for one message: connect, send, get it back, close. So many at a time.
+// Connections that live for one message: connect, send, get it back, close. So many at a time. Or they stay: then the next
+// ones have all the earlier ones beside them.
 #include "tools/benchmarks/libevent/base.h"
 
 #include <vector>
@@ -17,7 +18,7 @@ struct client {
 
 class churn final : public work {
 public:
-    explicit churn(const scenario &);
+    churn(const scenario &, bool keep);
     void run(long units) override;
     void connect_next(client *);
     void finished(client *);
@@ -25,6 +26,7 @@ public:
 
 private:
     scenario what;
+    bool keep; // they stay
     event_base *base;
     sockaddr_in address;
     std::vector<client> clients;
@@ -62,7 +64,8 @@ void on_accept(evconnlistener *, evutil_socket_t socket, sockaddr *, int, void *
     static_cast<churn *>(context)->serve(socket);
 }
 
-churn::churn(const scenario &scenario) : what(scenario), base(make_base(scenario)), address(loopback(0))
+churn::churn(const scenario &scenario, bool kept)
+    : what(scenario), keep(kept), base(make_base(scenario)), address(loopback(0))
 {
     auto *generic = reinterpret_cast<sockaddr *>(&address);
     int length = sizeof(address);
@@ -101,7 +104,8 @@ void churn::connect_next(client *self)
 
 void churn::finished(client *self)
 {
-    bufferevent_free(self->events);
+    if (!keep)
+        bufferevent_free(self->events);
     if (--to_finish == 0)
         event_base_loopbreak(base);
     else
@@ -122,7 +126,12 @@ void churn::run(long units)
 
 work *set_up_churn(const scenario &what)
 {
-    return new churn(what);
+    return new churn(what, false);
+}
+
+work *set_up_connects(const scenario &what)
+{
+    return new churn(what, true);
 }
 
 } // namespace bench

@@ -1,7 +1,8 @@
-// Connections that live for one message: connect, send, get it back, close. So many at a time.
+// Connections that live for one message: connect, send, get it back, close. So many at a time. Or they stay: then the next
+// ones have all the earlier ones beside them.
 #include "tools/benchmarks/libuv/loop.h"
 
-#include <vector>
+#include <deque>
 
 namespace bench {
 
@@ -20,19 +21,23 @@ struct client {
 
 class churn final : public work {
 public:
-    explicit churn(const scenario &);
+    churn(const scenario &, bool keep);
     void run(long units) override;
     void connect_next(client *);
     void write(client *);
+    void answered(client *);
     void finished();
     void serve();
 
 private:
+    client *add_client();
+
     scenario what;
+    bool keep; // they stay
     uv_loop_t loop;
     uv_tcp_t listener;
     sockaddr_in address;
-    std::vector<client> clients;
+    std::deque<client> clients;
     long to_start = 0;
     long to_finish = 0;
 };
@@ -70,7 +75,7 @@ void on_client_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     auto *self = static_cast<client *>(stream->data);
     check(static_cast<int>(count), "the client's read");
     if (self->check.take(buffer->base, static_cast<size_t>(count)) != 0)
-        uv_close(reinterpret_cast<uv_handle_t *>(stream), on_client_closed);
+        self->owner->answered(self);
 }
 
 void on_written(uv_write_t *, int status)
@@ -86,7 +91,7 @@ void on_connected(uv_connect_t *connecting, int status)
     self->owner->write(self);
 }
 
-churn::churn(const scenario &scenario) : what(scenario), address(loopback(0))
+churn::churn(const scenario &scenario, bool kept) : what(scenario), keep(kept), address(loopback(0))
 {
     check(uv_loop_init(&loop), "uv_loop_init");
     check(uv_tcp_init(&loop, &listener), "uv_tcp_init");
@@ -95,11 +100,28 @@ churn::churn(const scenario &scenario) : what(scenario), address(loopback(0))
     check(uv_listen(reinterpret_cast<uv_stream_t *>(&listener), SOMAXCONN, on_connection), "uv_listen");
     int length = sizeof(address);
     check(uv_tcp_getsockname(&listener, reinterpret_cast<sockaddr *>(&address), &length), "uv_tcp_getsockname");
-    clients.resize(static_cast<size_t>(what.active));
-    for (client &made : clients) {
-        made.owner = this;
-        made.connecting.data = &made;
+    for (int i = 0; i < what.active && !keep; ++i)
+        add_client();
+}
+
+// Clients keep their places.
+client *churn::add_client()
+{
+    clients.emplace_back();
+    clients.back().owner = this;
+    clients.back().connecting.data = &clients.back();
+    return &clients.back();
+}
+
+void churn::answered(client *self)
+{
+    if (!keep) {
+        uv_close(reinterpret_cast<uv_handle_t *>(&self->stream), on_client_closed);
+        return;
     }
+    finished();
+    if (to_start > 0)
+        connect_next(add_client());
 }
 
 void churn::serve()
@@ -138,8 +160,8 @@ void churn::finished()
 void churn::run(long units)
 {
     to_start = to_finish = units;
-    for (client &starting : clients)
-        connect_next(&starting);
+    for (int i = 0; i < what.active; ++i)
+        connect_next(keep ? add_client() : &clients[static_cast<size_t>(i)]);
     uv_run(&loop, UV_RUN_DEFAULT);
     if (to_finish != 0)
         fail("the loop has ended early", 0);
@@ -149,7 +171,12 @@ void churn::run(long units)
 
 work *set_up_churn(const scenario &what)
 {
-    return new churn(what);
+    return new churn(what, false);
+}
+
+work *set_up_connects(const scenario &what)
+{
+    return new churn(what, true);
 }
 
 } // namespace bench

@@ -24,9 +24,9 @@ void on_copy_written(uv_write_t *request, int status)
 } // namespace
 
 const row rows[] = {
-    {"pingpong", set_up_pingpong}, {"pipes", set_up_pipes},   {"bulk", set_up_bulk},     {"churn", set_up_churn},
-    {"plain", set_up_plain},       {"timers", set_up_timers}, {"wakeup", set_up_wakeup}, {"startup", set_up_startup},
-    {"waiting", set_up_waiting},   {nullptr, nullptr},
+    {"pingpong", set_up_pingpong}, {"pipes", set_up_pipes},     {"bulk", set_up_bulk},     {"churn", set_up_churn},
+    {"connects", set_up_connects}, {"plain", set_up_plain},     {"timers", set_up_timers}, {"wakeup", set_up_wakeup},
+    {"startup", set_up_startup},   {"waiting", set_up_waiting}, {nullptr, nullptr},
 };
 
 const char *method(const scenario &)

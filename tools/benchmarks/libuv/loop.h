@@ -24,6 +24,7 @@ work *set_up_pingpong(const scenario &);
 work *set_up_pipes(const scenario &);
 work *set_up_bulk(const scenario &);
 work *set_up_churn(const scenario &);
+work *set_up_connects(const scenario &);
 work *set_up_plain(const scenario &);
 work *set_up_timers(const scenario &);
 work *set_up_wakeup(const scenario &);
