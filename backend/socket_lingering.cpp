@@ -110,7 +110,7 @@ void linger_enforce_limits(backend *owner)
 void linger_close_by_reset(const socket_record *record)
 {
     if (record->left.resets && record->transport == sys::transport::socket)
-        sys::reset_when_closed(static_cast<SOCKET>(record->fd));
+        sys::reset_when_closed(static_cast<SOCKET>(socket_descriptor(record)));
 }
 
 void linger_close_now(socket_record *record)
@@ -118,7 +118,7 @@ void linger_close_now(socket_record *record)
     sys::transport by = record->transport;
     linger_close_by_reset(record);
     socket_begin_life(record);
-    transport_close(by, record->fd);
+    transport_close(by, socket_descriptor(record));
 }
 
 } // namespace
@@ -171,7 +171,7 @@ void linger_end(lingering_on *self)
         return;
     }
     if (left->shuts_down)
-        sys::end_sending(static_cast<SOCKET>(record->fd));
+        sys::end_sending(static_cast<SOCKET>(socket_descriptor(record)));
     left->shuts_down = false;
     socket_unregister_unused(record);
 }

@@ -24,44 +24,29 @@ socket_record *socket_new_record(backend *owner, evutil_socket_t fd)
 
 std::atomic<unsigned> all_kept; // descriptors with bytes, of all bases: as a rule none has any
 
-// False for want of memory.
-bool socket_set_early(socket_record *self, early_data early)
+void socket_set_early(socket_record *self, early_data early)
 {
-    auto *kept = static_cast<early_data *>(mm_malloc(sizeof(early_data)));
-    if (kept == nullptr)
-        return false;
-    *kept = early;
-    self->early = kept;
-    ++all_kept;
-    return true;
-}
-
-early_data socket_take_early_of(socket_record *self)
-{
-    if (self->early == nullptr)
-        return {};
-    early_data taken = *self->early;
-    mm_free(self->early);
-    self->early = nullptr;
-    --all_kept;
-    return taken;
+    if ((early.bytes != nullptr) != (self->early.bytes != nullptr)) // no bus is locked for nothing
+        early.bytes != nullptr ? ++all_kept : --all_kept;
+    self->early = early;
 }
 
 void socket_drop_early(socket_record *self)
 {
-    free_if_any(socket_take_early_of(self).bytes);
+    free_if_any(self->early.bytes);
+    socket_set_early(self, early_data());
 }
 
 // Bytes that have moved here, of a connection that is no more.
 bool socket_has_another_ones(const socket_record *self)
 {
-    return self->early != nullptr && self->early->connection != 0 &&
-           self->early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
+    return self->early.bytes != nullptr && self->early.connection != 0 &&
+           self->early.connection != sys::connection_mark(static_cast<SOCKET>(socket_descriptor(self)));
 }
 
 int socket_join_port(socket_record *record, sys::transport by, bool *skips_packets)
 {
-    auto handle = reinterpret_cast<HANDLE>(record->fd);
+    auto handle = reinterpret_cast<HANDLE>(socket_descriptor(record));
     // What is of one kind and was of another is not the same any more.
     if (record->bound && record->transport != by && record->own == nullptr)
         socket_begin_life(record);
@@ -72,7 +57,8 @@ int socket_join_port(socket_record *record, sys::transport by, bool *skips_packe
             socket_begin_life(record);
         record->bound = true;
         record->transport = by;
-        record->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(record->fd));
+        record->reaches_port =
+            by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(socket_descriptor(record)));
         record->skips_packets =
             record->reaches_port && sys::may_skip_packets(by) && sys::skip_packet_on_success(handle) == 0;
     }
@@ -86,7 +72,8 @@ int socket_join_port(socket_record *record, sys::transport by, bool *skips_packe
 // Bytes that were lost are told by a reset, when the socket is closed.
 bool socket_is_unused(const socket_record *self)
 {
-    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets && self->early == nullptr;
+    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets &&
+           self->early.bytes == nullptr;
 }
 
 } // namespace
@@ -122,8 +109,8 @@ void sockets_free(backend *owner)
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
-        if (record->early != nullptr && record->early->connection != 0 && !socket_has_another_ones(record))
-            sys::end_connection(static_cast<SOCKET>(record->fd)); // its next owner would miss them
+        if (record->early.connection != 0 && !socket_has_another_ones(record))
+            sys::end_connection(static_cast<SOCKET>(socket_descriptor(record))); // its next owner would miss them
         socket_drop_early(record);
         free_if_any(record->poll);
         mm_free(record);
@@ -152,7 +139,7 @@ void socket_leave_port(socket_record *self)
 {
     if (!self->bound || !socket_is_unused(self))
         return;
-    if (sys::leave_port(static_cast<SOCKET>(self->fd)) == 0)
+    if (sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
         socket_begin_life(self);
     else if (self->transport != sys::transport::socket)
         socket_unregister(self);
@@ -197,14 +184,14 @@ source *socket_own_source(backend *owner, evutil_socket_t fd)
 bool socket_register(socket_record *self)
 {
     if (!self->registered)
-        self->registered = registry_add(self->fd, self->owner);
+        self->registered = registry_add(socket_descriptor(self), self->owner);
     return self->registered;
 }
 
 void socket_unregister(socket_record *self)
 {
     if (self->registered)
-        registry_remove(self->fd, self->owner);
+        registry_remove(socket_descriptor(self), self->owner);
     self->registered = false;
 }
 
@@ -232,13 +219,10 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back)
 {
     socket_record *known = socket_find(owner, fd);
-    if (known == nullptr || !known->bound || known->early != nullptr || (back && !known->came_early) ||
+    if (known == nullptr || !known->bound || known->early.bytes != nullptr || (back && !known->came_early) ||
         !socket_register(known))
         return false;
-    if (!socket_set_early(known, early)) {
-        socket_unregister_unused(known);
-        return false;
-    }
+    socket_set_early(known, early);
     known->came_early = true;
     return true;
 }
@@ -246,12 +230,10 @@ bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, boo
 bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early)
 {
     socket_record *record = socket_obtain(owner, fd);
-    if (record == nullptr || record->early != nullptr || !socket_register(record))
+    if (record == nullptr || record->early.bytes != nullptr || !socket_register(record))
         return false;
-    if (socket_set_early(record, early))
-        return true;
-    socket_unregister_unused(record);
-    return false;
+    socket_set_early(record, early);
+    return true;
 }
 
 bool sockets_keep_any()
@@ -268,7 +250,7 @@ bool socket_came_early(backend *owner, evutil_socket_t fd)
 bool socket_has_early(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    return known != nullptr && known->early != nullptr;
+    return known != nullptr && known->early.bytes != nullptr;
 }
 
 early_data socket_take_early(backend *owner, evutil_socket_t fd)
@@ -276,7 +258,8 @@ early_data socket_take_early(backend *owner, evutil_socket_t fd)
     socket_record *known = socket_find(owner, fd);
     if (known == nullptr)
         return {};
-    early_data taken = socket_take_early_of(known);
+    early_data taken = known->early;
+    socket_set_early(known, early_data());
     socket_unregister_unused(known);
     return taken;
 }

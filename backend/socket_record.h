@@ -40,8 +40,8 @@ struct socket_record {
     evutil_socket_t fd;
     source *own;       // what a bufferevent or listener has brought for the descriptor; NULL: nothing
     poll_socket *poll; // for interest that does not go by `own`; NULL: there never was any
-    early_data *early; // NULL: nothing is kept
     lingering left;
+    early_data early;
     unsigned life;
     short unwatched;          // interest that has no poll yet, for want of memory (see interest_retry)
     bool goes_by_own;         // EV_READ and EV_WRITE go by `own`, and not by the poll
@@ -67,6 +67,11 @@ struct socket_records {
     accepted_note accepted;
     bool any_unwatched; // see socket_record
 };
+
+inline evutil_socket_t socket_descriptor(const socket_record *self)
+{
+    return self->fd;
+}
 
 // The descriptor's record, or NULL; the other one makes it, or is NULL for want of memory.
 socket_record *socket_find(backend *owner, evutil_socket_t fd);

@@ -22,7 +22,7 @@ early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
     base_locked held(keeper->base);
     socket_record *record = socket_find(keeper, fd);
-    if (record == nullptr || record->early == nullptr || (!is_own && record->early->connection == 0) ||
+    if (record == nullptr || record->early.bytes == nullptr || (!is_own && record->early.connection == 0) ||
         record->transport != sys::transport::socket)
         return {};
     early_data moved = socket_take_early(keeper, fd);
@@ -76,7 +76,7 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
         return false;
     backend *owner = backend_of(base);
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
-    bool is_here = record != nullptr && record->own == nullptr && record->early != nullptr &&
+    bool is_here = record != nullptr && record->own == nullptr && record->early.bytes != nullptr &&
                    record->transport == sys::transport::socket;
     // The base that has it is another one, whose lock is not taken with this one's: be it in vain.
     return is_here || (owner == nullptr && registry_owner(waiting->ev_fd) != nullptr);

@@ -109,7 +109,7 @@ bool send_rest(send_operation *self)
     if (length == 0)
         return false;
     self->operation.alone = false;
-    sys::start_result result = send_operation_start(self, owner->port, record->fd, self->rest, length);
+    sys::start_result result = send_operation_start(self, owner->port, socket_descriptor(record), self->rest, length);
     if (result.how == sys::started::failed)
         return false;
     send_operation_take(self->rest, result.bytes);
@@ -124,7 +124,7 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
         return false;
     socket_record *record = self->left.record;
     self->operation.alone = false;
-    bool goes_on = send_operation_goes_on(self, record->owner->port, record->fd, error, bytes);
+    bool goes_on = send_operation_goes_on(self, record->owner->port, socket_descriptor(record), error, bytes);
     if (goes_on)
         completion_abandon(&self->operation);
     return goes_on;

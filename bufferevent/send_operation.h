@@ -37,14 +37,14 @@ struct send_operation {
     struct evbuffer_chain *chains[max_gathered]; // pinned
     char *copied;                                // NULL: nothing
     int chain_count;
-    int empty_ends; // in a row
+    int empty_ends;      // in a row
+    uint32_t started_ms; // of one that was as long as it might be
     bool skips_packets;
     sys::transport transport;
     size_t length; // that the kernel was handed
     size_t sent;   // of it, by calls that have ended
     size_t grown;  // of it, what counts in the base's send_growth
     size_t limit;  // how long it might be, where that may grow; 0: it may not
-    uint32_t started_ms;
 };
 
 using send_ended = void (*)(send_operation *ended, int error);

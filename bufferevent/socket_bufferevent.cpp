@@ -156,7 +156,7 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
 {
     const struct bufferevent_private *self = BEV_UPCAST(bev);
     const struct evbuffer_cb_entry *first = LIST_FIRST(&output->callbacks);
-    bool is_watched = first != nullptr && LIST_NEXT(first, next) != nullptr; // the first is libevent's
+    bool is_watched = first != nullptr && LIST_NEXT(first, next) != nullptr; // one is libevent's
     if (self->rate_limiting != nullptr || self->max_single_write != default_send_size || is_watched)
         return 0;
     size_t pieces = max_grown_size / default_send_size;
