@@ -23,7 +23,7 @@ def build(section, folder, most_lines, changes=()):
     """Of the section with that title: folder/plain.exe and folder/counted.exe. `changes` are pairs of texts: the first
     stands in the program once, and becomes the second. How many lines it has."""
     readme = (traffic.ROOT / "README.md").read_text()
-    program = re.search(rf"^## {section}$.*?^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL).group(1)
+    program = re.search(rf"^### {section}$.*?^```c\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL).group(1)
     lines = program.count("\n")
     traffic.require(lines < most_lines, f"the program has {lines} lines")
     for before, after in changes:
