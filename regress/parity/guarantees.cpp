@@ -124,21 +124,31 @@ const guarantee *const tables[] = {
 #endif
 };
 
+// Each test, until the action returns true of one: that, or NULL.
+template <class Action> const guarantee *go_through_tests(Action action)
+{
+    auto go_through = [&](const guarantee *table) {
+        while (table->holds != nullptr && !action(table))
+            ++table;
+        return table->holds != nullptr ? table : nullptr;
+    };
+    const guarantee *found = nullptr;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && found == nullptr; ++i)
+        found = go_through(tables[i]);
+    for (size_t i = 0; own_guarantees[i] != nullptr && found == nullptr; ++i)
+        found = go_through(own_guarantees[i]);
+    return found;
+}
+
 int list_tests()
 {
-    for (const guarantee *table : tables)
-        for (; table->holds != nullptr; ++table)
-            puts(table->name);
+    go_through_tests([](const guarantee *each) { return puts(each->name) < 0; });
     return 0;
 }
 
 const guarantee *find_test(const char *name)
 {
-    for (const guarantee *table : tables)
-        for (; table->holds != nullptr; ++table)
-            if (strcmp(table->name, name) == 0)
-                return table;
-    return nullptr;
+    return go_through_tests([=](const guarantee *each) { return strcmp(each->name, name) == 0; });
 }
 
 bool run_test(const guarantee *test)

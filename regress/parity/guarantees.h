@@ -2,7 +2,7 @@
 // them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s19) or the report in libevent's
 // tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select; others name the kind
 // of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the outcome it has on
-// select.
+// select. What only our library has is for it alone (handles.h).
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H
@@ -51,6 +51,9 @@ extern const guarantee tls_data_guarantees[];
 extern const guarantee tls_limit_guarantees[];
 extern const guarantee tls_ending_guarantees[];
 extern const guarantee tls_412_guarantees[];
+
+// Of what only one of the libraries has: its own tables, and NULL.
+extern const guarantee *const own_guarantees[];
 
 // Tells which condition does not hold, and ends the test.
 #define REQUIRE(condition)                                                                                             \

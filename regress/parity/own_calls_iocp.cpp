@@ -1,8 +1,10 @@
-#include "guarantees.h"
-
-#include <event2/iocp.h>
+#include "handles.h"
 
 namespace parity {
+
+const guarantee *const own_guarantees[] = {
+    handle_guarantees,    pipe_guarantees,      wait_guarantees, process_guarantees,
+    directory_guarantees, embedding_guarantees, nullptr};
 
 bool ask_for_first_data(struct evconnlistener *listener)
 {
