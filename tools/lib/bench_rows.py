@@ -57,7 +57,6 @@ class Row:
     work: str  # --row of the program, or "http", "https", "memory", "waiting", "native-echo", "native-http", ...
     connections: int = 1
     active: int = 1
-    open_ends: int = 0  # that a whole run comes to, where connections stay
     idle: int = 0  # connections beside those, on which nothing happens
     size: int = 64
     pieces: int = 1
@@ -65,6 +64,7 @@ class Row:
     step_units: int = 0  # that are stepped through to count instructions; 0: none are
     longer: int = 1  # times the pace's time, where that would be a round or two of all connections
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
+    open_ends: int = 0  # that a whole run comes to, where connections stay
     plot: str = ""  # the rows of one plot differ in connections alone
     quick: bool = True  # part of --quick
     left_out: dict = dataclasses.field(default_factory=dict)  # peer: why

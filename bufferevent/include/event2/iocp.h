@@ -202,7 +202,7 @@ struct event_iocp_stats {
     ev_uint64_t sockets;              /* that it knows now */
     ev_uint64_t receive_buffer_bytes; /* of receives in flight, and of what is received and not read */
     ev_uint64_t lingering_bytes;      /* on their way, nobody waiting: sockets that are closed (above), or taken back */
-    struct event_iocp_operation_stats directories; /* reads of changes (event2/iocp_directory.h) */
+    struct event_iocp_operation_stats directories;  /* reads of changes (event2/iocp_directory.h) */
     struct event_iocp_operation_stats handle_waits; /* see event2/iocp_wait.h */
 };
 
