@@ -279,7 +279,8 @@ struct child_start {
 int null_device_open(HANDLE *opened);
 // Suspended before its first instruction. Waits for its image to be loaded.
 int process_create(const child_start &start, child *created);
-int process_resume(child *self);
+// Closes the handle of its first thread.
+int process_resume(HANDLE thread);
 uint32_t process_exit_code(HANDLE process);
 // ERROR_ACCESS_DENIED: it has ended.
 int process_terminate(HANDLE process, uint32_t exit_code);

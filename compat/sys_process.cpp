@@ -91,13 +91,11 @@ int process_create(const child_start &start, child *created)
     return error;
 }
 
-int process_resume(child *self)
+int process_resume(HANDLE thread)
 {
-    if (ResumeThread(self->thread) == static_cast<DWORD>(-1))
-        return last_process_error();
-    CloseHandle(self->thread);
-    self->thread = nullptr;
-    return 0;
+    int error = ResumeThread(thread) != static_cast<DWORD>(-1) ? 0 : last_process_error();
+    CloseHandle(thread);
+    return error;
 }
 
 uint32_t process_exit_code(HANDLE process)

@@ -156,6 +156,14 @@ int process_watch(struct evprocess *self, struct event_base *base)
     return 0;
 }
 
+// Once it runs, its end may be told in another thread at any time, and `self` be freed by that.
+int process_let_run(struct evprocess *self)
+{
+    HANDLE thread = self->child.thread;
+    self->child.thread = nullptr;
+    return sys::process_resume(thread);
+}
+
 // It does nothing before its end can be told: one that cannot be watched has never run.
 int process_run(process_start *start, struct evprocess *self, struct event_base *base)
 {
@@ -168,7 +176,7 @@ int process_run(process_start *start, struct evprocess *self, struct event_base 
         return error;
     error = process_watch(self, base);
     if (error == 0)
-        error = sys::process_resume(&self->child);
+        error = process_let_run(self);
     if (error == 0)
         return 0;
     evwait_iocp_free(self->wait); // first: its end is nobody's news

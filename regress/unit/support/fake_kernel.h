@@ -141,6 +141,7 @@ struct waiting {
 
 struct child_object {
     HANDLE process; // the one that its creator has
+    HANDLE thread;
     std::shared_ptr<waitable> object;
     DWORD id;
     uint32_t exit_code;
@@ -192,6 +193,7 @@ struct kernel {
     std::map<HANDLE, std::shared_ptr<waitable>> waitables; // each of files, too
     std::deque<waiting> handle_waits;                      // from their start until they have been told of
     std::vector<child_object> children;
+    std::function<void()> on_resume;
     bool has_wait_packets;
     bool hold_wait_threads;
     std::map<HANDLE, event_object> events;

@@ -32,6 +32,16 @@ void child_ends(DWORD id, uint32_t exit_code)
             end_child(&each, exit_code);
 }
 
+void while_a_child_is_resumed(std::function<void()> action)
+{
+    k().on_resume = std::move(action);
+}
+
+DWORD last_child()
+{
+    return k().children.back().id;
+}
+
 size_t children_started()
 {
     return k().children.size();
@@ -81,21 +91,23 @@ int process_create(const child_start &start, child *created)
     made.process = open_waitable(waitable_kind::manual);
     made.object = k().waitables.at(made.process);
     made.id = static_cast<DWORD>(new_serial()) * 4;
+    made.thread = new_handle();
+    k().files[made.thread] = {};
     k().children.push_back(made);
-    HANDLE thread = new_handle();
-    k().files[thread] = {};
-    *created = {made.process, thread, made.id};
+    *created = {made.process, made.thread, made.id};
     return 0;
 }
 
-int process_resume(child *self)
+int process_resume(HANDLE thread)
 {
     int error = enter(call::process_resume);
+    close_handle(thread);
     if (error != 0)
         return error;
-    find_child(self->process)->resumed = true;
-    close_handle(self->thread);
-    self->thread = nullptr;
+    for (child_object &each : k().children)
+        each.resumed = each.resumed || each.thread == thread;
+    if (k().on_resume)
+        std::function<void()>(std::move(k().on_resume))();
     return 0;
 }
 
