@@ -27,6 +27,7 @@ struct port {
     struct event_base *base;             // that runs it; NULL for a port launched without one
     port_workers *workers;               // the threads of a port without a base
     port_watcher *watcher;               // see port_watcher.h; NULL: nobody has to watch
+    struct event_overlapped recall;      // calls the watcher back, and may come when that has ended
     in_flight_table in_flight;
     operation_counts counts;
     size_t posted;         // packets posted by us and not yet dequeued

@@ -9,7 +9,6 @@ struct port_watcher {
     HANDLE thread;
     HANDLE go;   // it is told to watch, or to end
     HANDLE idle; // set while it does not watch
-    struct event_overlapped recall;
     OVERLAPPED_ENTRY taken[max_packets];
     ULONG count;
     int error;
@@ -41,7 +40,7 @@ int watcher_call_back(port_watcher *self)
         self->watches = !sys::wait_for(self->idle, 0);
         if (!self->watches)
             break;
-        int error = sys::port_post(port, port_uncounted_key, 0, &self->recall.overlapped);
+        int error = sys::port_post(port, port_uncounted_key, 0, &self->on->recall.overlapped);
         self->watches = !sys::wait_for(self->idle, error == 0 ? -1 : recall_wait_ms);
     }
     return self->watches ? WSAENOBUFS : 0;
@@ -64,7 +63,7 @@ int port_watcher_start(port *on)
     if (self == nullptr)
         return WSAENOBUFS;
     self->on = on;
-    event_overlapped_init_(&self->recall, watcher_recall_packet);
+    event_overlapped_init_(&on->recall, watcher_recall_packet);
     int error = sys::event_create(false, &self->go);
     if (error == 0)
         error = sys::event_create(true, &self->idle);

@@ -24,6 +24,10 @@ void on_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
     ++delivered;
 }
 
+void nothing(evutil_socket_t, short, void *)
+{
+}
+
 struct event_overlapped records[300];
 
 int set_up(void **)
@@ -179,6 +183,27 @@ void a_port_that_fails_under_it_is_told(void **)
     assert_true(fake::wait_outside(handle, 0)); // whoever waits looks, and sees it
 }
 
+// A batch comes as it is called back: that packet is in the port when the watcher has ended, and comes amid those of
+// what is cancelled.
+void the_packet_that_calls_it_back_comes_late(void **)
+{
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    struct event reads;
+    event_assign(&reads, base, static_cast<evutil_socket_t>(socket), EV_READ, nothing, nullptr);
+    event_add(&reads, nullptr);
+    turn(base);
+    assert_int_equal(fake::operations_in_flight(), 1);
+    do { // until the fake's thread is as slow as that
+        watch();
+        post(max_packets);
+        assert_int_equal(take(), max_packets);
+    } while (!fake::wait_outside(on->for_libevent.port, 0));
+    event_base_free(base);
+    base = nullptr;
+    fake::close_by_program(socket);
+}
+
 } // namespace
 
 int main()
@@ -192,6 +217,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_call_back_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_call_back_that_fails_for_good_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_port_that_fails_under_it_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_packet_that_calls_it_back_comes_late, set_up, tear_down),
     };
     _putenv("EVENT_IOCP_NO_PORT_WAIT=1");
     return cmocka_run_group_tests(tests, nullptr, nullptr);
