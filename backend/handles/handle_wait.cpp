@@ -46,6 +46,11 @@ bool wait_is_due(const struct evwait *self)
     return (self->event.ev_flags & (EVLIST_ACTIVE | EVLIST_ACTIVE_LATER)) != 0;
 }
 
+bool wait_runs_elsewhere(const struct evwait *self)
+{
+    return self->base->current_event == &self->event.ev_evcallback && !EVBASE_IN_THREAD(self->base);
+}
+
 bool wait_is_under_way(const struct evwait *self)
 {
     return self->operation != nullptr && self->operation->operation.pending;
@@ -56,10 +61,10 @@ void wait_ended(completion *operation, int, DWORD)
     auto *ended = reinterpret_cast<wait_operation *>(operation);
     struct evwait *self = ended->owner;
     sys::wait_taken(&ended->wait);
-    if (!wait_is_added(self) && !wait_is_due(self))
-        return; // is being deleted
     self->signalled = true;
-    event_active_nolock_(&self->event, EV_READ, 1);
+    // Neither: it is being deleted, or another thread has taken the packet, and the callback of a timeout is about to run.
+    if (wait_is_added(self) || wait_is_due(self))
+        event_active_nolock_(&self->event, EV_READ, 1);
 }
 
 const completion_ops wait_ops = {operation_kind::wait, wait_ended, wait_operation_ended_alone, wait_operation_cancel};
@@ -87,7 +92,8 @@ void wait_go_on(struct evwait *self)
         return;
     int error = wait_begin(self);
     if (sys::is_shortage(error)) {
-        event_add(&self->retry, &wait_retry_interval);
+        if (event_add(&self->retry, &wait_retry_interval) != 0)
+            event_active_later_nolock_(&self->retry, EV_TIMEOUT); // in the next turn, which needs no memory
     } else if (error != 0) {
         self->refused = true;
         event_active_nolock_(&self->event, EV_CLOSED, 1);
@@ -214,13 +220,17 @@ int evwait_iocp_del(struct evwait *self)
 {
     if (self->base == nullptr)
         return 0;
-    // Without the lock: they wait for a callback that runs in the loop's thread.
-    event_del(&self->event);
-    event_del(&self->retry);
-    base_locked held(self->base);
-    if (!wait_is_added(self) && !wait_is_due(self)) // nor has another thread added it again
+    for (;;) {
+        // Without the lock: they wait for a callback that runs in the loop's thread.
+        event_del(&self->event);
+        event_del(&self->retry);
+        base_locked held(self->base);
+        // That callback may have added it again, and even run again.
+        if (wait_is_added(self) || wait_is_due(self) || wait_runs_elsewhere(self))
+            continue;
         wait_forget(self);
-    return 0;
+        return 0;
+    }
 }
 
 int evwait_iocp_pending(const struct evwait *self)

@@ -1,6 +1,8 @@
 // What a wait for a handle tells, when, and what is refused.
 #include "support/handle_waits.h"
 
+#include "support/guard.h"
+
 using namespace iocp;
 using namespace iocp::waits;
 
@@ -236,6 +238,25 @@ void a_shortage_ends_nothing(void **)
     end(handle, &to);
 }
 
+// Nor for the timer by which it is tried again.
+void a_shortage_of_all_memory_ends_nothing(void **)
+{
+    HANDLE handle = fake::open_waitable(fake::waitable_kind::semaphore, true);
+    told to = {};
+    added(handle, EV_PERSIST, &to);
+    fake::signal(handle);
+    fake::fail_calls(fake::call::wait_start, ERROR_NO_SYSTEM_RESOURCES, 1000);
+    guard::fail_allocations(0, 1000);
+    turn(base);
+    assert_int_equal(to.count, 1);
+    assert_true(guard::failed_allocations() > 0);
+    fake::fail_calls(fake::call::wait_start, 0, 0);
+    turns(2); // still without the timer's
+    guard::fail_allocations(0, 0);
+    assert_int_equal(to.count, 2);
+    end(handle, &to);
+}
+
 void windows_refuses_to_wait_anew(void **)
 {
     HANDLE handle = fake::open_waitable(fake::waitable_kind::semaphore, true);
@@ -356,6 +377,7 @@ int main()
         WAIT_TEST(a_persistent_wait_outlives_its_timeouts),
         WAIT_TEST(the_loop_stays_for_it),
         WAIT_TEST(a_shortage_ends_nothing),
+        WAIT_TEST(a_shortage_of_all_memory_ends_nothing),
         WAIT_TEST(windows_refuses_to_wait_anew),
         WAIT_TEST(a_wait_that_cannot_begin),
         WAIT_TEST(what_is_refused),

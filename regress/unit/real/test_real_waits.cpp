@@ -304,50 +304,6 @@ void a_base_is_freed_amid_signals(void **state)
     CloseHandle(other.event);
 }
 
-// A delete by another thread waits for the callback that runs.
-struct slow {
-    HANDLE runs, is_over;
-    struct evwait *wait;
-    std::atomic<bool> in_callback, was_in_callback;
-};
-
-void run_slowly(void *, short, void *argument)
-{
-    auto *self = static_cast<slow *>(argument);
-    self->in_callback = true;
-    SetEvent(self->runs);
-    Sleep(50);
-    self->in_callback = false;
-    event_base_loopbreak(base);
-}
-
-DWORD WINAPI delete_meanwhile(void *argument)
-{
-    auto *self = static_cast<slow *>(argument);
-    WaitForSingleObject(self->runs, limit_ms);
-    evwait_iocp_free(self->wait);
-    self->was_in_callback = self->in_callback.load();
-    return 0;
-}
-
-void a_free_by_another_thread_waits_for_the_callback(void **)
-{
-    for (short events : {short{0}, short{EV_PERSIST}}) {
-        HANDLE event = make_event(true, true), thread;
-        slow one = {make_event(false, false), nullptr, nullptr, {false}, {false}};
-        one.wait = evwait_iocp_new(base, event, events, run_slowly, &one);
-        assert_int_equal(evwait_iocp_add(one.wait, nullptr), 0);
-        run_thread(delete_meanwhile, &one, &thread);
-        assert_true(run_loop());
-        join(thread);
-        assert_false(one.was_in_callback);
-        assert_false(one.in_callback);
-        look();
-        CloseHandle(event);
-        CloseHandle(one.runs);
-    }
-}
-
 void nothing_is_left(void **state)
 {
     event_base_free(base);
@@ -385,7 +341,6 @@ int main()
         WAIT_TEST(asking_consumes_nothing),
         WAIT_TEST(deletes_and_frees_race_with_signals),
         WAIT_TEST(a_base_is_freed_amid_signals),
-        WAIT_TEST(a_free_by_another_thread_waits_for_the_callback),
         WAIT_TEST(nothing_is_left),
     };
     accounting::start();
