@@ -112,6 +112,9 @@ short wait_take_news(struct evwait *self, short what)
 {
     if (self->refused)
         event_del_nolock_(&self->event, EVENT_DEL_NOBLOCK);
+    // Another thread has added it, or brought its signal, while this one had no lock: the next callback tells of that.
+    if (wait_is_due(self))
+        return what & EV_TIMEOUT;
     short news = self->refused ? EV_CLOSED : what & EV_TIMEOUT;
     // It ends with a callback, and what it has consumed is told then.
     bool was_signalled = !wait_is_added(self) && wait_end(self);
@@ -129,6 +132,8 @@ void wait_called(evutil_socket_t, short what, void *argument)
     {
         base_locked held(base);
         what = wait_take_news(self, what);
+        if (what == 0)
+            return;
         self->freed = &freed;
     }
     self->cb(self->given, what, self->arg);
