@@ -161,7 +161,7 @@ void directory_take(evdirwatch *self, directory_report *report)
     directory_go_on(self, report, read->error == 0);
 }
 
-directory_report directory_find_out(evdirwatch *self)
+directory_report directory_find_out(evdirwatch *self, short what)
 {
     directory_report report = {{nullptr, 0, false}, 0, 0};
     if (self->has_read) {
@@ -169,7 +169,7 @@ directory_report directory_find_out(evdirwatch *self)
         directory_take(self, &report);
     } else if (!self->read->operation.pending) {
         directory_go_on(self, &report, true);
-    } else {
+    } else if ((what & EV_TIMEOUT) != 0) { // else its read was taken, before this callback, by one of the timer's
         report.changes = changes_take(nullptr, 0, false, &self->old_name);
         if (report.changes.lost)
             report.what |= EVDIRWATCH_OVERFLOW;
@@ -183,7 +183,7 @@ void directory_free_memory(evdirwatch *self)
     mm_free(self);
 }
 
-void directory_tell(evutil_socket_t, short, void *argument)
+void directory_tell(evutil_socket_t, short what, void *argument)
 {
     auto *self = static_cast<evdirwatch *>(argument);
     struct event_base *base = self->owner->base;
@@ -192,7 +192,7 @@ void directory_tell(evutil_socket_t, short, void *argument)
         base_locked held(base);
         if (self->read == nullptr)
             return; // another thread frees it, and waits for this callback
-        report = directory_find_out(self);
+        report = directory_find_out(self, what);
         if (report.what == 0 && report.changes.count == 0)
             return;
         self->in_callback = true;

@@ -4,26 +4,12 @@
 
 #include <initializer_list>
 
-#include "backend/backend.h"
+#include "support/meanwhile.h"
 
 using namespace iocp;
 using namespace iocp::waits;
 
 namespace {
-
-int (*unlock_really)(unsigned, void *);
-void (*meanwhile)(); // once, when the loop lets go of the lock before a callback
-
-int unlock_and_let_others(unsigned mode, void *lock)
-{
-    int result = unlock_really(mode, lock);
-    if (meanwhile != nullptr && base != nullptr && lock == base->th_base_lock && base->current_event != nullptr) {
-        void (*action)() = meanwhile;
-        meanwhile = nullptr;
-        action();
-    }
-    return result;
-}
 
 told one;
 
@@ -32,17 +18,9 @@ void add_again()
     assert_int_equal(evwait_iocp_add(one.wait, nullptr), 0);
 }
 
-// As port_await does in a thread beside the loop.
 void take_packets()
 {
-    base_locked held(base);
-    port *on = backend_of(base)->port;
-    OVERLAPPED_ENTRY entries[max_packets];
-    ULONG count = 0;
-    fake::release_all();
-    assert_int_equal(sys::port_dequeue(on->for_libevent.port, entries, max_packets, 0, sys::wait_kind::plain, &count),
-                     0);
-    port_deliver(on, entries, count);
+    meanwhile_take_packets(base);
 }
 
 void a_wait_that_is_added_before_its_callback_is_told_of_each_signal_once(void **)
@@ -52,9 +30,9 @@ void a_wait_that_is_added_before_its_callback_is_told_of_each_signal_once(void *
         HANDLE handle = fake::open_waitable(fake::waitable_kind::automatic);
         added(handle, events, &one);
         fake::signal(handle);
-        meanwhile = add_again;
+        meanwhile_do(base, add_again);
         turns(3);
-        assert_null(meanwhile);
+        assert_true(meanwhile_done());
         assert_int_equal(one.count, 1);
         assert_int_equal(one.what, EV_READ);
         if (events == 0)
@@ -78,12 +56,12 @@ void a_signal_that_another_thread_takes_before_the_callback_of_a_timeout(void **
         fake::hold_packets(true);
         fake::signal(handle);
         fake::advance_us(2000);
-        meanwhile = take_packets;
+        meanwhile_do(base, take_packets);
         turn(base);
         fake::hold_packets(false);
         fake::release_all();
         turns(2);
-        assert_null(meanwhile);
+        assert_true(meanwhile_done());
         assert_int_equal(one.timeouts, 1);
         assert_int_equal(one.signals, 1);
         assert_false(fake::is_signalled(handle));
@@ -99,9 +77,6 @@ int main()
         WAIT_TEST(a_wait_that_is_added_before_its_callback_is_told_of_each_signal_once),
         WAIT_TEST(a_signal_that_another_thread_takes_before_the_callback_of_a_timeout),
     };
-    evthread_use_windows_threads();
-    struct evthread_lock_callbacks *locks = evthread_get_lock_callbacks();
-    unlock_really = locks->unlock;
-    locks->unlock = unlock_and_let_others;
+    meanwhile_start();
     return cmocka_run_group_tests_name("handle_wait_threads", tests, nullptr, nullptr);
 }

@@ -1,0 +1,59 @@
+#include "support/meanwhile.h"
+#include "support/check.h"
+#include "support/fake_sys.h"
+
+#include "backend/backend.h"
+
+namespace iocp {
+
+namespace {
+
+int (*unlock_really)(unsigned, void *);
+struct event_base *watched;
+void (*to_do)();
+
+int unlock_and_let_others(unsigned mode, void *lock)
+{
+    int result = unlock_really(mode, lock);
+    if (to_do != nullptr && lock == watched->th_base_lock && watched->current_event != nullptr) {
+        void (*action)() = to_do;
+        to_do = nullptr;
+        action();
+    }
+    return result;
+}
+
+} // namespace
+
+void meanwhile_start()
+{
+    evthread_use_windows_threads();
+    struct evthread_lock_callbacks *locks = evthread_get_lock_callbacks();
+    unlock_really = locks->unlock;
+    locks->unlock = unlock_and_let_others;
+}
+
+void meanwhile_do(struct event_base *base, void (*action)())
+{
+    watched = base;
+    to_do = action;
+}
+
+bool meanwhile_done()
+{
+    return to_do == nullptr;
+}
+
+void meanwhile_take_packets(struct event_base *base)
+{
+    base_locked held(base);
+    port *on = backend_of(base)->port;
+    OVERLAPPED_ENTRY entries[max_packets];
+    ULONG count = 0;
+    fake::release_all();
+    assert_int_equal(sys::port_dequeue(on->for_libevent.port, entries, max_packets, 0, sys::wait_kind::plain, &count),
+                     0);
+    port_deliver(on, entries, count);
+}
+
+} // namespace iocp
