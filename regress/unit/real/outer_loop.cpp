@@ -27,6 +27,9 @@ void note_time_out()
     if (wait_ms == 0)
         return; // the base had more to do
     ++time_outs;
+    if (wait_ms > patience_ms)
+        print_error("the handle was not set for %lu ms, and is%s now\n", wait_limit(),
+                    WaitForSingleObject(handle, 0) == WAIT_OBJECT_0 ? "" : " not");
     assert_true(wait_ms <= patience_ms); // else the deadline has passed
 }
 
