@@ -219,9 +219,7 @@ void *evprocess_iocp_take_pipe(struct evprocess *self, int standard)
 {
     if (standard < 0 || standard >= process_standard_handles)
         return nullptr;
-    HANDLE taken = self->pipes[standard];
-    self->pipes[standard] = nullptr;
-    return taken;
+    return InterlockedExchangePointer(&self->pipes[standard], nullptr); // two threads may ask
 }
 
 ev_uint32_t evprocess_iocp_get_pid(const struct evprocess *self)
