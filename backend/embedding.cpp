@@ -166,7 +166,7 @@ extern "C" {
 
 void *event_base_iocp_get_handle(struct event_base *base)
 {
-    backend *self = backend_of(base);
+    backend *self = base != nullptr ? backend_of(base) : nullptr;
     if (self == nullptr) {
         WSASetLastError(WSAEOPNOTSUPP);
         return nullptr;
@@ -179,7 +179,7 @@ void *event_base_iocp_get_handle(struct event_base *base)
 
 int event_base_iocp_run(struct event_base *base, int flags, unsigned long *wait_ms)
 {
-    backend *self = backend_of(base);
+    backend *self = base != nullptr ? backend_of(base) : nullptr;
     if (self == nullptr)
         return embedding_fail(WSAEOPNOTSUPP);
     if (wait_ms == nullptr || (flags & ~EVLOOP_NO_EXIT_ON_EMPTY) != 0)
@@ -196,7 +196,7 @@ int event_base_iocp_run(struct event_base *base, int flags, unsigned long *wait_
 
 int event_base_iocp_end_run(struct event_base *base)
 {
-    backend *self = backend_of(base);
+    backend *self = base != nullptr ? backend_of(base) : nullptr;
     if (self == nullptr)
         return embedding_fail(WSAEOPNOTSUPP);
     base_locked held(base);

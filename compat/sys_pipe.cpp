@@ -4,6 +4,11 @@
 
 #include "compat/sys.h"
 
+// Windows Vista's, and not in every header of the kind.
+#ifndef PIPE_REJECT_REMOTE_CLIENTS
+#define PIPE_REJECT_REMOTE_CLIENTS 0x00000008
+#endif
+
 namespace iocp {
 namespace sys {
 

@@ -156,6 +156,9 @@ bool what_cannot_be_embedded_is_refused(struct event_base *base)
     REQUIRE(event_base_iocp_run(other, 0, &wait_ms) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
     REQUIRE(event_base_iocp_end_run(other) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
     event_base_free(other);
+    REQUIRE(is_refused(event_base_iocp_get_handle(nullptr), WSAEOPNOTSUPP));
+    REQUIRE(event_base_iocp_run(nullptr, 0, &wait_ms) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
+    REQUIRE(event_base_iocp_end_run(nullptr) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
     return true;
 }
 

@@ -45,7 +45,7 @@ struct event_base;
  * May be called at any time in any thread, provided that locking is on if there are several.
  *
  * Returns NULL with the socket error set:
- *   WSAEOPNOTSUPP  the base is not on a port
+ *   WSAEOPNOTSUPP  the base is NULL or not on a port
  *   WSAENOBUFS     no memory, or Windows has no thread or event to give */
 EVENT2_EXPORT_SYMBOL
 void *event_base_iocp_get_handle(struct event_base *base);
@@ -68,7 +68,7 @@ void *event_base_iocp_get_handle(struct event_base *base);
  *    0  it is over as event_base_loop would be: no events are left, or a loopexit or loopbreak was asked for, also
  *       between two calls (event_base_got_exit and event_base_got_break tell). Another call begins a new one.
  *   -1  with the socket error set:
- *         WSAEOPNOTSUPP   the base is not on a port
+ *         WSAEOPNOTSUPP   the base is NULL or not on a port
  *         WSAEINVAL       other flags, or `wait_ms` is NULL
  *         WSAEINPROGRESS  the base's loop runs: this is one of its callbacks, or the run belongs to another thread, which
  *                         goes on with it
@@ -82,7 +82,7 @@ int event_base_iocp_run(struct event_base *base, int flags, unsigned long *wait_
  * May be called in any thread, provided that locking is on and that the run's own thread does not call meanwhile.
  *
  * Returns 0, or -1 with the socket error set:
- *   WSAEOPNOTSUPP   the base is not on a port
+ *   WSAEOPNOTSUPP   the base is NULL or not on a port
  *   WSAEINPROGRESS  the base's loop runs at this moment: event_base_loopbreak ends it */
 EVENT2_EXPORT_SYMBOL
 int event_base_iocp_end_run(struct event_base *base);
