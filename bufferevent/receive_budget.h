@@ -14,7 +14,7 @@ constexpr size_t receive_budget_bytes = 4 * 1024 * 1024;
 
 struct receive_budget {
     size_t spent;
-    receive_list waiting; // receives with a buffer in flight, in the order they were started
+    receive_list waiting; // receives in flight with a buffer that is not small, in the order they were started
 };
 
 } // namespace iocp

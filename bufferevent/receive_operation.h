@@ -43,7 +43,7 @@ void receive_operation_leave(backend *owner, receive_operation *receiving);
 // What has come of it, be it by packet or in its call. `failure`: the error, of one that has failed.
 receive_state receive_outcome(receive_operation *receiving, int error, DWORD bytes, int *failure);
 
-// In flight with a buffer: kept in the order of their start, so that the coldest can be found.
+// In flight with a buffer that may be called back: kept in the order of their start, so that the coldest can be found.
 void receive_list_append(receive_budget *budget, receive_operation *receiving);
 void receive_list_remove(receive_budget *budget, receive_operation *receiving);
 

@@ -111,7 +111,7 @@ bool receive_start(stream *self, bool waits)
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
         receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
-        if (receiving->buffer != nullptr)
+        if (receiving->in_use.capacity > cold_receive_size) // a smaller one makes no room
             receive_list_append(&owner->streams.budget, receiving);
         if (!waits)
             completion_cancel(&receiving->operation);

@@ -109,6 +109,27 @@ void an_idle_one_has_no_buffer_or_a_small_one(void **)
     }
 }
 
+// To call one back would make no room: it needs its small buffer again.
+void a_small_buffer_is_not_called_back(void **)
+{
+    for (sys::transport by : {sys::transport::messages, sys::transport::device}) {
+        user quiet, busy;
+        open_user(&quiet, by);
+        turns(100);
+        open_user(&busy, sys::transport::pipe);
+        size_t *spent = &backend_of(base)->streams.budget.spent;
+        *spent += receive_budget_bytes;
+        uint64_t cancels = fake::calls(fake::call::cancel);
+        fake::file_peer_writes(busy.file, "x");
+        turns(3);
+        assert_string_equal(busy.heard.c_str(), "x");
+        assert_int_equal(fake::calls(fake::call::cancel), cancels);
+        *spent -= receive_budget_bytes;
+        free_user(&busy);
+        free_user(&quiet);
+    }
+}
+
 void bytes_come_and_then_the_end(void **)
 {
     for (sys::transport by : kinds) {
@@ -333,6 +354,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_idle_one_has_no_buffer_or_a_small_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_small_buffer_is_not_called_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_come_and_then_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_of_three_statuses_is_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_status_is_an_error_by_its_win32_code, set_up, tear_down),
