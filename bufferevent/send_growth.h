@@ -1,8 +1,8 @@
 // How much of a long output goes by one send, where nothing but libevent's default holds it back.
 //
 // By that default 64 MiB leave in 4,096 sends. So a send that was as long as it might be and ended soon makes the next one
-// twice as long, up to max_grown_size, and one that took long makes the next as short as libevent's: a peer that takes
-// little has little in flight, and its sends end often.
+// twice as long, up to max_grown_size, and one that took long, or could not start, makes the next as short as libevent's: a
+// peer that takes little has little in flight, and its sends end often.
 //
 // Invariants: beyond libevent's default, all streams of a base together send no more than max_grown_in_turn in one turn of
 // its loop, and the next turn starts all receives and looks at the port: so nobody waits for two turns of long sends. And

@@ -83,6 +83,8 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     sys::start_result result = send_operation_start(sending, owner->port, self->as_source.fd, output,
                                                     at_most < max_send_size ? at_most : max_send_size);
     bool pending = result.how == sys::started::pending;
+    if (result.how == sys::started::failed)
+        self->send_doublings = 0; // for want of memory, as a rule: there may be enough for a short one
     if (grows && result.how != sys::started::failed)
         stream_send_count_grown(self, sending, pending);
     if (pending)

@@ -6,6 +6,7 @@
 
 #include "support/bases.h"
 #include "support/fake_kernel.h"
+#include "support/guard.h"
 
 #include "backend/backend.h"
 #include "bufferevent/send_growth.h"
@@ -154,6 +155,21 @@ void is_short_again_after_a_slow_one(void **)
     assert_int_equal(next_send_taking(one, slow_send_ms + 1), max_grown_size);
     assert_int_equal(next_send_taking(one, slow_send_ms + 1), piece);
     assert_int_equal(next_send_taking(one, slow_send_ms + 1), piece);
+}
+
+// What there is no memory for in one piece may go in short ones.
+void is_short_again_after_a_shortage(void **)
+{
+    connection *one = connect_one();
+    grow(one);
+    fake::fail_calls(fake::call::send, WSAENOBUFS);
+    assert_int_equal(next_send(one), piece);
+    for (size_t expected = 2 * piece; expected <= max_grown_size; expected *= 2)
+        assert_int_equal(next_send(one), expected);
+    guard::fail_allocations(0, 1); // of its copy
+    assert_int_equal(next_send(one), piece);
+    assert_int_equal(guard::failed_allocations(), 1);
+    guard::fail_allocations(0, 0);
 }
 
 // The send of what is left says nothing of the peer.
@@ -321,6 +337,7 @@ int main()
         cmocka_unit_test_setup_teardown(grows_up_to_its_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(grows_where_a_packet_comes_soon, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_short_again_after_a_slow_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_short_again_after_a_shortage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_short_send_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_with_a_limit_of_the_programs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_with_a_rate_limit, set_up, tear_down),
