@@ -17,11 +17,6 @@ uint32_t linger_limit_ms(const lingering_state *state)
     return state->limit_ms != 0 ? state->limit_ms : uint32_t{EVENT_IOCP_DEFAULT_LINGER_MS};
 }
 
-size_t linger_limit_bytes(const lingering_state *state)
-{
-    return state->limit_ms != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
-}
-
 // That a socket's operations have still to send.
 size_t linger_bytes(const socket_record *record)
 {
@@ -122,6 +117,11 @@ void linger_close_now(socket_record *record)
 }
 
 } // namespace
+
+size_t linger_limit_bytes(const lingering_state *state)
+{
+    return state->limit_ms != 0 ? state->limit_bytes : EVENT_IOCP_DEFAULT_LINGER_BYTES;
+}
 
 void linger_init(lingering_state *self)
 {

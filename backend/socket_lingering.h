@@ -49,6 +49,8 @@ struct lingering_state {
 };
 
 void linger_init(lingering_state *self);
+// How many bytes may be on their way of sockets that were closed.
+size_t linger_limit_bytes(const lingering_state *state);
 
 // How long a base that is freed waits for bytes that are on their way: they count as sent.
 constexpr int64_t lingering_at_free_us = 500 * 1000;

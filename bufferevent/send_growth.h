@@ -6,7 +6,8 @@
 //
 // Invariants: beyond libevent's default, all streams of a base together send no more than max_grown_in_turn in one turn of
 // its loop, and the next turn starts all receives and looks at the port: so nobody waits for two turns of long sends. And
-// they have no more than max_grown_in_flight in flight, whatever becomes of their peers.
+// they have no more than max_grown_in_flight in flight, whatever becomes of their peers; nor more than half of what may be
+// on its way of sockets that are closed (event_base_iocp_set_lingering), so that none is reset for what others have grown.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
 #define LIBEVENT_IOCP_BUFFEREVENT_SEND_GROWTH_H
 
@@ -35,8 +36,9 @@ struct send_growth {
     uint64_t turn; // which one that is
 };
 
-// How long the next send of a stream may be, `most` at most. All are multiples of the default.
-inline size_t send_growth_next(send_growth *self, uint64_t turn, unsigned char doublings, size_t most)
+// How long the next send of a stream may be, `most` at most. All are multiples of the default. `lingering`: the limit of
+// what is on its way of sockets that are closed.
+inline size_t send_growth_next(send_growth *self, uint64_t turn, unsigned char doublings, size_t most, size_t lingering)
 {
     if (self->turn != turn) {
         self->turn = turn;
@@ -45,7 +47,8 @@ inline size_t send_growth_next(send_growth *self, uint64_t turn, unsigned char d
     size_t grown = (static_cast<size_t>(default_send_size) << doublings) - default_send_size;
     size_t wanted = most - default_send_size;
     size_t left_in_turn = max_grown_in_turn - self->in_turn;
-    size_t left_in_flight = max_grown_in_flight - self->in_flight;
+    size_t in_flight = lingering / 2 < max_grown_in_flight ? lingering / 2 : max_grown_in_flight;
+    size_t left_in_flight = self->in_flight < in_flight ? in_flight - self->in_flight : 0;
     grown = grown < wanted ? grown : wanted;
     grown = grown < left_in_turn ? grown : left_in_turn;
     grown = grown < left_in_flight ? grown : left_in_flight;

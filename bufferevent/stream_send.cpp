@@ -78,8 +78,8 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     if (self->read_limit == 0)
         self->warm = true; // who sends expects an answer
     if (grows)
-        sending->limit = at_most =
-            send_growth_next(&owner->streams.growth, owner->loop.turn, self->send_doublings, at_most);
+        sending->limit = at_most = send_growth_next(&owner->streams.growth, owner->loop.turn, self->send_doublings,
+                                                    at_most, linger_limit_bytes(&owner->lingering));
     sys::start_result result = send_operation_start(sending, owner->port, self->as_source.fd, output,
                                                     at_most < max_send_size ? at_most : max_send_size);
     bool pending = result.how == sys::started::pending;

@@ -299,10 +299,9 @@ void others_have_their_turn_after_it(void **)
     assert_int_equal(evbuffer_get_length(bufferevent_get_input(quiet->bev)), 1);
 }
 
-// Peers that were quick, and take nothing any more.
-void what_stalls_has_a_bound(void **)
+// Peers that were quick, and take nothing any more. Returns how much they have in flight.
+size_t stall(size_t count)
 {
-    constexpr size_t count = 100;
     size_t stalled = 0;
     for (size_t i = 0; i < count; ++i) {
         connection *one = connect_one();
@@ -314,6 +313,13 @@ void what_stalls_has_a_bound(void **)
         assert_true(length >= piece && length <= max_grown_size);
         stalled += length;
     }
+    return stalled;
+}
+
+void what_stalls_has_a_bound(void **)
+{
+    constexpr size_t count = 100;
+    size_t stalled = stall(count);
     const send_growth *growth = &backend_of(base)->streams.growth;
     assert_true(growth->in_flight <= max_grown_in_flight && growth->in_flight > max_grown_in_flight - max_grown_size);
     assert_int_equal(stalled, growth->in_flight + count * piece);
@@ -327,6 +333,41 @@ void what_stalls_has_a_bound(void **)
     for (int turns = 0; turns < 20; ++turns)
         turn(base);
     assert_int_equal(growth->in_flight, 0);
+}
+
+void what_may_linger_bounds_it(void **)
+{
+    struct timeval limit = {60, 0};
+    assert_int_equal(event_base_iocp_set_lingering(base, &limit, 64 * piece), 0);
+    size_t stalled = stall(10);
+    const send_growth *growth = &backend_of(base)->streams.growth;
+    assert_int_equal(growth->in_flight, 32 * piece);
+    assert_int_equal(stalled, growth->in_flight + 10 * piece);
+    assert_int_equal(event_base_iocp_set_lingering(base, &limit, 0), 0);
+    connection *one = connect_one();
+    assert_stays_small(one);
+}
+
+// As many sockets may be closed over a send as if none had grown.
+void who_is_closed_is_not_reset_for_it(void **)
+{
+    stall(100);
+    std::vector<SOCKET> closed;
+    for (connection *one : all) {
+        closed.push_back(one->socket);
+        bufferevent_free(one->bev);
+        delete one;
+    }
+    all.clear();
+    for (int turns = 0; turns < 20; ++turns)
+        turn(base);
+    for (SOCKET socket : closed) {
+        assert_true(fake::is_open(socket));
+        fake::set_send_room(socket, SIZE_MAX);
+    }
+    for (int turns = 0; turns < 20; ++turns)
+        turn(base);
+    assert_int_equal(fake::sockets_open(), 0);
 }
 
 } // namespace
@@ -347,6 +388,8 @@ int main()
         cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_have_their_turn_after_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_stalls_has_a_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_may_linger_bounds_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_closed_is_not_reset_for_it, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -159,7 +159,7 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
  * together. Beyond, the connection (of several the one closed first) is ended by a reset, and what it had not sent is
  * lost. */
 #define EVENT_IOCP_DEFAULT_LINGER_MS 60000
-#define EVENT_IOCP_DEFAULT_LINGER_BYTES (16 * 1024 * 1024)
+#define EVENT_IOCP_DEFAULT_LINGER_BYTES (32 * 1024 * 1024)
 /* The bounds of `limit` below, in milliseconds. */
 #define EVENT_IOCP_MIN_LINGER_MS 100
 #define EVENT_IOCP_MAX_LINGER_MS 3600000
