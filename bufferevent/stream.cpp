@@ -165,6 +165,9 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
         error = stream_find(owner, fd) != nullptr ? WSAEALREADY : WSAENOBUFS;
     if (error != 0) {
         free_if_any(self);
+        socket_record *record = socket_find(owner, fd);
+        if (record != nullptr)
+            socket_leave_port(record); // the handle is as it was
         WSASetLastError(error);
         return nullptr;
     }

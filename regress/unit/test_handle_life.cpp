@@ -148,7 +148,7 @@ void without_memory_nothing_is_left(void **)
         else
             assert_int_equal(WSAGetLastError(), WSAENOBUFS);
         if (bev == nullptr)
-            assert_true(fake::file_is_open(file));
+            assert_true(fake::file_is_open(file) && !fake::file_is_on_port(file));
         turns(3);
     }
     assert_true(made);
