@@ -93,16 +93,17 @@ void connect_tell(pipe_connect *self, int error, HANDLE handle)
     bufferevent_decref_and_unlock_(bev);
 }
 
-bool connect_tries_again(pipe_connect *self)
+// 0, or why not.
+int connect_tries_again(pipe_connect *self)
 {
     int64_t left_us = self->until_us - connect_now_us();
     if (left_us <= 0)
-        return false;
+        return WSAETIMEDOUT;
     int64_t pause_us = self->pause_us < left_us ? self->pause_us : left_us;
     struct timeval pause = {0, static_cast<long>(pause_us)};
     if (self->pause_us < max_pause_us)
         self->pause_us *= 2;
-    return event_add(&self->tries, &pause) == 0;
+    return event_add(&self->tries, &pause) == 0 ? 0 : WSAENOBUFS;
 }
 
 // A pipe may go in one direction alone.
@@ -127,12 +128,13 @@ void connect_tries(evutil_socket_t, short, void *argument)
     }
     HANDLE handle = nullptr;
     int error = connect_open(self, &handle);
-    if (error != ERROR_PIPE_BUSY)
-        connect_tell(self, error, handle);
-    else if (connect_tries_again(self))
+    bool is_busy = error == ERROR_PIPE_BUSY;
+    if (is_busy)
+        error = connect_tries_again(self);
+    if (is_busy && error == 0)
         BEV_UNLOCK(bev);
     else
-        connect_tell(self, WSAETIMEDOUT, nullptr);
+        connect_tell(self, error, handle);
 }
 
 // -1: it is no time.

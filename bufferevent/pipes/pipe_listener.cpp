@@ -154,7 +154,8 @@ void listener_goes_on(evpipelistener *self)
         event_active_later_nolock_(&self->tells, EV_READ);
     } else if (lacks) {
         struct timeval pause = {0, static_cast<long>(pause_us)};
-        event_add(&self->tells, &pause);
+        if (event_add(&self->tells, &pause) != 0) // no memory: the pause is waited for by turns
+            event_active_later_nolock_(&self->tells, EV_READ);
     }
 }
 

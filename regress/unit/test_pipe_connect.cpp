@@ -267,6 +267,19 @@ void no_memory(void **)
     }
 }
 
+// The pause between two tries cannot be timed.
+void no_memory_to_wait(void **)
+{
+    begin();
+    is_busy(1000000);
+    connect();
+    guard::fail_allocations(0, 1000000);
+    turns(2);
+    guard::fail_allocations(0, 0);
+    told_of_error(WSAENOBUFS);
+    finish();
+}
+
 // Both ends in one base.
 void to_a_listener_of_ours(void **)
 {
@@ -362,6 +375,7 @@ int main()
         cmocka_unit_test_setup(freed_by_its_callback, set_up_kernel),
         cmocka_unit_test_setup(bad_input, set_up_kernel),
         cmocka_unit_test_setup(no_memory, set_up_kernel),
+        cmocka_unit_test_setup(no_memory_to_wait, set_up_kernel),
         cmocka_unit_test_setup(to_a_listener_of_ours, set_up_kernel),
         cmocka_unit_test_setup(random_scripts, set_up_kernel),
     };

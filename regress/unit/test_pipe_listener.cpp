@@ -174,6 +174,20 @@ void shortages(void **)
             shortage(which, instances);
 }
 
+// Nor is there any for the timer by which it would try again.
+void without_memory_it_tries_again(void **)
+{
+    begin();
+    listen(2);
+    assert_int_equal(fake::client_opens(path), 0);
+    guard::fail_allocations(0, 1000000);
+    turns(20);
+    guard::fail_allocations(0, 0);
+    turns(20);
+    assert_int_equal(fake::instances_that_listen(path), 2);
+    end();
+}
+
 // With the last instance, its client waits.
 void the_last_instance_waits_for_another(void **)
 {
@@ -229,6 +243,7 @@ int main()
         cmocka_unit_test_setup(bad_input, set_up_kernel),
         cmocka_unit_test_setup(not_made, set_up_kernel),
         cmocka_unit_test_setup(shortages, set_up_kernel),
+        cmocka_unit_test_setup(without_memory_it_tries_again, set_up_kernel),
         cmocka_unit_test_setup(the_last_instance_waits_for_another, set_up_kernel),
         cmocka_unit_test_setup(disabled, set_up_kernel),
     };

@@ -111,7 +111,7 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
  *   BEV_EVENT_CONNECTED  it has a handle, which is overlapped, and reads and writes; or, where the server's pipe goes in
  *                        one direction alone, does one of the two, and the other fails (ERROR_ACCESS_DENIED);
  *   BEV_EVENT_ERROR      it has none. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said: ERROR_FILE_NOT_FOUND
- *                        where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT.
+ *                        where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT; or WSAENOBUFS.
  * What is written before is kept in the output, and sent then. To free it before gives the connect up, as does
  * bufferevent_setfd.
  *
