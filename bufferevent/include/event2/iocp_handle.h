@@ -28,8 +28,9 @@ struct event_base;
  *
  * What is read
  *   A pipe of messages is read as bytes: where one message ends and the next begins is not told, and an empty one is
- *   nothing. An idle pipe of bytes has no buffer in the kernel; one of messages, and a serial port, has a small one, since
- *   there a read of no bytes does not wait.
+ *   nothing. A pipe of bytes where nothing has come yet has no buffer in the kernel, nor one that was quiet for some
+ *   time when others need it; one of messages, and a serial port, has a small one at least, since there a read of no
+ *   bytes does not wait.
  *   BEV_EVENT_EOF is told when the other end was closed (ERROR_BROKEN_PIPE, ERROR_PIPE_NOT_CONNECTED, ERROR_HANDLE_EOF)
  *   and all was read. A read that brings nothing is no end.
  *   A serial port's read time-outs are set by this call, so that a read ends with the first bytes that come (MAXDWORD,
