@@ -230,6 +230,8 @@ bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, boo
 bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early)
 {
     socket_record *record = socket_obtain(owner, fd);
+    if (record != nullptr && record->transport != sys::transport::socket && record->own == nullptr)
+        socket_begin_life(record); // only sockets' bytes move: the file that had the number is gone
     if (record == nullptr || record->early.bytes != nullptr || !socket_register(record))
         return false;
     socket_set_early(record, early);

@@ -5,11 +5,14 @@
 #include "support/check.h"
 
 #include "support/bases.h"
+#include "support/fake_file.h"
 #include "support/fake_kernel.h"
 #include "support/guard.h"
 
 #include "backend/backend.h"
 #include "backend/socket_record.h"
+
+#include "event2/iocp.h"
 
 using namespace iocp;
 
@@ -169,6 +172,20 @@ void there_and_back(void **)
     }
 }
 
+// The second base remembers a pipe of that number, which its program had back and closed by itself.
+void where_a_file_had_its_number(void **)
+{
+    HANDLE file = fake::open_file(sys::transport::pipe, 0, reinterpret_cast<HANDLE>(fake::first_socket));
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED);
+    bufferevent_free(bufferevent_iocp_handle_new(second, file, 0));
+    turns(second, 3);
+    fake::close_file_by_program(file);
+    SOCKET socket = taken_from_the_first();
+    assert_ptr_equal(reinterpret_cast<HANDLE>(socket), file);
+    check_converses(on(second, socket, 0), socket);
+    fake::close_by_program(socket);
+}
+
 // Closed past libevent, and the number comes back.
 void not_on_another_connection(void **)
 {
@@ -246,6 +263,7 @@ int main()
         cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_more_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_a_file_had_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_on_another_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_base_of_another_thread_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
