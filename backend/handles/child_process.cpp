@@ -1,6 +1,7 @@
 // event2/iocp_process.h: a child, from its start to the callback of its end, which a wait for its handle brings.
 #include "backend/backend.h"
 #include "backend/handles/command_text.h"
+#include "backend/handles/utf8.h"
 
 #include "event2/iocp_pipe.h"
 #include "event2/iocp_process.h"
@@ -73,7 +74,7 @@ int process_widen(const char *text, wchar_t **wide)
 {
     int error = 0;
     if (text != nullptr)
-        *wide = command_widen(text, &error);
+        *wide = utf8_widen(text, utf8_halves::refused, &error);
     return error;
 }
 
@@ -81,8 +82,10 @@ int process_make_texts(process_start *start)
 {
     const struct evprocess_iocp_options *options = &start->options;
     int error = 0;
-    start->command =
-        options->argv != nullptr ? command_join(options->argv, &error) : command_widen(options->command_line, &error);
+    if (options->argv != nullptr)
+        start->command = command_join(options->argv, &error);
+    else
+        error = process_widen(options->command_line, &start->command);
     if (error == 0 && wcslen(start->command) >= max_command_units)
         error = ERROR_FILENAME_EXCED_RANGE;
     if (error == 0)

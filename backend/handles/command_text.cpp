@@ -1,4 +1,5 @@
 #include "backend/handles/command_text.h"
+#include "backend/handles/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ int command_widen_entries(const char *const *utf8, size_t count, wchar_t **entri
         if (entry[0] == '\0' || strchr(entry + 1, '=') == nullptr)
             return WSAEINVAL;
         int error = 0;
-        entries[*made] = command_widen(entry, &error);
+        entries[*made] = utf8_widen(entry, utf8_halves::refused, &error);
         if (error != 0)
             return error;
     }
@@ -137,19 +138,6 @@ int command_widen_entries(const char *const *utf8, size_t count, wchar_t **entri
 }
 
 } // namespace
-
-wchar_t *command_widen(const char *utf8, int *error)
-{
-    *error = ERROR_NO_UNICODE_TRANSLATION;
-    int units = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, nullptr, 0);
-    if (units <= 0)
-        return nullptr;
-    auto *wide = static_cast<wchar_t *>(mm_malloc(static_cast<size_t>(units) * sizeof(wchar_t)));
-    *error = wide != nullptr ? 0 : WSAENOBUFS;
-    if (wide != nullptr)
-        MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, utf8, -1, wide, units);
-    return wide;
-}
 
 wchar_t *command_join(const char *const *argv, int *error)
 {
@@ -164,7 +152,7 @@ wchar_t *command_join(const char *const *argv, int *error)
     }
     command_put(&line, '\0');
     *error = WSAENOBUFS;
-    wchar_t *joined = line.lacks_memory ? nullptr : command_widen(line.text, error);
+    wchar_t *joined = line.lacks_memory ? nullptr : utf8_widen(line.text, utf8_halves::refused, error);
     free_if_any(line.text);
     return joined;
 }

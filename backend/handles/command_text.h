@@ -12,7 +12,6 @@ namespace iocp {
 // With its 0 at the end; more is ERROR_FILENAME_EXCED_RANGE.
 constexpr size_t max_command_units = 32767;
 
-wchar_t *command_widen(const char *utf8, int *error);
 // One line, which the C runtime of Microsoft's (and CommandLineToArgvW) takes apart into `argv` again.
 wchar_t *command_join(const char *const *argv, int *error);
 // Sorted by name without regard to case, as Windows wants it, each with its 0, and one more at the end.

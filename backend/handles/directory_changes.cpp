@@ -1,5 +1,5 @@
 #include "backend/handles/directory_changes.h"
-#include "backend/handles/utf8_name.h"
+#include "backend/handles/utf8.h"
 #include "compat/libevent.h"
 
 #include "event2/iocp_directory.h"

@@ -9,7 +9,7 @@
 #include "backend/handles/directory_watch.h"
 #include "backend/backend.h"
 #include "backend/handles/directory_changes.h"
-#include "backend/handles/utf8_name.h"
+#include "backend/handles/utf8.h"
 
 #include "event2/iocp_directory.h"
 
@@ -253,16 +253,13 @@ int directory_make(evdirwatch *self, directory_read *read, HANDLE directory, con
 
 int directory_open_utf8(const char *path, HANDLE *directory)
 {
-    size_t units = utf8_to_units(path, nullptr);
-    if (units == utf8_invalid)
-        return ERROR_NO_UNICODE_TRANSLATION;
-    if (units == 0)
+    if (path[0] == '\0')
         return ERROR_PATH_NOT_FOUND;
-    auto *wide = static_cast<wchar_t *>(mm_calloc(units + 1, sizeof(wchar_t)));
+    int error;
+    wchar_t *wide = utf8_widen(path, utf8_halves::kept, &error);
     if (wide == nullptr)
-        return WSAENOBUFS;
-    utf8_to_units(path, wide);
-    int error = sys::directory_open(wide, directory);
+        return error;
+    error = sys::directory_open(wide, directory);
     mm_free(wide);
     return error;
 }

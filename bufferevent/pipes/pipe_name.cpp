@@ -1,4 +1,5 @@
 #include "bufferevent/pipes/pipe_name.h"
+#include "backend/handles/utf8.h"
 
 #include <string.h>
 
@@ -45,10 +46,14 @@ int pipe_path_from(const char *name, pipe_path *path)
 {
     if (name == nullptr || !name_is_of_a_pipe(name) || !name_stays_within(name + prefix_length))
         return ERROR_INVALID_NAME;
-    int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, -1, path->text, max_pipe_path + 1);
-    if (length > 0)
-        return 0;
-    return GetLastError() == ERROR_INSUFFICIENT_BUFFER ? ERROR_FILENAME_EXCED_RANGE : ERROR_NO_UNICODE_TRANSLATION;
+    size_t units = utf8_to_units(name, utf8_halves::refused, nullptr);
+    if (units == utf8_invalid)
+        return ERROR_NO_UNICODE_TRANSLATION;
+    if (units > max_pipe_path)
+        return ERROR_FILENAME_EXCED_RANGE;
+    utf8_to_units(name, utf8_halves::refused, path->text);
+    path->text[units] = L'\0';
+    return 0;
 }
 
 } // namespace iocp

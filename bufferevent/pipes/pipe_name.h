@@ -7,7 +7,7 @@
 namespace iocp {
 
 // Microsoft's limit on a whole name.
-constexpr int max_pipe_path = 256;
+constexpr size_t max_pipe_path = 256;
 
 struct pipe_path {
     wchar_t text[max_pipe_path + 1];

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/handles/command_text.h"
+#include "backend/handles/utf8.h"
 
 #include <shellapi.h>
 
@@ -16,7 +17,7 @@ namespace {
 std::wstring widened(const char *utf8)
 {
     int error = 0;
-    wchar_t *wide = command_widen(utf8, &error);
+    wchar_t *wide = utf8_widen(utf8, utf8_halves::refused, &error);
     assert_non_null(wide);
     std::wstring text = wide;
     mm_free(wide);

@@ -1,12 +1,10 @@
-// What the kernel writes of changes, as a program gets it: names between UTF-8 and 16-bit units, renames in pairs, and
-// buffers that are not what they should be.
+// What the kernel writes of changes, as a program gets it: renames in pairs, and buffers that are not what they should be.
 #include "support/check.h"
 
 #include "support/bases.h"
 #include "support/guard.h"
 
 #include "backend/handles/directory_changes.h"
-#include "backend/handles/utf8_name.h"
 
 #include "event2/iocp_directory.h"
 
@@ -46,66 +44,6 @@ std::string taken(const std::string &bytes, bool goes_on = true)
 std::string taken(const std::vector<fake::change> &changes, bool goes_on = true)
 {
     return taken(fake::written_changes(changes), goes_on);
-}
-
-std::string utf8(const std::wstring &wide)
-{
-    std::string text(utf8_from_units(wide.data(), wide.size(), nullptr), ' ');
-    utf8_from_units(wide.data(), wide.size(), &text[0]);
-    return text;
-}
-
-bool wide(const std::string &text, std::wstring *into)
-{
-    size_t count = utf8_to_units(text.c_str(), nullptr);
-    if (count == utf8_invalid)
-        return false;
-    into->resize(count);
-    utf8_to_units(text.c_str(), &(*into)[0]);
-    return true;
-}
-
-void names_are_utf8(void **)
-{
-    assert_string_equal(utf8(L"a\x7f").c_str(), "a\x7f");
-    assert_string_equal(utf8(L"\x80\xe4\x7ff").c_str(), "\xc2\x80\xc3\xa4\xdf\xbf");
-    assert_string_equal(utf8(L"\x800\x4e2d\xffff").c_str(), "\xe0\xa0\x80\xe4\xb8\xad\xef\xbf\xbf");
-    assert_string_equal(utf8(L"\xd83d\xde00").c_str(), "\xf0\x9f\x98\x80");
-    assert_string_equal(utf8(L"\xdbff\xdfff").c_str(), "\xf4\x8f\xbf\xbf");
-}
-
-void halves_of_pairs_come_back(void **)
-{
-    for (const wchar_t *name :
-         {L"\xd83d", L"\xde00", L"x\xd83dy", L"\xde00\xd83d", L"\xd83d\xd83d\xde00", L"\xdfff\xdfff"}) {
-        std::wstring back;
-        assert_true(wide(utf8(name), &back));
-        assert_true(back == name);
-    }
-}
-
-void random_names_come_back(void **)
-{
-    for (int i = 0; i < 20000; ++i) {
-        std::wstring name(fake::random() % 12, L' ');
-        for (wchar_t &unit : name) {
-            uint64_t any = fake::random();
-            unit = static_cast<wchar_t>(any % 3 == 0 ? 0xD800 + any / 3 % 0x800 : 1 + any / 3 % 0xFFFE);
-        }
-        std::wstring back;
-        assert_true(wide(utf8(name), &back));
-        assert_true(back == name);
-    }
-}
-
-void what_is_no_utf8_is_refused(void **)
-{
-    for (const char *text : {"\x80", "\xc3", "\xc3(", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf",
-                             "\xe4\xb8", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xfe",
-                             "\xed\xa0\xbd\xed\xb8\x80", "abc\xf0\x9f\x98"}) {
-        std::wstring unused;
-        assert_false(wide(text, &unused));
-    }
 }
 
 void changes_are_told_in_order(void **)
@@ -192,10 +130,6 @@ void without_memory_they_are_lost(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(names_are_utf8, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(halves_of_pairs_come_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(random_names_come_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_no_utf8_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_are_told_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_of_a_rename_come_in_pairs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_name_at_the_end_waits, set_up, tear_down),

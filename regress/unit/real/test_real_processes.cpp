@@ -92,7 +92,10 @@ void directory_and_environment(void **)
     assert_string_equal(output_of({"variable", "ZETA"}, options).c_str(), "last");
     assert_string_equal(output_of({"variable", "PATH"}, options).c_str(), "(none)");
     assert_string_not_equal(output_of({"variable", "SystemRoot"}, options).c_str(), "(none)");
+    const char *const nothing[] = {nullptr};
     SetEnvironmentVariableW(L"INHERITED", L"yes");
+    options.environment = nothing;
+    assert_string_equal(output_of({"variable", "INHERITED"}, options).c_str(), "(none)");
     options.environment = nullptr;
     assert_string_equal(output_of({"variable", "INHERITED"}, options).c_str(), "yes");
 }

@@ -1,4 +1,5 @@
-#include "backend/handles/utf8_name.h"
+#include "backend/handles/utf8.h"
+#include "compat/libevent.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -80,7 +81,7 @@ size_t utf8_from_units(const void *units, size_t count, char *into)
     return length;
 }
 
-size_t utf8_to_units(const char *text, wchar_t *into)
+size_t utf8_to_units(const char *text, utf8_halves halves, wchar_t *into)
 {
     auto *next = reinterpret_cast<const unsigned char *>(text);
     size_t count = 0;
@@ -88,8 +89,9 @@ size_t utf8_to_units(const char *text, wchar_t *into)
     while (*next != 0) {
         uint32_t point = 0;
         size_t length = utf8_take(next, &point);
-        if (length == 0 || (after_high && utf8_is_low(point))) // a pair has a form of its own
-            return utf8_invalid;
+        bool is_half = utf8_is_high(point) || utf8_is_low(point);
+        if (length == 0 || (is_half && halves == utf8_halves::refused) || (after_high && utf8_is_low(point)))
+            return utf8_invalid; // a pair has a form of its own
         next += length;
         after_high = utf8_is_high(point);
         bool is_pair = point >= first_of_two_units;
@@ -102,6 +104,21 @@ size_t utf8_to_units(const char *text, wchar_t *into)
         count += is_pair ? 2 : 1;
     }
     return count;
+}
+
+wchar_t *utf8_widen(const char *text, utf8_halves halves, int *error)
+{
+    *error = ERROR_NO_UNICODE_TRANSLATION;
+    size_t units = utf8_to_units(text, halves, nullptr);
+    if (units == utf8_invalid)
+        return nullptr;
+    auto *wide = static_cast<wchar_t *>(mm_malloc((units + 1) * sizeof(wchar_t)));
+    *error = wide != nullptr ? 0 : WSAENOBUFS;
+    if (wide != nullptr) {
+        utf8_to_units(text, halves, wide);
+        wide[units] = L'\0';
+    }
+    return wide;
 }
 
 } // namespace iocp
