@@ -18,10 +18,12 @@ receive_operation *receive_from_completion(completion *operation)
     return reinterpret_cast<receive_operation *>(operation);
 }
 
-// A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over.
+// A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over; so
+// would a driver that aborts them.
 bool receive_was_in_vain(const stream *self, int error)
 {
-    return self->receive == receive_state::none && self->transport != sys::transport::socket && error == 0;
+    return self->receive == receive_state::none && self->transport != sys::transport::socket &&
+           (error == 0 || !self->receiving->operation.cancelled);
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)
@@ -94,6 +96,16 @@ unsigned receive_size_at_once(const stream *self)
     return limited ? self->read_limit : self->receive_size;
 }
 
+// Nobody has called back what never started. A serial port with fAbortOnError aborts each call until its program clears
+// the error (ClearCommError), of which it must hear.
+void receive_settle_refused(stream *self, int error)
+{
+    if (self->transport == sys::transport::socket || self->receive != receive_state::none)
+        return;
+    self->receive = receive_state::failed;
+    self->receive_error = error;
+}
+
 // `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it
 // would wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
 bool receive_start(stream *self, bool waits)
@@ -120,6 +132,8 @@ bool receive_start(stream *self, bool waits)
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
         return receive_retry_later(self);
     self->receive = receive_outcome(receiving, result.error, result.bytes, &self->receive_error);
+    if (result.how == sys::started::failed)
+        receive_settle_refused(self, result.error);
     if (receive_was_in_vain(self, result.error))
         return receive_retry_later(self);
     return self->receive != receive_state::none;

@@ -237,6 +237,43 @@ void a_device_that_does_not_wait_is_asked_now_and_then(void **)
     free_user(&one);
 }
 
+// As a serial port with fAbortOnError does after an error on the line.
+void a_device_that_aborts_in_its_call_is_an_error(void **)
+{
+    user one;
+    open_user(&one, sys::transport::device);
+    fake::fail_calls(fake::call::file_receive, ERROR_OPERATION_ABORTED);
+    fake::file_peer_writes(one.file, "before");
+    turns(5);
+    assert_string_equal(one.heard.c_str(), "before");
+    assert_int_equal(one.what, BEV_EVENT_ERROR | BEV_EVENT_READING);
+    assert_int_equal(one.error, ERROR_OPERATION_ABORTED);
+    fake::file_peer_writes(one.file, "after");
+    assert_int_equal(bufferevent_enable(one.bev, EV_READ), 0);
+    turns(5);
+    assert_string_equal(one.heard.c_str(), "beforeafter");
+    free_user(&one);
+}
+
+void a_device_that_aborts_by_packets_is_asked_now_and_then(void **)
+{
+    user one;
+    open_user(&one, sys::transport::device);
+    uint64_t before = fake::calls(fake::call::file_receive);
+    std::function<void()> abort = [&abort] {
+        fake::end_starting_thread();
+        fake::at(fake::now_us() + 100, abort);
+    };
+    abort();
+    struct timeval second = {1, 0};
+    event_base_loopexit(base, &second);
+    event_base_dispatch(base);
+    assert_in_range(fake::calls(fake::call::file_receive) - before, 20, 220);
+    assert_int_equal(one.what, 0);
+    abort = [] {};
+    free_user(&one);
+}
+
 // A read that was to find bytes would wait: it is called back, and the next one waits as it should.
 void bytes_that_somebody_else_has_taken(void **)
 {
@@ -362,6 +399,8 @@ int main()
         cmocka_unit_test_setup_teardown(nothing_is_no_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_device_is_not_asked_over_and_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_does_not_wait_is_asked_now_and_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_device_that_aborts_in_its_call_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_device_that_aborts_by_packets_is_asked_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_somebody_else_has_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_pieces_leave_as_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_piece_is_not_copied, set_up, tear_down),
