@@ -100,6 +100,14 @@ void socket_begin_life(socket_record *self)
         socket_unregister(self);
 }
 
+void socket_forget_file(socket_record *self)
+{
+    int type;
+    if (self->transport != sys::transport::socket && self->own == nullptr &&
+        sys::socket_type(static_cast<SOCKET>(self->fd), &type) == 0)
+        socket_begin_life(self);
+}
+
 void sockets_free(backend *owner)
 {
     fd_table all = owner->sockets.by_descriptor; // and no descriptor is found any more

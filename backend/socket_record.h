@@ -79,6 +79,9 @@ socket_record *socket_obtain(backend *owner, evutil_socket_t fd);
 // The socket is closed, or has become another one: nothing that is known of it holds for the next. The poll, whose
 // interest libevent keeps by number, stays.
 void socket_begin_life(socket_record *self);
+// A file that its program had back, and closed by itself, may have left its number to a socket, which is none of what is
+// known of the file.
+void socket_forget_file(socket_record *self);
 void sockets_free(backend *owner);
 // All of a base, as by fd_table_next.
 socket_record *socket_next(const backend *owner, size_t *at);

@@ -10,15 +10,6 @@ using namespace iocp;
 
 namespace {
 
-// A file that its program had back, and closed by itself, may have left its number to a socket.
-void closing_forget_file(socket_record *record)
-{
-    int type;
-    if (record->transport != sys::transport::socket && record->own == nullptr &&
-        sys::socket_type(static_cast<SOCKET>(record->fd), &type) == 0)
-        socket_begin_life(record);
-}
-
 // True if the socket is closed by the last operation on it. `by`: what it is, if not.
 bool closing_waits(backend *owner, evutil_socket_t fd, sys::transport *by)
 {
@@ -29,7 +20,7 @@ bool closing_waits(backend *owner, evutil_socket_t fd, sys::transport *by)
     socket_record *record = socket_find(owner, fd);
     if (record == nullptr)
         return false;
-    closing_forget_file(record);
+    socket_forget_file(record);
     *by = record->transport;
     return linger_close(record);
 }

@@ -23,6 +23,9 @@ void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool
         return;
     early_data moved = moving_take(owner, fd);
     base_locked held(owner->base);
+    socket_record *known = socket_find(owner, fd);
+    if (known != nullptr)
+        socket_forget_file(known);
     // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's.
     stream *own = nullptr;
     if (owns_descriptor(bev) || to_connect || socket_came_early(owner, fd))

@@ -271,6 +271,7 @@ void its_number_may_be_a_sockets_then(void **)
     fake::connect_now(socket);
     for (int options : {0, int{BEV_OPT_CLOSE_ON_FREE}}) {
         bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), options);
+        assert_int_equal(fake::is_on_port(socket), options != 0); // what its program may use by itself is not
         bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
         bufferevent_enable(bev, EV_READ);
         fake::peer_sends(socket, "for the socket");
@@ -280,6 +281,25 @@ void its_number_may_be_a_sockets_then(void **)
         bufferevent_free(bev);
         turns(5);
     }
+    assert_false(fake::is_open(socket));
+}
+
+// The same with a socket that is not connected yet: it is watched for readiness.
+void its_number_may_be_a_connecting_sockets(void **)
+{
+    HANDLE file = fake::open_file(sys::transport::messages, 0, reinterpret_cast<HANDLE>(fake::first_socket));
+    struct bufferevent *bev = open_on(file, 0);
+    fake::file_peer_writes(file, "nobody's");
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED);
+    bufferevent_free(bev);
+    turns(3);
+    fake::close_file_by_program(file);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    assert_ptr_equal(reinterpret_cast<HANDLE>(socket), file);
+    bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+    assert_false(fake::is_on_port(socket));
+    bufferevent_free(bev);
+    turns(5);
     assert_false(fake::is_open(socket));
 }
 
@@ -384,6 +404,7 @@ int main()
         cmocka_unit_test_setup_teardown(it_is_its_programs_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_read_ahead_is_for_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_number_may_be_a_sockets_then, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_number_may_be_a_connecting_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_closed_as_what_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(evutil_closesocket_closes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_given_another, set_up, tear_down),
