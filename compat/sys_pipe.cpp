@@ -96,10 +96,12 @@ void security_free(void *copy)
 int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)
 {
     SECURITY_ATTRIBUTES inherited = {sizeof(inherited), nullptr, TRUE};
-    // Who reads or writes alone may set, or ask for, the pipe's modes all the same: runtimes do that to standard handles.
-    // GENERIC_WRITE would ask for the right to make instances, too, which a server need not grant.
-    DWORD access = (client.reads ? GENERIC_READ : FILE_READ_ATTRIBUTES | READ_CONTROL | SYNCHRONIZE) |
-                   (client.writes ? FILE_WRITE_DATA : 0) | FILE_WRITE_ATTRIBUTES;
+    // GENERIC_WRITE would ask for the right to make instances, too, which a server need not grant; nor need it grant that
+    // the pipe's modes are set (FILE_WRITE_ATTRIBUTES). A child's end is ours to grant: runtimes ask for the modes of a
+    // standard handle, and set them, also where it reads or writes alone.
+    DWORD access = (client.reads ? GENERIC_READ : FILE_READ_ATTRIBUTES | SYNCHRONIZE) |
+                   (client.writes ? FILE_WRITE_DATA : 0) |
+                   (client.for_child ? FILE_WRITE_ATTRIBUTES | READ_CONTROL : 0);
     // The server may learn who its client is, and not act in its name.
     DWORD flags = SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION | (client.for_child ? 0 : FILE_FLAG_OVERLAPPED);
     HANDLE handle =

@@ -1,4 +1,5 @@
-// What a pipe's server may do in the name of its client: no more than to ask who that is. On the real kernel.
+// What a pipe's server may do in the name of its client: no more than to ask who that is; and what it has to grant. On the
+// real kernel.
 #include "real/real_base.h"
 
 #include "compat/sys.h"
@@ -12,10 +13,10 @@ namespace {
 const wchar_t *const path = L"\\\\.\\pipe\\libevent-iocp-test-rights";
 const char *const path_in_utf_8 = "\\\\.\\pipe\\libevent-iocp-test-rights";
 
-HANDLE new_instance()
+HANDLE new_instance(SECURITY_ATTRIBUTES *security = nullptr)
 {
     HANDLE instance = nullptr;
-    assert_int_equal(iocp::sys::pipe_create(path, {true, true, true, 0, nullptr}, &instance), 0);
+    assert_int_equal(iocp::sys::pipe_create(path, {true, true, true, 0, security}, &instance), 0);
     return instance;
 }
 
@@ -64,12 +65,71 @@ void the_server_cannot_act_as_its_client(void **)
     bufferevent_free(client);
 }
 
+// The file of a server that grants everyone these rights and no others.
+class granted {
+public:
+    explicit granted(DWORD rights)
+    {
+        SID_IDENTIFIER_AUTHORITY world = SECURITY_WORLD_SID_AUTHORITY;
+        PSID everyone = nullptr;
+        assert_true(AllocateAndInitializeSid(&world, 1, SECURITY_WORLD_RID, 0, 0, 0, 0, 0, 0, 0, &everyone));
+        assert_true(InitializeAcl(list(), sizeof(room), ACL_REVISION));
+        assert_true(AddAccessAllowedAce(list(), ACL_REVISION, rights, everyone));
+        FreeSid(everyone);
+        assert_true(InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION));
+        assert_true(SetSecurityDescriptorDacl(&descriptor, TRUE, list(), FALSE));
+        attributes = {sizeof(attributes), &descriptor, FALSE};
+    }
+    SECURITY_ATTRIBUTES attributes;
+
+private:
+    ACL *list() { return reinterpret_cast<ACL *>(room); }
+    SECURITY_DESCRIPTOR descriptor;
+    alignas(ACL) char room[128];
+};
+
+bool kernel_refuses(DWORD access)
+{
+    HANDLE client = CreateFileW(path, access, 0, nullptr, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, nullptr);
+    if (client != INVALID_HANDLE_VALUE)
+        CloseHandle(client);
+    return client == INVALID_HANDLE_VALUE && GetLastError() == ERROR_ACCESS_DENIED;
+}
+
+// As Microsoft advises a server that is to be the only one: GENERIC_READ and FILE_WRITE_DATA.
+void no_more_rights_are_asked_for_than_are_needed(void **)
+{
+    granted both(FILE_GENERIC_READ | FILE_WRITE_DATA);
+    HANDLE instance = new_instance(&both.attributes);
+    if (!kernel_refuses(GENERIC_READ | FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES)) {
+        CloseHandle(instance);
+        skip();
+    }
+    struct bufferevent *client = bufferevent_iocp_pipe_connect(base, path_in_utf_8, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_write(client, "x", 1);
+    for (uint64_t until = GetTickCount64() + 5000; GetTickCount64() < until;) {
+        if (evbuffer_get_length(bufferevent_get_output(client)) == 0)
+            break;
+        look();
+    }
+    assert_int_equal(evbuffer_get_length(bufferevent_get_output(client)), 0);
+    char byte = 0;
+    DWORD count = 0;
+    OVERLAPPED overlapped = {};
+    assert_true(ReadFile(instance, &byte, 1, nullptr, &overlapped) || GetLastError() == ERROR_IO_PENDING);
+    assert_true(GetOverlappedResult(instance, &overlapped, &count, TRUE));
+    assert_int_equal(byte, 'x');
+    CloseHandle(instance);
+    bufferevent_free(client);
+}
+
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_server_cannot_act_as_its_client, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_more_rights_are_asked_for_than_are_needed, set_up, tear_down),
     };
     start();
     return cmocka_run_group_tests(tests, nullptr, nullptr);
