@@ -175,8 +175,9 @@ extern "C" {
 struct evwait *evwait_iocp_new(struct event_base *base, void *handle, short events, evwait_iocp_cb cb, void *arg)
 {
     backend *owner = base != nullptr ? backend_of(base) : nullptr;
-    if (owner == nullptr || cb == nullptr || (events & ~(EV_PERSIST | EV_READ)) != 0) {
-        WSASetLastError(owner == nullptr ? WSAEOPNOTSUPP : WSAEINVAL);
+    bool is_there = owner != nullptr && !owner->draining;
+    if (!is_there || cb == nullptr || (events & ~(EV_PERSIST | EV_READ)) != 0) {
+        WSASetLastError(is_there ? WSAEINVAL : WSAEOPNOTSUPP);
         return nullptr;
     }
     auto *self = static_cast<struct evwait *>(mm_calloc(1, sizeof(struct evwait)));
@@ -209,9 +210,9 @@ int evwait_iocp_add(struct evwait *self, const struct timeval *timeout)
     // does not insert an event that was due before.
     if (error == 0 && !wait_is_added(self) && !wait_is_due(self))
         error = event_add(&self->event, nullptr) == 0 ? 0 : WSAENOBUFS;
-    if (error == 0 && self->signalled)
-        event_active_nolock_(&self->event, EV_READ, 1);
-    else if (error == 0 && !wait_is_under_way(self) && !self->refused)
+    if (error == 0 && (self->signalled || self->refused))
+        event_active_nolock_(&self->event, self->signalled ? EV_READ : EV_CLOSED, 1);
+    else if (error == 0 && !wait_is_under_way(self))
         error = wait_begin(self);
     if (error == 0)
         return 0;

@@ -153,6 +153,26 @@ void deleted_or_added_by_its_callback(void **)
     end(handle, &again);
 }
 
+// A finalizer runs when the base has none of its waits any more.
+void none_is_made_while_its_base_is_freed(void **)
+{
+    static HANDLE handle;
+    static int error;
+    handle = fake::open_waitable(fake::waitable_kind::automatic);
+    error = 0;
+    struct event *last = evtimer_new(
+        base, [](evutil_socket_t, short, void *) {}, nullptr);
+    event_free_finalize(0, last, [](struct event *, void *) {
+        if (evwait_iocp_new(base, handle, 0, on_wait, nullptr) == nullptr)
+            error = WSAGetLastError();
+    });
+    struct event_base *keeps = make_base(on_iocp);
+    free_base();
+    assert_int_equal(error, WSAEOPNOTSUPP);
+    event_base_free(keeps);
+    fake::close_waitable(handle);
+}
+
 constexpr int scripts = 400, steps = 60;
 
 // A random script: each signal that was consumed is told, but for those that a delete may have lost.
@@ -238,6 +258,7 @@ int main()
         WAIT_TEST(it_is_due_when_its_base_is_freed),
         WAIT_TEST(freed_by_its_callback),
         WAIT_TEST(deleted_or_added_by_its_callback),
+        WAIT_TEST(none_is_made_while_its_base_is_freed),
         WAIT_TEST(what_is_consumed_is_told),
     };
     return cmocka_run_group_tests_name("handle_wait_ends", tests, nullptr, nullptr);

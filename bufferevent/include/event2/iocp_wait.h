@@ -44,7 +44,7 @@ typedef void (*evwait_iocp_cb)(void *handle, short what, void *arg);
  * several; so may all below.
  *
  * Returns NULL with the socket error set:
- *   WSAEOPNOTSUPP            the base is not on a port
+ *   WSAEOPNOTSUPP            the base is not on a port, or is being freed
  *   WSAEINVAL                `events` has another bit, or there is no `cb`
  *   WSAENOBUFS               there is no memory
  *   ERROR_INVALID_HANDLE     `handle` is NULL, closed, or of a kind that cannot be waited for; or it is one of the numbers
@@ -58,8 +58,8 @@ struct evwait *evwait_iocp_new(struct event_base *base, void *handle, short even
  * NULL for ever. A wait that is added already gets the new timeout, unless that is NULL. While it is added, the base has
  * something to wait for, and event_base_dispatch does not return for want of events.
  *
- * Returns 0, or -1 with the socket error set, and the wait is not added: WSAENOBUFS, WSAEINVAL if its base was freed, or
- * what Windows says. */
+ * Returns 0, or -1 with the socket error set, and the wait is not added: WSAENOBUFS, WSAEINVAL if its base was freed,
+ * or what Windows says. */
 EVENT2_EXPORT_SYMBOL
 int evwait_iocp_add(struct evwait *wait, const struct timeval *timeout);
 
@@ -79,7 +79,7 @@ EVENT2_EXPORT_SYMBOL
 int evwait_iocp_priority_set(struct evwait *wait, int priority);
 
 /* Deletes it as evwait_iocp_del does, and frees it. NULL does nothing. If its base is freed first, that deletes the wait,
- * and this alone may still be called. */
+ * which can then not be added any more, and is still to be freed by this. */
 EVENT2_EXPORT_SYMBOL
 void evwait_iocp_free(struct evwait *wait);
 
