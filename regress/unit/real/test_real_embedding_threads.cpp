@@ -8,10 +8,11 @@ namespace {
 // --- other threads ------------------------------------------------------------------------------------------------
 
 struct event *woken;
+constexpr int hand_overs = 200; // each waits for several threads to get a processor
 
 DWORD WINAPI activate_often(void *)
 {
-    for (LONG i = 1; i <= 1000; ++i) {
+    for (LONG i = 1; i <= hand_overs; ++i) {
         event_active(woken, EV_READ, 1);
         for (int tries = 0; *static_cast<volatile int *>(&callbacks) < i && tries < deadline_seconds * 1000; ++tries)
             tries % 8 != 0 ? Sleep(1) : void(SwitchToThread()); // some come in its sleep, some before
@@ -24,7 +25,7 @@ void another_thread_is_seen_each_time(void **)
     woken = event_new(base, -1, EV_PERSIST, count_only, nullptr);
     run_once();
     HANDLE thread = CreateThread(nullptr, 0, activate_often, nullptr, 0, nullptr);
-    while (callbacks < 1000) {
+    while (callbacks < hand_overs) {
         sleep_once();
         run_once();
     }
