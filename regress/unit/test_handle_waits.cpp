@@ -180,6 +180,34 @@ void a_signal_is_not_lost_to_a_new_timeout(void **)
     fake::close_waitable(handle);
 }
 
+// Nor is it that Windows refuses to wait anew.
+void a_refusal_is_not_lost_to_a_new_timeout(void **)
+{
+    HANDLE handle = fake::open_waitable(fake::waitable_kind::semaphore, true);
+    event_base_priority_init(base, 2);
+    told to = {};
+    to.and_then = [](told *) {
+        fake::advance_us(6000);
+        event_base_loopbreak(base); // both timers are due before the refusal is told
+    };
+    struct event *first = evtimer_new(base, on_timer, &to);
+    event_priority_set(first, 0);
+    struct timeval timeout = {0, 5000}, earlier = {0, 4000};
+    event_add(first, &earlier);
+    assert_int_equal(evwait_iocp_priority_set(wait_for(handle, EV_PERSIST, &to), 1), 0);
+    assert_int_equal(evwait_iocp_add(to.wait, &timeout), 0);
+    fake::fail_calls(fake::call::wait_start, ERROR_INVALID_HANDLE);
+    fake::signal(handle);
+    while (to.count == 0)
+        turn(base);
+    turns(2);
+    assert_int_equal(to.count, 2);
+    assert_int_equal(to.what, EV_CLOSED);
+    assert_false(evwait_iocp_pending(to.wait));
+    event_free(first);
+    end(handle, &to);
+}
+
 void a_persistent_wait_outlives_its_timeouts(void **)
 {
     HANDLE handle = fake::open_waitable(fake::waitable_kind::automatic);
@@ -374,6 +402,7 @@ int main()
         WAIT_TEST(a_timeout_ends_the_wait),
         WAIT_TEST(a_signal_is_not_lost_to_a_timeout),
         WAIT_TEST(a_signal_is_not_lost_to_a_new_timeout),
+        WAIT_TEST(a_refusal_is_not_lost_to_a_new_timeout),
         WAIT_TEST(a_persistent_wait_outlives_its_timeouts),
         WAIT_TEST(the_loop_stays_for_it),
         WAIT_TEST(a_shortage_ends_nothing),
