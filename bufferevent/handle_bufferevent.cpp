@@ -71,5 +71,10 @@ struct bufferevent *bufferevent_iocp_handle_new(struct event_base *base, void *h
     if (bev == nullptr)
         return handle_fail(WSAENOBUFS);
     auto fd = reinterpret_cast<evutil_socket_t>(handle);
-    return fd == -1 || bufferevent_setfd(bev, fd) == 0 ? bev : handle_give_up(bev);
+    // To set a descriptor enables once more what is enabled, and tells of a write that nobody has asked for.
+    short enabled = bev->enabled;
+    bev->enabled = 0;
+    bool is_set = fd == -1 || bufferevent_setfd(bev, fd) == 0;
+    bev->enabled = enabled;
+    return is_set ? bev : handle_give_up(bev);
 }
