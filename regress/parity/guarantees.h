@@ -52,7 +52,7 @@ extern const guarantee tls_limit_guarantees[];
 extern const guarantee tls_ending_guarantees[];
 extern const guarantee tls_412_guarantees[];
 
-// Of what only one of the libraries has: its own tables, and NULL.
+// Of what only one of the libraries has: its own tables (own_parts.h), and NULL.
 extern const guarantee *const own_guarantees[];
 
 // Tells which condition does not hold, and ends the test.

@@ -1,10 +1,11 @@
-#include "handles.h"
+#include "own_parts.h"
 
 namespace parity {
 
 const guarantee *const own_guarantees[] = {
     handle_guarantees,    pipe_guarantees,      wait_guarantees, process_guarantees,
-    directory_guarantees, embedding_guarantees, nullptr};
+    directory_guarantees, embedding_guarantees, nullptr,
+};
 
 bool ask_for_first_data(struct evconnlistener *listener)
 {

@@ -1,166 +1,246 @@
-// event2/iocp_directory.h: what changes in a directory is told by the loop.
-#include "handles.h"
-
-#include <vector>
+// event2/iocp_directory.h: changes in a directory.
+#include "own_parts.h"
 
 namespace parity {
 
 namespace {
 
-std::wstring wide(const std::string &narrow)
-{
-    wchar_t text[MAX_PATH];
-    int length = MultiByteToWideChar(CP_UTF8, 0, narrow.c_str(), -1, text, MAX_PATH);
-    return length > 0 ? std::wstring(text) : std::wstring();
-}
+constexpr int too_many_files = 400;
 
-struct directory {
-    std::string path; // ends in a separator
-    struct evdirwatch *watch;
-    std::vector<std::string> told; // "1 name": an action and whose it is
-    int calls;
-    bool frees;
+// Among the temporary files; gone when the test has ended.
+struct folder {
+    std::wstring path;
+    std::string utf8;
+
+    folder()
+    {
+        wchar_t temporary[MAX_PATH] = {};
+        GetTempPathW(MAX_PATH, temporary);
+        path = temporary + (L"libevent-iocp-guarantee-" + std::to_wstring(GetCurrentProcessId()));
+        char text[4 * MAX_PATH] = {};
+        WideCharToMultiByte(CP_UTF8, 0, path.c_str(), -1, text, sizeof(text), nullptr, nullptr);
+        utf8 = text;
+        CreateDirectoryW(path.c_str(), nullptr);
+    }
+    ~folder()
+    {
+        empty(path);
+        RemoveDirectoryW(path.c_str());
+    }
+    std::wstring in(const std::wstring &name) const { return path + L"\\" + name; }
+    static void empty(const std::wstring &path)
+    {
+        WIN32_FIND_DATAW found;
+        HANDLE find = FindFirstFileW((path + L"\\*").c_str(), &found);
+        if (find == INVALID_HANDLE_VALUE)
+            return;
+        do {
+            std::wstring each = path + L"\\" + found.cFileName;
+            if ((found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0) {
+                DeleteFileW(each.c_str());
+            } else if (found.cFileName[0] != L'.') {
+                empty(each);
+                RemoveDirectoryW(each.c_str());
+            }
+        } while (FindNextFileW(find, &found));
+        FindClose(find);
+    }
 };
 
-void note_changes(struct evdirwatch *watch, const struct evdirchange *changes, int count, int, void *argument)
+struct seen {
+    struct evdirwatch *watch;
+    std::string told; // " +a", " -a", " *a", " <a", " >b"
+    int calls;
+    int what;
+    bool inside_call, called_inside, frees;
+};
+
+void on_change(struct evdirwatch *watch, const struct evdirchange *changes, int count, int what, void *argument)
 {
-    auto *self = static_cast<directory *>(argument);
-    ++self->calls;
+    auto *self = static_cast<seen *>(argument);
     for (int i = 0; i < count; ++i)
-        self->told.push_back(std::to_string(changes[i].action) + " " + changes[i].path);
+        self->told += std::string(" ") + "?+-*<>"[changes[i].action] + changes[i].path;
+    ++self->calls;
+    self->what |= what;
+    self->called_inside = self->called_inside || self->inside_call;
     if (self->frees)
         evdirwatch_iocp_free(watch);
 }
 
-bool open_directory(struct event_base *base, directory *into)
+bool was_told(const seen &self, const std::string &changes)
 {
-    char folder[MAX_PATH];
-    static int number;
-    GetTempPathA(MAX_PATH, folder);
-    *into = {};
-    into->path = std::string(folder) + "guarantees-" + std::to_string(GetCurrentProcessId()) + "-" +
-                 std::to_string(++number) + "\\";
-    if (!CreateDirectoryA(into->path.c_str(), nullptr))
-        return false;
-    into->watch = evdirwatch_iocp_new(base, into->path.c_str(), 0, note_changes, into);
-    return into->watch != nullptr;
+    return (self.told + " ").find(" " + changes + " ") != std::string::npos;
 }
 
-bool write_file(const directory &in, const std::string &name)
+bool comes(struct event_base *base, const seen &self, const std::string &changes)
 {
-    HANDLE file = CreateFileW(wide(in.path + name).c_str(), GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS,
-                              FILE_ATTRIBUTE_NORMAL, nullptr);
-    DWORD written;
-    return file != INVALID_HANDLE_VALUE && WriteFile(file, "x", 1, &written, nullptr) && CloseHandle(file);
+    return happens(base, [&] { return was_told(self, changes); });
 }
 
-bool remove_file(const directory &in, const std::string &name)
+bool watches(struct event_base *base, seen *made, const std::string &path, int flags = 0)
 {
-    return DeleteFileW(wide(in.path + name).c_str()) != FALSE;
-}
-
-// Where in what was told it is, or -1.
-int position_of(const directory &of, int action, const std::string &name)
-{
-    for (size_t i = 0; i < of.told.size(); ++i)
-        if (of.told[i] == std::to_string(action) + " " + name)
-            return static_cast<int>(i);
-    return -1;
-}
-
-void close_directory(directory *of)
-{
-    if (of->watch != nullptr)
-        evdirwatch_iocp_free(of->watch);
-    RemoveDirectoryA(of->path.c_str());
-}
-
-bool what_is_made_and_deleted_is_told_in_utf_8(struct event_base *base)
-{
-    const std::string name = "f\xc3\xbc\xe4\xb8\xad";
-    directory in;
-    REQUIRE(open_directory(base, &in) && write_file(in, name));
-    REQUIRE(run_until(base, [&] { return position_of(in, EVDIRCHANGE_ADDED, name) >= 0; }));
-    REQUIRE(remove_file(in, name));
-    REQUIRE(run_until(base, [&] { return position_of(in, EVDIRCHANGE_REMOVED, name) >= 0; }));
-    close_directory(&in);
+    *made = {};
+    made->inside_call = true;
+    made->watch = evdirwatch_iocp_new(base, path.c_str(), flags, on_change, made);
+    made->inside_call = false;
+    REQUIRE(made->watch != nullptr);
     return true;
 }
 
-bool a_rename_is_told_as_a_pair(struct event_base *base)
+bool write_file(const std::wstring &path)
 {
-    directory in;
-    REQUIRE(open_directory(base, &in) && write_file(in, "one"));
-    REQUIRE(MoveFileA((in.path + "one").c_str(), (in.path + "two").c_str()));
-    REQUIRE(run_until(base, [&] { return position_of(in, EVDIRCHANGE_RENAMED_NEW, "two") >= 0; }));
-    int from = position_of(in, EVDIRCHANGE_RENAMED_OLD, "one");
-    REQUIRE(from >= 0 && position_of(in, EVDIRCHANGE_RENAMED_NEW, "two") == from + 1);
-    REQUIRE(remove_file(in, "two"));
-    close_directory(&in);
+    HANDLE file = CreateFileW(path.c_str(), GENERIC_WRITE, FILE_SHARE_READ, nullptr, CREATE_ALWAYS, 0, nullptr);
+    REQUIRE(file != INVALID_HANDLE_VALUE && write_by_hand(file, "text") && CloseHandle(file));
     return true;
 }
 
-bool may_be_freed_in_its_callback(struct event_base *base)
+bool directory_changes_are_told_in_order(struct event_base *base)
 {
-    directory in;
-    REQUIRE(open_directory(base, &in));
-    in.frees = true;
-    REQUIRE(write_file(in, "one"));
-    REQUIRE(run_until(base, [&] { return in.calls == 1; }));
-    in.watch = nullptr;
-    REQUIRE(write_file(in, "two"));
-    some_turns(base);
-    REQUIRE(in.calls == 1 && remove_file(in, "one") && remove_file(in, "two"));
-    close_directory(&in);
+    folder f;
+    seen s;
+    REQUIRE(watches(base, &s, f.utf8));
+    REQUIRE(write_file(f.in(L"a")));
+    REQUIRE(MoveFileW(f.in(L"a").c_str(), f.in(L"\u00fc").c_str()));
+    REQUIRE(DeleteFileW(f.in(L"\u00fc").c_str()));
+    REQUIRE(comes(base, s, "-\xc3\xbc") && was_told(s, "+a") && was_told(s, "<a >\xc3\xbc"));
+    REQUIRE(s.told.find("+a") < s.told.find("<a") && s.told.find(">\xc3\xbc") < s.told.find("-\xc3\xbc"));
+    REQUIRE(write_file(f.in(L"b")) && comes(base, s, "+b"));
+    s.told.clear();
+    REQUIRE(write_file(f.in(L"b")) && comes(base, s, "*b"));
+    REQUIRE(s.what == 0 && !s.called_inside);
+    evdirwatch_iocp_free(s.watch);
     return true;
 }
 
-bool freed_it_tells_nothing_and_leaves_nothing(struct event_base *base)
+bool directory_within_is_told_if_asked_for(struct event_base *base)
 {
-    DWORD before = 0;
-    for (int i = 0; i < 20; ++i) {
-        directory in;
-        REQUIRE(open_directory(base, &in) && write_file(in, "one")); // what is told of it is on the way
-        evdirwatch_iocp_free(in.watch);
-        in.watch = nullptr;
+    folder f;
+    seen flat, deep;
+    REQUIRE(watches(base, &flat, f.utf8) && watches(base, &deep, f.utf8 + "\\", EVDIRWATCH_RECURSIVE));
+    REQUIRE(CreateDirectoryW(f.in(L"s").c_str(), nullptr) && comes(base, deep, "+s")); // Wine sees into it from then on
+    REQUIRE(write_file(f.in(L"s\\f")) && comes(base, deep, "+s\\f"));
+    // Out of what the one watches, and into it.
+    REQUIRE(MoveFileW(f.in(L"s\\f").c_str(), f.in(L"g").c_str()));
+    REQUIRE(comes(base, deep, "<s\\f >g") && comes(base, flat, "+g"));
+    REQUIRE(flat.told.find("s\\f") == std::string::npos);
+    evdirwatch_iocp_free(flat.watch);
+    evdirwatch_iocp_free(deep.watch);
+    return true;
+}
+
+bool directory_too_many_changes_are_told_of(struct event_base *base)
+{
+    folder f;
+    seen s;
+    REQUIRE(watches(base, &s, f.utf8));
+    for (int i = 0; i < too_many_files; ++i)
+        REQUIRE(write_file(f.in(std::wstring(100, L'x') + std::to_wstring(i))));
+    REQUIRE(happens(base, [&] { return s.what == EVDIRWATCH_OVERFLOW; }));
+    REQUIRE(write_file(f.in(L"after")) && comes(base, s, "+after"));
+    REQUIRE(s.what == EVDIRWATCH_OVERFLOW);
+    evdirwatch_iocp_free(s.watch);
+    return true;
+}
+
+bool directory_watch_keeps_nobody_from_deleting_it(struct event_base *base)
+{
+    folder f;
+    seen s;
+    std::wstring doomed = f.in(L"doomed");
+    REQUIRE(CreateDirectoryW(doomed.c_str(), nullptr) && watches(base, &s, f.utf8 + "/doomed"));
+    REQUIRE(RemoveDirectoryW(doomed.c_str()));
+    some_turns(base); // Wine tells of it nowhere
+    REQUIRE((s.what & ~EVDIRWATCH_DELETED) == 0);
+    evdirwatch_iocp_free(s.watch);
+    REQUIRE(CreateDirectoryW(doomed.c_str(), nullptr));
+    return true;
+}
+
+bool directory_watch_freed_in_its_own_callback(struct event_base *)
+{
+    folder f;
+    return leaves_nothing([&](struct event_base *base) {
+        seen s;
+        REQUIRE(watches(base, &s, f.utf8));
+        s.frees = true;
+        REQUIRE(write_file(f.in(L"a")));
+        REQUIRE(event_base_dispatch(base) == 1); // which it has kept until then
+        REQUIRE(DeleteFileW(f.in(L"a").c_str()));
         some_turns(base);
-        REQUIRE(in.calls == 0 && remove_file(in, "one"));
-        close_directory(&in);
-        if (i == 9)
-            before = handles_open();
-    }
-    REQUIRE(run_until(base, [&] { return handles_open() <= before; }));
-    return true;
+        REQUIRE(s.calls == 1);
+        return true;
+    });
 }
 
-bool what_cannot_be_watched_is_refused(struct event_base *base)
+bool directory_no_callback_after_free(struct event_base *)
 {
-    directory in;
-    REQUIRE(open_directory(base, &in) && write_file(in, "file"));
-    auto refuses = [](struct event_base *on, const std::string &path, int error) {
-        return is_refused(evdirwatch_iocp_new(on, path.c_str(), 0, note_changes, nullptr), error);
-    };
-    REQUIRE(refuses(base, in.path + "none", ERROR_FILE_NOT_FOUND));
-    REQUIRE(refuses(base, in.path + "file", ERROR_DIRECTORY));
-    REQUIRE(refuses(base, "\xff", ERROR_NO_UNICODE_TRANSLATION));
-    REQUIRE(is_refused(evdirwatch_iocp_new(base, nullptr, 0, note_changes, nullptr), WSAEINVAL));
-    REQUIRE(is_refused(evdirwatch_iocp_new(base, in.path.c_str(), 0, nullptr, nullptr), WSAEINVAL));
-    struct event_base *other = select_base();
-    REQUIRE(refuses(other, in.path, WSAEOPNOTSUPP) && refuses(nullptr, in.path, WSAEOPNOTSUPP));
-    event_base_free(other);
-    REQUIRE(remove_file(in, "file"));
-    close_directory(&in);
+    folder f;
+    return leaves_nothing([&](struct event_base *base) {
+        seen s;
+        unsigned long handles = accounting::open_handles();
+        REQUIRE(watches(base, &s, f.utf8));
+        REQUIRE(write_file(f.in(L"a")) && accounting::open_handles() > handles);
+        evdirwatch_iocp_free(s.watch);
+        some_turns(base);
+        REQUIRE(s.calls == 0);
+        return true;
+    });
+}
+
+bool directory_watch_is_freed_after_its_base(struct event_base *)
+{
+    folder f;
+    return leaves_nothing([&](struct event_base *) {
+        seen s;
+        struct event_base *own = new_base();
+        REQUIRE(own != nullptr && watches(own, &s, f.utf8));
+        turn(own);
+        event_base_free(own);
+        evdirwatch_iocp_free(s.watch);
+        REQUIRE(s.calls == 0);
+        return true;
+    });
+}
+
+int error_of_watch(struct event_base *base, const std::string &path, int flags, evdirwatch_cb cb)
+{
+    return error_of([&] { return evdirwatch_iocp_new(base, path.c_str(), flags, cb, nullptr) != nullptr; });
+}
+
+bool directory_refusals(struct event_base *base)
+{
+    folder f;
+    REQUIRE(write_file(f.in(L"file")));
+    unsigned long handles = accounting::open_handles();
+    REQUIRE(refused_off_the_port([&](struct event_base *on) {
+        return evdirwatch_iocp_new(on, f.utf8.c_str(), 0, on_change, nullptr) != nullptr;
+    }));
+    REQUIRE(error_of([&] { return evdirwatch_iocp_new(base, nullptr, 0, on_change, nullptr) != nullptr; }) ==
+            WSAEINVAL);
+    REQUIRE(error_of_watch(base, f.utf8, 0, nullptr) == WSAEINVAL);
+    REQUIRE(error_of_watch(base, f.utf8, 0x80, on_change) == WSAEINVAL);
+    REQUIRE(error_of_watch(base, f.utf8 + "\\\xff", 0, on_change) == ERROR_NO_UNICODE_TRANSLATION);
+    REQUIRE(error_of_watch(base, f.utf8 + "\\file", 0, on_change) == ERROR_DIRECTORY);
+    int error = error_of_watch(base, f.utf8 + "\\none", 0, on_change);
+    REQUIRE(error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND);
+    error = error_of_watch(base, "", 0, on_change);
+    REQUIRE(error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND);
+    evdirwatch_iocp_free(nullptr);
+    REQUIRE(accounting::open_handles() <= handles);
     return true;
 }
 
 } // namespace
 
 const guarantee directory_guarantees[] = {
-    {"directory_what_is_made_and_deleted_is_told_in_utf_8", what_is_made_and_deleted_is_told_in_utf_8},
-    {"directory_a_rename_is_told_as_a_pair", a_rename_is_told_as_a_pair},
-    {"directory_may_be_freed_in_its_callback", may_be_freed_in_its_callback},
-    {"directory_freed_it_tells_nothing_and_leaves_nothing", freed_it_tells_nothing_and_leaves_nothing},
-    {"directory_what_cannot_be_watched_is_refused", what_cannot_be_watched_is_refused},
+    {"directory_changes_are_told_in_order", directory_changes_are_told_in_order},
+    {"directory_within_is_told_if_asked_for", directory_within_is_told_if_asked_for},
+    {"directory_too_many_changes_are_told_of", directory_too_many_changes_are_told_of},
+    {"directory_watch_keeps_nobody_from_deleting_it", directory_watch_keeps_nobody_from_deleting_it},
+    {"directory_watch_freed_in_its_own_callback", directory_watch_freed_in_its_own_callback},
+    {"directory_no_callback_after_free", directory_no_callback_after_free},
+    {"directory_watch_is_freed_after_its_base", directory_watch_is_freed_after_its_base},
+    {"directory_refusals", directory_refusals},
     {nullptr, nullptr},
 };
 

@@ -1,175 +1,231 @@
-// event2/iocp_embed.h: a base runs inside another loop, which waits for its handle.
-#include "handles.h"
+// event2/iocp_embed.h: a base inside somebody else's loop, which here waits for the base's handle alone.
+#include "own_parts.h"
 
 namespace parity {
 
 namespace {
 
-struct embedded {
+constexpr int keep = EVLOOP_NO_EXIT_ON_EMPTY;
+constexpr unsigned long untouched = 7;
+
+struct calls {
     struct event_base *base;
-    HANDLE handle;
-    unsigned long wait_ms;
-    int by_handle; // sleeps of the outer loop that its handle has ended
-    int by_time;
+    struct event *event;
+    int count;
+    bool again;
+    int run_error, end_error;
 };
 
-bool embed(struct event_base *base, embedded *into)
+void on_event(evutil_socket_t, short, void *argument)
 {
-    *into = {};
-    into->base = base;
-    into->handle = event_base_iocp_get_handle(base);
-    return into->handle != nullptr;
+    auto *self = static_cast<calls *>(argument);
+    ++self->count;
+    struct timeval at_once = {0, 0};
+    if (self->again)
+        event_add(self->event, &at_once);
 }
 
-// The outer loop, until that holds. False: it took too long, or the run is over.
-template <class Condition> bool outer_loop(embedded *self, Condition condition)
+struct event *open_event(struct event_base *base, calls *self, event_callback_fn callback = on_event)
 {
-    constexpr int rounds = 20000;
-    for (int i = 0; i < rounds && !condition(); ++i) {
-        if (event_base_iocp_run(self->base, EVLOOP_NO_EXIT_ON_EMPTY, &self->wait_ms) != 1)
-            return false;
+    *self = {};
+    self->base = base;
+    self->event = event_new(base, -1, EV_READ, callback, self);
+    return self->event;
+}
+
+// The outer loop, until it holds: a wait that only a time-out ends has failed, but for a timer.
+template <class Condition> bool embedded_until(struct event_base *base, Condition condition)
+{
+    HANDLE handle = event_base_iocp_get_handle(base);
+    for (ULONGLONG end = GetTickCount64() + deadline_ms; GetTickCount64() < end;) {
+        unsigned long wait_ms;
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1);
         if (condition())
-            break;
-        DWORD wait_ms = self->wait_ms < deadline_ms ? static_cast<DWORD>(self->wait_ms) : deadline_ms;
-        bool came = WaitForSingleObject(self->handle, wait_ms) == WAIT_OBJECT_0;
-        ++(came ? self->by_handle : self->by_time);
-        if (!came && wait_ms == deadline_ms)
-            return false;
+            return true;
+        WaitForSingleObject(handle, wait_ms < deadline_ms ? wait_ms : deadline_ms);
     }
     return condition();
 }
 
-void count_call(evutil_socket_t, short, void *argument)
-{
-    ++*static_cast<int *>(argument);
-}
-
-bool echoes_need_no_timer(struct event_base *base)
-{
-    constexpr size_t length = 300 * 1000;
-    embedded in;
-    record one;
-    REQUIRE(embed(base, &in) && open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
-    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
-    for (int round = 0; round < 100; ++round) {
-        size_t before = one.data.size();
-        peer_send(&one.on, 100, 1);
-        REQUIRE(outer_loop(&in, [&] { return one.data.size() == before + 100; }));
-    }
-    std::string much = pattern(5, 0, length), got;
-    bufferevent_write(one.bev, much.data(), length);
-    REQUIRE(outer_loop(&in, [&] {
-        while (got.size() < length && peer_receive(&one.on, &got))
-            continue;
-        return got.size() >= length;
-    }));
-    REQUIRE(got == much && in.by_time == 0);
-    REQUIRE(event_base_iocp_end_run(base) == 0);
-    close_pair(&one);
-    return true;
-}
-
-bool the_wait_is_to_the_next_timer(struct event_base *base)
-{
-    embedded in;
-    int calls = 0;
-    struct event *timer = evtimer_new(base, count_call, &calls);
-    struct timeval shortly = {0, 30 * 1000};
-    REQUIRE(embed(base, &in) && event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 1);
-    REQUIRE(in.wait_ms == INFINITE);
-    evtimer_add(timer, &shortly);
-    REQUIRE(event_base_iocp_run(base, 0, &in.wait_ms) == 1 && in.wait_ms <= 30);
-    REQUIRE(outer_loop(&in, [&] { return calls == 1; }));
-    event_free(timer);
-    REQUIRE(event_base_iocp_end_run(base) == 0);
-    return true;
-}
-
-DWORD WINAPI activate(void *event)
+DWORD WINAPI make_active(void *event)
 {
     event_active(static_cast<struct event *>(event), EV_READ, 1);
     return 0;
 }
 
-bool another_thread_ends_the_wait(struct event_base *base)
+bool embedding_handle_is_signalled_by_other_threads(struct event_base *base)
 {
-    embedded in;
-    int calls = 0;
-    struct event *told = event_new(base, -1, 0, count_call, &calls);
-    REQUIRE(embed(base, &in));
+    calls self;
+    unsigned long wait_ms;
+    void *handle = event_base_iocp_get_handle(base);
+    REQUIRE(handle != nullptr && open_event(base, &self) != nullptr);
     for (int i = 1; i <= 20; ++i) {
-        REQUIRE(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 1);
-        HANDLE thread = CreateThread(nullptr, 0, activate, told, 0, nullptr);
-        REQUIRE(WaitForSingleObject(in.handle, deadline_ms) == WAIT_OBJECT_0);
-        REQUIRE(outer_loop(&in, [&] { return calls == i; }));
-        REQUIRE(WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0 && CloseHandle(thread));
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1 && wait_ms == INFINITE);
+        HANDLE thread = CreateThread(nullptr, 0, make_active, self.event, 0, nullptr);
+        REQUIRE(WaitForSingleObject(handle, deadline_ms) == WAIT_OBJECT_0);
+        REQUIRE(WaitForSingleObject(handle, 0) == WAIT_OBJECT_0); // stays so
+        REQUIRE(WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0);
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1 && self.count == i);
+        REQUIRE(event_base_iocp_get_handle(base) == handle);
+        CloseHandle(thread);
     }
-    event_free(told);
-    REQUIRE(event_base_iocp_end_run(base) == 0);
+    event_free(self.event);
     return true;
 }
 
-struct asked_within {
-    struct event_base *base;
-    int answer;
-    int error;
-};
+bool embedding_handle_is_signalled_by_packets(struct event_base *base)
+{
+    record one;
+    unsigned long wait_ms;
+    void *handle = event_base_iocp_get_handle(base);
+    REQUIRE(handle != nullptr && open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_enable(one.bev, EV_READ);
+    REQUIRE(event_base_iocp_run(base, 0, &wait_ms) == 1 && wait_ms == INFINITE);
+    REQUIRE(send(one.on.far_end, "bytes", 5, 0) == 5);
+    REQUIRE(WaitForSingleObject(handle, deadline_ms) == WAIT_OBJECT_0);
+    REQUIRE(embedded_until(base, [&] { return one.data == "bytes"; }));
+    REQUIRE(!one.wrong_thread);
+    close_pair(&one);
+    return true;
+}
+
+bool embedding_waits_until_the_next_timer(struct event_base *base)
+{
+    calls late, soon;
+    struct timeval hundred_seconds = {100, 0}, ten_milliseconds = {0, 10 * 1000};
+    unsigned long wait_ms;
+    REQUIRE(open_event(base, &late) != nullptr && open_event(base, &soon) != nullptr);
+    event_add(late.event, &hundred_seconds);
+    REQUIRE(event_base_iocp_run(base, 0, &wait_ms) == 1 && wait_ms > 0 && wait_ms <= 100 * 1000);
+    event_add(soon.event, &ten_milliseconds);
+    REQUIRE(event_base_iocp_run(base, 0, &wait_ms) == 1 && wait_ms <= 10);
+    REQUIRE(embedded_until(base, [&] { return soon.count == 1; }));
+    REQUIRE(late.count == 0);
+    event_free(late.event);
+    event_free(soon.event);
+    return true;
+}
+
+bool embedding_outer_loop_has_its_turn(struct event_base *base)
+{
+    calls self;
+    unsigned long wait_ms;
+    REQUIRE(open_event(base, &self) != nullptr);
+    self.again = true;
+    event_active(self.event, EV_READ, 1);
+    for (int i = 1; i <= 3; ++i) {
+        REQUIRE(event_base_iocp_run(base, 0, &wait_ms) == 1 && wait_ms == 0);
+        REQUIRE(self.count >= i && self.count <= i * EVENT_IOCP_MAX_TURNS_A_RUN);
+    }
+    event_free(self.event);
+    return true;
+}
+
+bool embedding_run_ends_as_a_loop_does(struct event_base *base)
+{
+    unsigned long wait_ms = untouched;
+    REQUIRE(event_base_iocp_run(base, 0, &wait_ms) == 0 && wait_ms == untouched);
+    for (bool breaks : {true, false}) {
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1);
+        REQUIRE((breaks ? event_base_loopbreak(base) : event_base_loopexit(base, nullptr)) == 0);
+        wait_ms = untouched;
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 0 && wait_ms == untouched);
+        REQUIRE((event_base_got_break(base) != 0) == breaks && (event_base_got_exit(base) != 0) == !breaks);
+    }
+    return true;
+}
+
+// Nothing is lost by it.
+bool embedding_run_is_ended_for_the_bases_own_loop(struct event_base *base)
+{
+    calls self;
+    unsigned long wait_ms;
+    REQUIRE(event_base_iocp_end_run(base) == 0 && open_event(base, &self) != nullptr);
+    REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1);
+    REQUIRE(event_base_loop(base, EVLOOP_NONBLOCK) == -1);
+    event_active(self.event, EV_READ, 1);
+    REQUIRE(event_base_iocp_end_run(base) == 0 && self.count == 0);
+    REQUIRE(event_base_loop(base, EVLOOP_NONBLOCK) >= 0 && self.count == 1);
+    REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1);
+    event_free(self.event);
+    return true;
+}
+
+bool embedding_base_freed_in_a_run_leaves_nothing(struct event_base *)
+{
+    return leaves_nothing([](struct event_base *) {
+        struct event_base *own = new_base();
+        record one;
+        unsigned long wait_ms;
+        REQUIRE(own != nullptr && event_base_iocp_get_handle(own) != nullptr);
+        REQUIRE(open_pair(own, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(one.bev, EV_READ);
+        REQUIRE(event_base_iocp_run(own, 0, &wait_ms) == 1);
+        close_pair(&one);
+        event_base_free(own);
+        return true;
+    });
+}
+
+int error_of_run(struct event_base *base, int flags, unsigned long *wait_ms)
+{
+    return error_of([&] { return event_base_iocp_run(base, flags, wait_ms) != -1; });
+}
+
+int error_of_end(struct event_base *base)
+{
+    return error_of([&] { return event_base_iocp_end_run(base) == 0; });
+}
 
 void run_within(evutil_socket_t, short, void *argument)
 {
-    auto *self = static_cast<asked_within *>(argument);
+    auto *self = static_cast<calls *>(argument);
     unsigned long wait_ms;
-    self->answer = event_base_iocp_run(self->base, 0, &wait_ms);
-    self->error = EVUTIL_SOCKET_ERROR();
+    ++self->count;
+    self->run_error = error_of_run(self->base, keep, &wait_ms);
+    self->end_error = error_of_end(self->base);
 }
 
-bool it_ends_as_a_loop_does(struct event_base *base)
-{
-    embedded in;
-    REQUIRE(embed(base, &in));
-    REQUIRE(event_base_iocp_run(base, 0, &in.wait_ms) == 0); // there is nothing to wait for
-    REQUIRE(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 1);
-    event_base_loopbreak(base); // between two calls
-    REQUIRE(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 0 && event_base_got_break(base));
-    REQUIRE(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 1); // another one
-    event_base_loopexit(base, nullptr);
-    REQUIRE(event_base_iocp_run(base, EVLOOP_NO_EXIT_ON_EMPTY, &in.wait_ms) == 0 && event_base_got_exit(base));
-    some_turns(base); // by its own loop
-    return true;
-}
-
-bool what_cannot_be_embedded_is_refused(struct event_base *base)
+DWORD WINAPI run_elsewhere(void *base)
 {
     unsigned long wait_ms;
-    asked_within within = {base, 0, 0};
-    struct event *asks = evtimer_new(base, run_within, &within);
-    struct timeval now = {0, 0};
-    evtimer_add(asks, &now);
-    REQUIRE(event_base_iocp_run(base, 0, &wait_ms) >= 0);
-    REQUIRE(within.answer == -1 && within.error == WSAEINPROGRESS);
-    event_free(asks);
-    event_base_iocp_end_run(base);
-    REQUIRE(event_base_iocp_run(base, EVLOOP_ONCE, &wait_ms) == -1 && EVUTIL_SOCKET_ERROR() == WSAEINVAL);
-    REQUIRE(event_base_iocp_run(base, 0, nullptr) == -1 && EVUTIL_SOCKET_ERROR() == WSAEINVAL);
-    struct event_base *other = select_base();
-    REQUIRE(is_refused(event_base_iocp_get_handle(other), WSAEOPNOTSUPP));
-    REQUIRE(event_base_iocp_run(other, 0, &wait_ms) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
-    REQUIRE(event_base_iocp_end_run(other) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
-    event_base_free(other);
-    REQUIRE(is_refused(event_base_iocp_get_handle(nullptr), WSAEOPNOTSUPP));
-    REQUIRE(event_base_iocp_run(nullptr, 0, &wait_ms) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
-    REQUIRE(event_base_iocp_end_run(nullptr) == -1 && EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP);
+    return static_cast<DWORD>(error_of_run(static_cast<struct event_base *>(base), keep, &wait_ms));
+}
+
+bool embedding_refusals(struct event_base *base)
+{
+    calls self;
+    unsigned long wait_ms = untouched;
+    REQUIRE(refused_off_the_port([](struct event_base *on) { return event_base_iocp_get_handle(on) != nullptr; }));
+    REQUIRE(refused_off_the_port([&](struct event_base *on) { return event_base_iocp_run(on, 0, &wait_ms) != -1; }));
+    REQUIRE(refused_off_the_port([](struct event_base *on) { return event_base_iocp_end_run(on) == 0; }));
+    REQUIRE(error_of_run(base, EVLOOP_ONCE, &wait_ms) == WSAEINVAL && wait_ms == untouched);
+    REQUIRE(error_of_run(base, 0, nullptr) == WSAEINVAL);
+    REQUIRE(open_event(base, &self, run_within) != nullptr);
+    event_active(self.event, EV_READ, 1);
+    REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1 && self.count == 1);
+    REQUIRE(self.run_error == WSAEINPROGRESS && self.end_error == WSAEINPROGRESS);
+    DWORD error = 0;
+    HANDLE thread = CreateThread(nullptr, 0, run_elsewhere, base, 0, nullptr);
+    REQUIRE(WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0 && GetExitCodeThread(thread, &error));
+    REQUIRE(error == WSAEINPROGRESS);
+    CloseHandle(thread);
+    REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1); // it goes on
+    event_free(self.event);
     return true;
 }
 
 } // namespace
 
 const guarantee embedding_guarantees[] = {
-    {"embedding_echoes_need_no_timer", echoes_need_no_timer},
-    {"embedding_the_wait_is_to_the_next_timer", the_wait_is_to_the_next_timer},
-    {"embedding_another_thread_ends_the_wait", another_thread_ends_the_wait},
-    {"embedding_it_ends_as_a_loop_does", it_ends_as_a_loop_does},
-    {"embedding_what_cannot_be_embedded_is_refused", what_cannot_be_embedded_is_refused},
+    {"embedding_handle_is_signalled_by_other_threads", embedding_handle_is_signalled_by_other_threads},
+    {"embedding_handle_is_signalled_by_packets", embedding_handle_is_signalled_by_packets},
+    {"embedding_waits_until_the_next_timer", embedding_waits_until_the_next_timer},
+    {"embedding_outer_loop_has_its_turn", embedding_outer_loop_has_its_turn},
+    {"embedding_run_ends_as_a_loop_does", embedding_run_ends_as_a_loop_does},
+    {"embedding_run_is_ended_for_the_bases_own_loop", embedding_run_is_ended_for_the_bases_own_loop},
+    {"embedding_base_freed_in_a_run_leaves_nothing", embedding_base_freed_in_a_run_leaves_nothing},
+    {"embedding_refusals", embedding_refusals},
     {nullptr, nullptr},
 };
 

@@ -1,195 +1,229 @@
-// event2/iocp_handle.h: a bufferevent over a pipe does what one over a socket does.
-#include "handles.h"
+// event2/iocp_handle.h: a bufferevent over a HANDLE, here our end of a child's pipe.
+#include "own_parts.h"
 
 namespace parity {
 
-bool pipe_ends(HANDLE *ours, HANDLE *theirs)
-{
-    constexpr DWORD room = 65536;
-    std::string name = new_pipe_name();
-    *ours = CreateNamedPipeA(name.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED, 0, 1, room, room, 0, nullptr);
-    *theirs = CreateFileA(name.c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING, FILE_FLAG_OVERLAPPED,
-                          nullptr);
-    return *ours != INVALID_HANDLE_VALUE && *theirs != INVALID_HANDLE_VALUE;
-}
-
 namespace {
 
-struct pair {
-    record ours;
-    record theirs;
+struct end {
+    record of;
+    void *ours;
+    void *theirs;
 };
 
-bool open_over(struct event_base *base, record *into, HANDLE handle)
+bool open_end(struct event_base *base, end *made, bool we_read, int options = BEV_OPT_CLOSE_ON_FREE)
 {
-    *into = {};
-    into->bev = bufferevent_iocp_handle_new(base, handle, BEV_OPT_CLOSE_ON_FREE);
-    if (into->bev == nullptr)
-        return false;
-    note_callbacks(into);
-    return bufferevent_enable(into->bev, EV_READ | EV_WRITE) == 0;
-}
-
-bool open_pipe(struct event_base *base, pair *into)
-{
-    HANDLE ours, theirs;
-    return pipe_ends(&ours, &theirs) && open_over(base, &into->ours, ours) && open_over(base, &into->theirs, theirs);
-}
-
-void close_pipe(pair *of)
-{
-    for (record *end : {&of->ours, &of->theirs})
-        if (end->bev != nullptr)
-            bufferevent_free(end->bev);
-}
-
-bool bytes_go_both_ways(struct event_base *base)
-{
-    constexpr size_t length = 1 << 20;
-    pair on;
-    REQUIRE(open_pipe(base, &on));
-    std::string there = pattern(1, 0, length), back = pattern(2, 0, length);
-    REQUIRE(bufferevent_write(on.ours.bev, there.data(), length) == 0);
-    REQUIRE(bufferevent_write(on.theirs.bev, back.data(), length) == 0);
-    REQUIRE(run_until(base, [&] { return on.ours.data.size() >= length && on.theirs.data.size() >= length; }));
-    REQUIRE(on.theirs.data == there && on.ours.data == back && on.ours.errors + on.theirs.errors == 0);
-    close_pipe(&on);
+    *made = {};
+    REQUIRE(evutil_iocp_pipe_pair(&made->ours, &made->theirs, we_read) == 0);
+    made->of.bev = bufferevent_iocp_handle_new(base, made->ours, options);
+    REQUIRE(made->of.bev != nullptr);
+    note_callbacks(&made->of);
+    REQUIRE(bufferevent_enable(made->of.bev, we_read ? EV_READ : EV_WRITE) == 0);
     return true;
 }
 
-bool what_was_written_arrives_and_then_the_end(struct event_base *base)
+void close_theirs(end *of)
 {
-    constexpr size_t length = 200 * 1000;
-    pair on;
-    REQUIRE(open_pipe(base, &on));
-    std::string all = pattern(3, 0, length);
-    bufferevent_write(on.ours.bev, all.data(), length);
-    REQUIRE(run_until(base, [&] { return evbuffer_get_length(bufferevent_get_output(on.ours.bev)) == 0; }));
-    bufferevent_free(on.ours.bev); // a write may be in flight
-    on.ours.bev = nullptr;
-    REQUIRE(run_until(base, [&] { return on.theirs.ended == 1; }));
-    REQUIRE(on.theirs.data == all && on.theirs.errors == 0);
-    close_pipe(&on);
+    if (of->theirs != nullptr)
+        CloseHandle(of->theirs);
+    of->theirs = nullptr;
+}
+
+void close_end(end *of)
+{
+    if (of->of.bev != nullptr)
+        bufferevent_free(of->of.bev);
+    of->of.bev = nullptr;
+    close_theirs(of);
+}
+
+bool handle_bytes_arrive_as_they_were(struct event_base *base)
+{
+    end in, out;
+    REQUIRE(open_end(base, &in, true) && open_end(base, &out, false));
+    std::string sent = pattern(1, 0, 3000), got;
+    REQUIRE(write_by_hand(in.theirs, sent));
+    out.of.inside_call = true;
+    bufferevent_write(out.of.bev, sent.data(), sent.size());
+    out.of.inside_call = false;
+    REQUIRE(happens(base, [&] { return in.of.data.size() >= sent.size() && out.of.writes > 0; }));
+    REQUIRE(read_by_hand(base, out.theirs, &got, sent.size()));
+    REQUIRE(in.of.data == sent && got == sent);
+    REQUIRE(!in.of.wrong_thread && !out.of.wrong_thread && !out.of.called_inside);
+    close_end(&in);
+    close_end(&out);
     return true;
 }
 
-bool freed_with_all_in_flight_leaves_nothing(struct event_base *base)
+// A socket bufferevent that is made with its descriptor tells of no write.
+bool handle_tells_of_nothing_as_long_as_nothing_happens(struct event_base *base)
 {
-    std::string much = pattern(4, 0, 300 * 1000);
-    DWORD before = 0;
-    struct timeval shortly = {0, 100 * 1000};
-    REQUIRE(event_base_iocp_set_lingering(base, &shortly, 0) == 0);
-    for (int i = 0; i < 30; ++i) {
-        pair on;
-        REQUIRE(open_pipe(base, &on));
-        bufferevent_disable(on.theirs.bev, EV_READ);
-        bufferevent_write(on.ours.bev, much.data(), much.size());
+    end in;
+    record as_socket;
+    REQUIRE(open_end(base, &in, true) && open_pair(base, &as_socket, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_enable(as_socket.bev, EV_READ);
+    some_turns(base);
+    REQUIRE(as_socket.reads + as_socket.writes + as_socket.ended + as_socket.errors == 0);
+    REQUIRE(in.of.reads + in.of.writes + in.of.ended + in.of.errors == 0);
+    close_end(&in);
+    close_pair(&as_socket);
+    return true;
+}
+
+bool handle_end_comes_after_the_bytes(struct event_base *base)
+{
+    end in;
+    REQUIRE(open_end(base, &in, true));
+    std::string sent = pattern(2, 0, 3000);
+    REQUIRE(write_by_hand(in.theirs, sent));
+    close_theirs(&in);
+    REQUIRE(happens(base, [&] { return in.of.ended + in.of.errors > 0; }));
+    REQUIRE(in.of.data == sent && in.of.ended == 1 && in.of.errors == 0);
+    some_turns(base);
+    REQUIRE(in.of.ended == 1);
+    close_end(&in);
+    return true;
+}
+
+bool handle_write_to_nobody_is_an_error(struct event_base *base)
+{
+    end out;
+    REQUIRE(open_end(base, &out, false));
+    close_theirs(&out);
+    bufferevent_write(out.of.bev, "?", 1);
+    REQUIRE(happens(base, [&] { return out.of.errors > 0; }));
+    REQUIRE(out.of.error == ERROR_NO_DATA || out.of.error == ERROR_BROKEN_PIPE);
+    close_end(&out);
+    return true;
+}
+
+bool handle_has_watermarks_and_timeouts(struct event_base *base)
+{
+    end in;
+    REQUIRE(open_end(base, &in, true));
+    bufferevent_setwatermark(in.of.bev, EV_READ, 6, 0);
+    REQUIRE(write_by_hand(in.theirs, "fiveb"));
+    struct evbuffer *input = bufferevent_get_input(in.of.bev);
+    REQUIRE(happens(base, [&] { return evbuffer_get_length(input) == 5; }));
+    some_turns(base);
+    REQUIRE(in.of.reads == 0);
+    REQUIRE(write_by_hand(in.theirs, "6"));
+    REQUIRE(happens(base, [&] { return in.of.reads == 1; }));
+    struct timeval soon = {0, 10 * 1000};
+    bufferevent_set_timeouts(in.of.bev, &soon, nullptr);
+    REQUIRE(happens(base, [&] { return in.of.timeouts == 1; }));
+    close_end(&in);
+    return true;
+}
+
+// Whatever was being read is there for the next who has it.
+bool handle_is_its_programs_again(struct event_base *base)
+{
+    end in;
+    REQUIRE(open_end(base, &in, true, 0));
+    some_turns(base);
+    bufferevent_free(in.of.bev);
+    REQUIRE(write_by_hand(in.theirs, "later"));
+    some_turns(base);
+    REQUIRE(handle_is_open(in.ours));
+    in.of.bev = bufferevent_iocp_handle_new(base, in.ours, BEV_OPT_CLOSE_ON_FREE);
+    REQUIRE(in.of.bev != nullptr && bufferevent_getfd(in.of.bev) == reinterpret_cast<evutil_socket_t>(in.ours));
+    note_callbacks(&in.of);
+    bufferevent_enable(in.of.bev, EV_READ);
+    REQUIRE(happens(base, [&] { return in.of.data == "later"; }));
+    close_end(&in);
+    REQUIRE(happens(base, [&] { return !handle_is_open(in.ours); }));
+    return true;
+}
+
+void free_itself(struct bufferevent *bev, void *argument)
+{
+    ++*static_cast<int *>(argument);
+    bufferevent_free(bev);
+}
+
+bool handle_freed_in_its_own_callback(struct event_base *)
+{
+    return leaves_nothing([&](struct event_base *base) {
+        end in;
+        int calls = 0;
+        REQUIRE(open_end(base, &in, true));
+        bufferevent_setcb(in.of.bev, free_itself, nullptr, nullptr, &calls);
+        REQUIRE(write_by_hand(in.theirs, "x"));
+        REQUIRE(happens(base, [&] { return calls == 1; }));
+        in.of.bev = nullptr;
+        REQUIRE(happens(base, [&] { return !handle_is_open(in.ours); }));
+        REQUIRE(calls == 1);
+        close_end(&in);
+        return true;
+    });
+}
+
+// Freed with a read in flight, with bytes that nobody was told of, and with a write.
+bool handle_no_callback_after_free(struct event_base *)
+{
+    return leaves_nothing([&](struct event_base *base) {
+        end idle, told, out;
+        REQUIRE(open_end(base, &idle, true) && open_end(base, &told, true) && open_end(base, &out, false));
         turn(base);
-        close_pipe(&on);
+        REQUIRE(write_by_hand(told.theirs, "untold"));
+        bufferevent_write(out.of.bev, "written", 7);
+        for (end *each : {&idle, &told, &out}) {
+            each->of.writes = 0; // to enable writing has told of one
+            close_end(each);
+        }
         some_turns(base);
-        if (i == 9)
-            before = handles_open();
-    }
-    REQUIRE(run_until(base, [&] { return handles_open() <= before; }));
-    return true;
+        for (end *each : {&idle, &told, &out})
+            REQUIRE(each->of.reads + each->of.writes + each->of.ended + each->of.errors == 0);
+        return true;
+    });
 }
 
-bool is_valid(HANDLE handle)
+int error_of_handle(struct event_base *base, void *handle)
 {
-    DWORD flags;
-    return GetHandleInformation(handle, &flags) != FALSE;
+    return error_of([&] { return bufferevent_iocp_handle_new(base, handle, 0) != nullptr; });
 }
 
-bool without_close_on_free_it_is_given_back(struct event_base *base)
+bool handle_refusals(struct event_base *base)
 {
-    HANDLE ours, theirs;
-    REQUIRE(pipe_ends(&ours, &theirs));
-    struct bufferevent *bev = bufferevent_iocp_handle_new(base, ours, 0);
-    REQUIRE(bev != nullptr && bufferevent_getfd(bev) == reinterpret_cast<evutil_socket_t>(ours));
-    bufferevent_enable(bev, EV_READ);
-    some_turns(base);
-    bufferevent_free(bev);
-    some_turns(base);
-    REQUIRE(is_valid(ours));
-    record again;
-    REQUIRE(open_over(base, &again, ours)); // and may be used again
-    bufferevent_free(again.bev);
-    some_turns(base);
-    REQUIRE(!is_valid(ours));
-    CloseHandle(theirs);
-    return true;
-}
-
-struct freed_on_reading {
-    struct bufferevent *bev;
-    int calls;
-};
-
-void free_on_reading(struct bufferevent *bev, void *argument)
-{
-    auto *self = static_cast<freed_on_reading *>(argument);
-    ++self->calls;
-    bufferevent_free(bev);
-}
-
-void count_event(struct bufferevent *, short, void *argument)
-{
-    ++static_cast<freed_on_reading *>(argument)->calls;
-}
-
-bool nothing_is_called_after_a_free_in_the_callback(struct event_base *base)
-{
-    HANDLE ours, theirs;
-    REQUIRE(pipe_ends(&ours, &theirs));
-    record other;
-    REQUIRE(open_over(base, &other, theirs));
-    freed_on_reading self = {bufferevent_iocp_handle_new(base, ours, BEV_OPT_CLOSE_ON_FREE), 0};
-    REQUIRE(self.bev != nullptr);
-    bufferevent_setcb(self.bev, free_on_reading, nullptr, count_event, &self);
-    bufferevent_enable(self.bev, EV_READ);
-    bufferevent_write(other.bev, "one", 3);
-    REQUIRE(run_until(base, [&] { return self.calls > 0; }));
-    bufferevent_write(other.bev, "two", 3);
-    REQUIRE(run_until(base, [&] { return other.ended + other.errors > 0; }));
-    REQUIRE(self.calls == 1);
-    bufferevent_free(other.bev);
-    return true;
-}
-
-bool what_has_no_bytes_or_no_overlapped_is_refused(struct event_base *base)
-{
-    HANDLE ours, theirs, reads, writes;
-    REQUIRE(pipe_ends(&ours, &theirs) && CreatePipe(&reads, &writes, nullptr, 0));
-    HANDLE mutex = CreateMutexA(nullptr, FALSE, nullptr);
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(base, mutex, 0), ERROR_INVALID_HANDLE));
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(base, nullptr, 0), ERROR_INVALID_HANDLE));
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(base, reads, 0), ERROR_INVALID_PARAMETER));
-    char folder[MAX_PATH], path[MAX_PATH];
-    REQUIRE(GetTempPathA(MAX_PATH, folder) != 0 && GetTempFileNameA(folder, "ioc", 0, path) != 0);
-    HANDLE file = CreateFileA(path, GENERIC_READ, 0, nullptr, OPEN_EXISTING,
-                              FILE_FLAG_OVERLAPPED | FILE_FLAG_DELETE_ON_CLOSE, nullptr);
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(base, file, 0), ERROR_NOT_SUPPORTED));
-    SOCKET one = raw_socket();
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(base, reinterpret_cast<void *>(one), 0), WSAESOCKTNOSUPPORT));
-    struct event_base *other = select_base();
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(other, ours, 0), WSAEOPNOTSUPP));
-    REQUIRE(is_refused(bufferevent_iocp_handle_new(nullptr, ours, 0), WSAEOPNOTSUPP));
-    event_base_free(other);
-    closesocket(one);
-    for (HANDLE each : {ours, theirs, reads, writes, mutex, file})
-        REQUIRE(CloseHandle(each)); // as they were
+    end in;
+    HANDLE reading, writing, event = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    REQUIRE(open_end(base, &in, true) && CreatePipe(&reading, &writing, nullptr, 0));
+    SOCKET of_winsock = socket(AF_INET, SOCK_STREAM, 0);
+    REQUIRE(refused_off_the_port(
+        [&](struct event_base *on) { return bufferevent_iocp_handle_new(on, in.ours, 0) != nullptr; }));
+    REQUIRE(error_of_handle(base, nullptr) == ERROR_INVALID_HANDLE);
+    REQUIRE(error_of_handle(base, event) == ERROR_INVALID_HANDLE);
+    REQUIRE(error_of_handle(base, reading) == ERROR_INVALID_PARAMETER);
+    REQUIRE(error_of_handle(base, reinterpret_cast<void *>(of_winsock)) == WSAESOCKTNOSUPPORT);
+    REQUIRE(error_of_handle(base, in.ours) == WSAEALREADY);
+    REQUIRE(error_of([&] { return bufferevent_iocp_handle_new(base, in.ours, BEV_OPT_UNLOCK_CALLBACKS) != nullptr; }) ==
+            WSAEINVAL);
+    struct sockaddr_in address = open_address();
+    auto *to = reinterpret_cast<struct sockaddr *>(&address);
+    REQUIRE(error_of([&] { return bufferevent_socket_connect(in.of.bev, to, sizeof(address)) == 0; }) == WSAEOPNOTSUPP);
+    // All are as they were.
+    REQUIRE(write_by_hand(writing, "x") && SetEvent(event) && write_by_hand(in.theirs, "y"));
+    REQUIRE(happens(base, [&] { return in.of.data == "y"; }));
+    for (HANDLE each : {reading, writing, event})
+        REQUIRE(CloseHandle(each));
+    REQUIRE(closesocket(of_winsock) == 0);
+    close_end(&in);
     return true;
 }
 
 } // namespace
 
 const guarantee handle_guarantees[] = {
-    {"handle_bytes_go_both_ways", bytes_go_both_ways},
-    {"handle_what_was_written_arrives_and_then_the_end", what_was_written_arrives_and_then_the_end},
-    {"handle_freed_with_all_in_flight_leaves_nothing", freed_with_all_in_flight_leaves_nothing},
-    {"handle_without_close_on_free_it_is_given_back", without_close_on_free_it_is_given_back},
-    {"handle_nothing_is_called_after_a_free_in_the_callback", nothing_is_called_after_a_free_in_the_callback},
-    {"handle_what_has_no_bytes_or_no_overlapped_is_refused", what_has_no_bytes_or_no_overlapped_is_refused},
+    {"handle_bytes_arrive_as_they_were", handle_bytes_arrive_as_they_were},
+    {"handle_tells_of_nothing_as_long_as_nothing_happens", handle_tells_of_nothing_as_long_as_nothing_happens},
+    {"handle_end_comes_after_the_bytes", handle_end_comes_after_the_bytes},
+    {"handle_write_to_nobody_is_an_error", handle_write_to_nobody_is_an_error},
+    {"handle_has_watermarks_and_timeouts", handle_has_watermarks_and_timeouts},
+    {"handle_is_its_programs_again", handle_is_its_programs_again},
+    {"handle_freed_in_its_own_callback", handle_freed_in_its_own_callback},
+    {"handle_no_callback_after_free", handle_no_callback_after_free},
+    {"handle_refusals", handle_refusals},
     {nullptr, nullptr},
 };
 

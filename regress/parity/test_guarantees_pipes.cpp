@@ -1,198 +1,248 @@
-// event2/iocp_pipe.h: named pipes are listened on, and connected to, as sockets are.
-#include "handles.h"
-
-#include <vector>
+// event2/iocp_pipe.h: a listener on a named pipe, and connects to it.
+#include "own_parts.h"
 
 namespace parity {
 
 namespace {
 
-// A server that echoes.
-struct pipe_server {
-    std::string name;
+std::string pipe_name()
+{
+    return "\\\\.\\pipe\\libevent-iocp-guarantee-" + std::to_string(GetCurrentProcessId());
+}
+
+struct service {
+    struct event_base *base;
     struct evpipelistener *listener;
-    std::vector<struct bufferevent *> clients;
+    record client;
+    record server; // of the last client that was told of
     int told;
+    bool frees;
 };
 
-void echo_pipe(struct bufferevent *client, void *)
+void on_client(struct evpipelistener *listener, void *handle, void *argument)
 {
-    bufferevent_write_buffer(client, bufferevent_get_input(client));
-}
-
-void welcome_pipe(struct evpipelistener *from, void *handle, void *argument)
-{
-    auto *self = static_cast<pipe_server *>(argument);
+    auto *self = static_cast<service *>(argument);
     ++self->told;
-    struct event_base *base = evpipelistener_iocp_get_base(from);
-    struct bufferevent *client = bufferevent_iocp_handle_new(base, handle, BEV_OPT_CLOSE_ON_FREE);
-    if (client == nullptr) {
-        CloseHandle(handle);
-        return;
+    if (self->server.bev != nullptr)
+        bufferevent_free(self->server.bev);
+    self->server = {};
+    self->server.bev = bufferevent_iocp_handle_new(self->base, handle, BEV_OPT_CLOSE_ON_FREE);
+    if (self->server.bev != nullptr) {
+        note_callbacks(&self->server);
+        bufferevent_enable(self->server.bev, EV_READ | EV_WRITE);
     }
-    bufferevent_setcb(client, echo_pipe, nullptr, nullptr, nullptr);
-    bufferevent_enable(client, EV_READ | EV_WRITE);
-    self->clients.push_back(client);
-}
-
-bool serve(struct event_base *base, pipe_server *self)
-{
-    self->name = new_pipe_name();
-    self->told = 0;
-    self->listener = evpipelistener_iocp_new(base, self->name.c_str(), 0, nullptr, welcome_pipe, self);
-    return self->listener != nullptr;
-}
-
-void end_server(pipe_server *self)
-{
-    evpipelistener_iocp_free(self->listener);
-    for (struct bufferevent *client : self->clients)
-        bufferevent_free(client);
-}
-
-bool connect_to(struct event_base *base, record *into, const std::string &name, const struct timeval *patience)
-{
-    *into = {};
-    into->inside_call = true;
-    into->bev = bufferevent_iocp_pipe_connect(base, name.c_str(), patience, BEV_OPT_CLOSE_ON_FREE);
-    if (into->bev == nullptr)
-        return false;
-    note_callbacks(into);
-    bufferevent_enable(into->bev, EV_READ | EV_WRITE);
-    into->inside_call = false;
-    return true;
-}
-
-bool each_client_is_told_of_and_answered(struct event_base *base)
-{
-    constexpr size_t clients = 20;
-    pipe_server server;
-    REQUIRE(serve(base, &server));
-    std::vector<record> all(clients);
-    for (record &each : all) {
-        REQUIRE(connect_to(base, &each, server.name, nullptr));
-        bufferevent_write(each.bev, "hello", 5); // before it is connected
+    if (self->frees) {
+        evpipelistener_iocp_free(listener);
+        self->listener = nullptr;
     }
-    REQUIRE(run_until(base, [&] {
-        size_t answered = 0;
-        for (const record &each : all)
-            answered += each.data == "hello";
-        return answered == clients;
-    }));
-    for (record &each : all) {
-        REQUIRE(each.connected == 1 && each.errors == 0 && !each.called_inside);
-        bufferevent_free(each.bev);
-    }
-    REQUIRE(server.told == static_cast<int>(clients));
-    end_server(&server);
+}
+
+bool listens(struct event_base *base, service *made, int instances = 0)
+{
+    *made = {};
+    made->base = base;
+    made->listener = evpipelistener_iocp_new(base, pipe_name().c_str(), instances, nullptr, on_client, made);
+    REQUIRE(made->listener != nullptr && evpipelistener_iocp_get_base(made->listener) == base);
     return true;
 }
 
-bool nobody_there_is_told_by_the_loop(struct event_base *base)
+// What is called back from within the call would be so before there is anybody to call: the test's first turn tells.
+bool connects(struct event_base *base, record *client, const struct timeval *patience = nullptr)
 {
-    record one;
-    REQUIRE(connect_to(base, &one, new_pipe_name(), nullptr));
-    REQUIRE(one.errors == 0);
-    REQUIRE(run_until(base, [&] { return one.errors > 0; }));
-    REQUIRE(one.errors == 1 && one.error == ERROR_FILE_NOT_FOUND && one.connected == 0 && !one.called_inside);
-    bufferevent_free(one.bev);
+    *client = {};
+    client->bev = bufferevent_iocp_pipe_connect(base, pipe_name().c_str(), patience, BEV_OPT_CLOSE_ON_FREE);
+    REQUIRE(client->bev != nullptr && bufferevent_getfd(client->bev) == -1);
+    note_callbacks(client);
+    bufferevent_enable(client->bev, EV_READ | EV_WRITE);
     return true;
 }
 
-HANDLE instance_of(const std::string &name)
+void free_record(record *of)
 {
-    constexpr DWORD most = 2;
-    return CreateNamedPipeA(name.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED, 0, most, 0, 0, 0, nullptr);
+    if (of->bev != nullptr)
+        bufferevent_free(of->bev);
+    of->bev = nullptr;
 }
 
-bool a_busy_pipe_is_waited_for(struct event_base *base)
+void stop(service *of)
 {
-    std::string name = new_pipe_name();
-    HANDLE one = instance_of(name);
-    record first, second, third;
-    REQUIRE(connect_to(base, &first, name, nullptr));
-    REQUIRE(run_until(base, [&] { return first.connected == 1; }));
-    struct timeval shortly = {0, 50 * 1000};
-    REQUIRE(connect_to(base, &second, name, &shortly) && connect_to(base, &third, name, nullptr));
-    REQUIRE(run_until(base, [&] { return second.errors == 1; }));
-    REQUIRE(second.error == WSAETIMEDOUT && third.errors + third.connected == 0);
-    HANDLE another = instance_of(name);
-    REQUIRE(another != INVALID_HANDLE_VALUE);
-    REQUIRE(run_until(base, [&] { return third.connected == 1; }));
-    for (record *each : {&first, &second, &third})
-        bufferevent_free(each->bev);
-    CloseHandle(one);
-    CloseHandle(another);
+    if (of->listener != nullptr)
+        evpipelistener_iocp_free(of->listener);
+    free_record(&of->client);
+    free_record(&of->server);
+}
+
+HANDLE open_by_hand()
+{
+    return CreateFileA(pipe_name().c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING, 0, nullptr);
+}
+
+// What was written before there was a connection is sent then.
+bool pipe_client_and_server_talk(struct event_base *base)
+{
+    service s;
+    REQUIRE(listens(base, &s) && connects(base, &s.client));
+    std::string there = pattern(1, 0, 100000), back = pattern(2, 0, 100000);
+    bufferevent_write(s.client.bev, there.data(), there.size());
+    REQUIRE(s.client.connected == 0);
+    REQUIRE(happens(base, [&] { return s.server.data.size() >= there.size(); }));
+    bufferevent_write(s.server.bev, back.data(), back.size());
+    REQUIRE(happens(base, [&] { return s.client.data.size() >= back.size(); }));
+    REQUIRE(s.server.data == there && s.client.data == back);
+    REQUIRE(s.client.connected == 1 && s.client.errors + s.client.ended == 0 && s.told == 1);
+    free_record(&s.client);
+    REQUIRE(happens(base, [&] { return s.server.ended == 1; }));
+    stop(&s);
     return true;
 }
 
-bool a_name_is_free_when_its_listener_is(struct event_base *base)
+bool pipe_connect_is_told_that_nobody_listens(struct event_base *base)
 {
-    pipe_server server;
-    REQUIRE(serve(base, &server));
-    for (int i = 0; i < 20; ++i) {
-        evpipelistener_iocp_free(server.listener);
-        server.listener = evpipelistener_iocp_new(base, server.name.c_str(), 0, nullptr, welcome_pipe, &server);
-        REQUIRE(server.listener != nullptr);
-        if (i % 2 != 0)
-            turn(base);
-    }
-    record one;
-    REQUIRE(connect_to(base, &one, server.name, nullptr));
-    REQUIRE(run_until(base, [&] { return one.connected == 1 && server.told == 1; }));
-    bufferevent_free(one.bev);
-    end_server(&server);
+    record client;
+    REQUIRE(connects(base, &client));
+    REQUIRE(client.errors == 0);
+    REQUIRE(happens(base, [&] { return client.errors == 1; }));
+    REQUIRE(client.error == ERROR_FILE_NOT_FOUND && client.connected == 0);
+    free_record(&client);
     return true;
 }
 
-bool a_listener_leaves_nothing(struct event_base *base)
+// A disabled listener with one instance, which has its client.
+bool pipe_connect_is_as_patient_as_it_is_told(struct event_base *base)
 {
-    DWORD before = 0;
-    for (int i = 0; i < 20; ++i) {
-        pipe_server server;
-        record one;
-        REQUIRE(serve(base, &server) && connect_to(base, &one, server.name, nullptr));
-        if (i % 2 == 0)
-            REQUIRE(run_until(base, [&] { return server.told == 1 && one.connected == 1; }));
-        bufferevent_free(one.bev); // of every other one its connect is not over
-        end_server(&server);
+    service s;
+    record hasty, patient;
+    struct timeval none = {0, 0}, long_enough = {deadline_ms / 1000, 0};
+    REQUIRE(listens(base, &s, 1) && evpipelistener_iocp_disable(s.listener) == 0);
+    REQUIRE(connects(base, &s.client));
+    REQUIRE(happens(base, [&] { return s.client.connected == 1; }));
+    REQUIRE(connects(base, &hasty, &none) && connects(base, &patient, &long_enough));
+    REQUIRE(happens(base, [&] { return hasty.errors == 1; }));
+    REQUIRE(hasty.error == WSAETIMEDOUT && patient.errors + patient.connected == 0);
+    REQUIRE(s.told == 0);
+    REQUIRE(evpipelistener_iocp_enable(s.listener) == 0);
+    REQUIRE(happens(base, [&] { return patient.connected == 1 && s.told == 2; }));
+    free_record(&hasty);
+    free_record(&patient);
+    stop(&s);
+    return true;
+}
+
+bool pipe_client_that_has_gone_is_told_of(struct event_base *base)
+{
+    service s;
+    REQUIRE(listens(base, &s));
+    HANDLE client = open_by_hand();
+    REQUIRE(client != INVALID_HANDLE_VALUE && write_by_hand(client, "gone"));
+    CloseHandle(client);
+    REQUIRE(happens(base, [&] { return s.server.ended == 1; }));
+    REQUIRE(s.server.data == "gone" && s.told == 1);
+    stop(&s);
+    return true;
+}
+
+// The client that it was told of stays.
+bool pipe_listener_freed_in_its_own_callback(struct event_base *)
+{
+    return leaves_nothing([&](struct event_base *base) {
+        service s;
+        record second;
+        REQUIRE(listens(base, &s, 2));
+        s.frees = true;
+        REQUIRE(connects(base, &s.client) && connects(base, &second));
+        bufferevent_write(s.client.bev, "x", 1);
+        bufferevent_write(second.bev, "x", 1);
+        REQUIRE(happens(base, [&] {
+            return s.server.data == "x" && second.connected + second.errors + s.client.connected + s.client.errors >= 2;
+        }));
         some_turns(base);
-        if (i == 9)
-            before = handles_open();
+        REQUIRE(s.told == 1 && s.listener == nullptr);
+        free_record(&second);
+        stop(&s);
+        return true;
+    });
+}
+
+// With a client that nobody is told of, who sees the end; and the name is free.
+bool pipe_no_callback_after_free(struct event_base *)
+{
+    return leaves_nothing([&](struct event_base *base) {
+        service s;
+        record given_up;
+        REQUIRE(listens(base, &s));
+        HANDLE client = open_by_hand();
+        REQUIRE(client != INVALID_HANDLE_VALUE && connects(base, &given_up));
+        free_record(&given_up);
+        stop(&s);
+        char byte;
+        DWORD count;
+        REQUIRE(!ReadFile(client, &byte, 1, &count, nullptr));
+        CloseHandle(client);
+        client = open_by_hand();
+        REQUIRE(client == INVALID_HANDLE_VALUE && GetLastError() == ERROR_FILE_NOT_FOUND);
+        some_turns(base);
+        REQUIRE(s.told == 0 && given_up.connected + given_up.errors == 0);
+        return true;
+    });
+}
+
+int error_of_listener(struct event_base *base, const char *name, int instances, evpipelistener_cb cb)
+{
+    return error_of([&] { return evpipelistener_iocp_new(base, name, instances, nullptr, cb, nullptr) != nullptr; });
+}
+
+int error_of_connect(struct event_base *base, const char *name, const struct timeval *patience, int options)
+{
+    return error_of([&] { return bufferevent_iocp_pipe_connect(base, name, patience, options) != nullptr; });
+}
+
+bool pipe_names_are_refused(struct event_base *base)
+{
+    const std::string too_long = pipe_name() + std::string(256, 'x');
+    const struct {
+        const char *name;
+        int error;
+    } wrong[] = {
+        {"\\\\server\\pipe\\name", ERROR_INVALID_NAME}, {"\\\\.\\pipe\\", ERROR_INVALID_NAME},
+        {"\\\\.\\pipe\\a\\..\\b", ERROR_INVALID_NAME},  {"\\\\.\\pipe\\\xff", ERROR_NO_UNICODE_TRANSLATION},
+        {too_long.c_str(), ERROR_FILENAME_EXCED_RANGE},
+    };
+    for (const auto &each : wrong) {
+        REQUIRE(error_of_listener(base, each.name, 0, on_client) == each.error);
+        REQUIRE(error_of_connect(base, each.name, nullptr, 0) == each.error);
     }
-    REQUIRE(run_until(base, [&] { return handles_open() <= before; }));
     return true;
 }
 
-bool what_is_no_name_of_a_pipe_here_is_refused(struct event_base *base)
+bool pipe_refusals(struct event_base *base)
 {
-    for (const char *name : {"", "name", "C:\\name", "\\\\server\\pipe\\name", "\\\\.\\pipe\\"}) {
-        REQUIRE(is_refused(bufferevent_iocp_pipe_connect(base, name, nullptr, 0), ERROR_INVALID_NAME));
-        REQUIRE(is_refused(evpipelistener_iocp_new(base, name, 0, nullptr, welcome_pipe, nullptr), ERROR_INVALID_NAME));
-    }
-    REQUIRE(
-        is_refused(bufferevent_iocp_pipe_connect(base, "\\\\.\\pipe\\\xff", nullptr, 0), ERROR_NO_UNICODE_TRANSLATION));
-    std::string name = new_pipe_name();
-    struct event_base *other = select_base();
-    for (struct event_base *each : {other, static_cast<struct event_base *>(nullptr)}) {
-        REQUIRE(is_refused(bufferevent_iocp_pipe_connect(each, name.c_str(), nullptr, 0), WSAEOPNOTSUPP));
-        REQUIRE(
-            is_refused(evpipelistener_iocp_new(each, name.c_str(), 0, nullptr, welcome_pipe, nullptr), WSAEOPNOTSUPP));
-    }
-    REQUIRE(is_refused(evpipelistener_iocp_new(base, name.c_str(), 0, nullptr, nullptr, nullptr), WSAEINVAL));
-    event_base_free(other);
+    const std::string name = pipe_name();
+    REQUIRE(refused_off_the_port([&](struct event_base *on) {
+        return evpipelistener_iocp_new(on, name.c_str(), 0, nullptr, on_client, nullptr) != nullptr;
+    }));
+    REQUIRE(refused_off_the_port(
+        [&](struct event_base *on) { return bufferevent_iocp_pipe_connect(on, name.c_str(), nullptr, 0) != nullptr; }));
+    REQUIRE(error_of_listener(base, name.c_str(), -1, on_client) == WSAEINVAL);
+    REQUIRE(error_of_listener(base, name.c_str(), EVPIPELISTENER_IOCP_MAX_INSTANCES + 1, on_client) == WSAEINVAL);
+    REQUIRE(error_of_listener(base, name.c_str(), 0, nullptr) == WSAEINVAL);
+    struct timeval no_time = {-1, 0};
+    REQUIRE(error_of_connect(base, name.c_str(), &no_time, 0) == WSAEINVAL);
+    REQUIRE(error_of_connect(base, name.c_str(), nullptr, BEV_OPT_UNLOCK_CALLBACKS) == WSAEINVAL);
+    REQUIRE(open_by_hand() == INVALID_HANDLE_VALUE && GetLastError() == ERROR_FILE_NOT_FOUND);
     return true;
 }
 
 } // namespace
 
 const guarantee pipe_guarantees[] = {
-    {"pipe_each_client_is_told_of_and_answered", each_client_is_told_of_and_answered},
-    {"pipe_nobody_there_is_told_by_the_loop", nobody_there_is_told_by_the_loop},
-    {"pipe_a_busy_pipe_is_waited_for", a_busy_pipe_is_waited_for},
-    {"pipe_a_name_is_free_when_its_listener_is", a_name_is_free_when_its_listener_is},
-    {"pipe_a_listener_leaves_nothing", a_listener_leaves_nothing},
-    {"pipe_what_is_no_name_of_a_pipe_here_is_refused", what_is_no_name_of_a_pipe_here_is_refused},
+    {"pipe_client_and_server_talk", pipe_client_and_server_talk},
+    {"pipe_connect_is_told_that_nobody_listens", pipe_connect_is_told_that_nobody_listens},
+    {"pipe_connect_is_as_patient_as_it_is_told", pipe_connect_is_as_patient_as_it_is_told},
+    {"pipe_client_that_has_gone_is_told_of", pipe_client_that_has_gone_is_told_of},
+    {"pipe_listener_freed_in_its_own_callback", pipe_listener_freed_in_its_own_callback},
+    {"pipe_no_callback_after_free", pipe_no_callback_after_free},
+    {"pipe_names_are_refused", pipe_names_are_refused},
+    {"pipe_refusals", pipe_refusals},
     {nullptr, nullptr},
 };
 

@@ -1,177 +1,205 @@
-// event2/iocp_wait.h: a handle is waited for as an event is.
-#include "handles.h"
-
-#include <vector>
+// event2/iocp_wait.h: waits for handles that Windows can wait for.
+#include "own_parts.h"
 
 namespace parity {
 
 namespace {
 
 struct told {
-    int signals;
-    int timeouts;
-    struct evwait *frees;
+    struct evwait *wait;
+    void *handle;
+    int count;
+    short what;
+    bool frees;
 };
 
-void note_wait(void *, short what, void *argument)
+void on_wait(void *handle, short what, void *argument)
 {
     auto *self = static_cast<told *>(argument);
-    self->signals += (what & EV_READ) != 0;
-    self->timeouts += (what & EV_TIMEOUT) != 0;
-    if (self->frees != nullptr)
-        evwait_iocp_free(self->frees);
-    self->frees = nullptr;
+    ++self->count;
+    self->what = what;
+    self->handle = handle;
+    if (self->frees)
+        evwait_iocp_free(self->wait);
 }
 
-HANDLE new_event(bool stays_set)
+HANDLE new_event(bool stays)
 {
-    return CreateEventA(nullptr, stays_set, FALSE, nullptr);
+    return CreateEventW(nullptr, stays, FALSE, nullptr);
 }
 
-bool once_or_each_time(struct event_base *base)
+bool open_wait(struct event_base *base, told *self, HANDLE handle, short events,
+               const struct timeval *timeout = nullptr)
 {
-    for (short events : {short{0}, short{EV_PERSIST}}) {
-        told seen = {};
-        HANDLE event = new_event(false);
-        struct evwait *wait = evwait_iocp_new(base, event, events, note_wait, &seen);
-        REQUIRE(wait != nullptr && evwait_iocp_add(wait, nullptr) == 0);
+    *self = {};
+    self->wait = evwait_iocp_new(base, handle, events, on_wait, self);
+    REQUIRE(self->wait != nullptr && evwait_iocp_pending(self->wait) == 0);
+    REQUIRE(evwait_iocp_add(self->wait, timeout) == 0 && evwait_iocp_pending(self->wait) != 0);
+    return true;
+}
+
+bool wait_each_signal_is_told_once(struct event_base *base)
+{
+    told self;
+    HANDLE event = new_event(false);
+    REQUIRE(open_wait(base, &self, event, EV_PERSIST));
+    for (int i = 1; i <= 3; ++i) {
+        SetEvent(event);
+        REQUIRE(happens(base, [&] { return self.count == i; }));
         some_turns(base);
-        REQUIRE(seen.signals == 0);
-        for (int i = 1; i <= 3; ++i) {
-            SetEvent(event);
-            int expected = events == 0 ? 1 : i;
-            REQUIRE(run_until(base, [&] { return seen.signals == expected; }));
-            some_turns(base);
-            REQUIRE(seen.signals == expected && seen.timeouts == 0);
-        }
-        REQUIRE(evwait_iocp_pending(wait) == (events != 0));
-        evwait_iocp_free(wait);
+        REQUIRE(self.count == i && self.what == EV_READ && self.handle == event);
+    }
+    evwait_iocp_free(self.wait);
+    CloseHandle(event);
+    return true;
+}
+
+void on_timer(evutil_socket_t, short, void *argument)
+{
+    ++*static_cast<int *>(argument);
+}
+
+bool wait_signal_that_stays_leaves_room_for_others(struct event_base *base)
+{
+    told self;
+    int ticks = 0;
+    HANDLE event = new_event(true);
+    REQUIRE(open_wait(base, &self, event, EV_PERSIST));
+    struct event *timer = event_new(base, -1, EV_PERSIST, on_timer, &ticks);
+    struct timeval millisecond = {0, 1000};
+    event_add(timer, &millisecond);
+    SetEvent(event);
+    REQUIRE(happens(base, [&] { return self.count >= 5 && ticks >= 5; }));
+    ResetEvent(event);
+    event_free(timer);
+    evwait_iocp_free(self.wait);
+    CloseHandle(event);
+    return true;
+}
+
+// The base has something to wait for until then, and nothing afterwards.
+bool wait_ends_with_its_callback_unless_persistent(struct event_base *base)
+{
+    told self;
+    HANDLE event = new_event(true);
+    REQUIRE(open_wait(base, &self, event, 0));
+    SetEvent(event);
+    REQUIRE(event_base_dispatch(base) == 1);
+    REQUIRE(self.count == 1 && evwait_iocp_pending(self.wait) == 0);
+    REQUIRE(evwait_iocp_add(self.wait, nullptr) == 0);
+    REQUIRE(event_base_dispatch(base) == 1);
+    REQUIRE(self.count == 2);
+    evwait_iocp_free(self.wait);
+    CloseHandle(event);
+    return true;
+}
+
+bool wait_times_out_and_goes_on_if_persistent(struct event_base *base)
+{
+    told once, always;
+    HANDLE event = new_event(false);
+    struct timeval soon = {0, 5000};
+    REQUIRE(open_wait(base, &once, event, 0, &soon) && open_wait(base, &always, event, EV_PERSIST, &soon));
+    REQUIRE(happens(base, [&] { return once.count == 1 && always.count >= 2; }));
+    REQUIRE(once.what == EV_TIMEOUT && always.what == EV_TIMEOUT && evwait_iocp_pending(once.wait) == 0);
+    SetEvent(event);
+    REQUIRE(happens(base, [&] { return (always.what & EV_READ) != 0; }));
+    REQUIRE(once.count == 1);
+    evwait_iocp_free(once.wait);
+    evwait_iocp_free(always.wait);
+    CloseHandle(event);
+    return true;
+}
+
+bool wait_outlives_the_callers_handle(struct event_base *base)
+{
+    told self;
+    HANDLE event = new_event(false), other;
+    REQUIRE(DuplicateHandle(GetCurrentProcess(), event, GetCurrentProcess(), &other, 0, FALSE, DUPLICATE_SAME_ACCESS));
+    REQUIRE(open_wait(base, &self, event, 0));
+    CloseHandle(event);
+    SetEvent(other);
+    REQUIRE(happens(base, [&] { return self.count == 1; }));
+    REQUIRE(self.what == EV_READ && self.handle == event);
+    evwait_iocp_free(self.wait);
+    CloseHandle(other);
+    return true;
+}
+
+bool wait_no_callback_after_del_or_free(struct event_base *)
+{
+    return leaves_nothing([&](struct event_base *base) {
+        told deleted, freed, itself;
+        HANDLE event = new_event(true);
+        REQUIRE(open_wait(base, &deleted, event, EV_PERSIST) && open_wait(base, &freed, event, EV_PERSIST));
+        REQUIRE(open_wait(base, &itself, event, EV_PERSIST));
+        itself.frees = true;
+        SetEvent(event);
+        REQUIRE(evwait_iocp_del(deleted.wait) == 0 && evwait_iocp_del(deleted.wait) == 0);
+        evwait_iocp_free(freed.wait);
+        REQUIRE(happens(base, [&] { return itself.count == 1; }));
+        some_turns(base);
+        REQUIRE(deleted.count == 0 && freed.count == 0 && itself.count == 1);
+        evwait_iocp_free(deleted.wait);
         CloseHandle(event);
-    }
-    return true;
+        return true;
+    });
 }
 
-bool each_count_of_a_semaphore(struct event_base *base)
+bool wait_is_freed_after_its_base(struct event_base *)
 {
-    constexpr LONG many = 50;
-    told seen = {};
-    HANDLE semaphore = CreateSemaphoreA(nullptr, 0, many, nullptr);
-    struct evwait *wait = evwait_iocp_new(base, semaphore, EV_PERSIST, note_wait, &seen);
-    REQUIRE(wait != nullptr && evwait_iocp_add(wait, nullptr) == 0);
-    ReleaseSemaphore(semaphore, many, nullptr);
-    REQUIRE(run_until(base, [&] { return seen.signals == many; }));
-    some_turns(base);
-    REQUIRE(seen.signals == many);
+    return leaves_nothing([](struct event_base *) {
+        told self;
+        HANDLE event = new_event(true);
+        struct event_base *own = new_base();
+        REQUIRE(own != nullptr && open_wait(own, &self, event, EV_PERSIST));
+        event_base_free(own);
+        SetEvent(event);
+        evwait_iocp_free(self.wait);
+        REQUIRE(self.count == 0);
+        CloseHandle(event);
+        return true;
+    });
+}
+
+int error_of_wait(struct event_base *base, void *handle, short events, evwait_iocp_cb cb)
+{
+    return error_of([&] { return evwait_iocp_new(base, handle, events, cb, nullptr) != nullptr; });
+}
+
+bool wait_refusals(struct event_base *base)
+{
+    HANDLE event = new_event(false), mutex = CreateMutexW(nullptr, FALSE, nullptr), deaf;
+    REQUIRE(DuplicateHandle(GetCurrentProcess(), event, GetCurrentProcess(), &deaf, EVENT_MODIFY_STATE, FALSE, 0));
+    REQUIRE(refused_off_the_port(
+        [&](struct event_base *on) { return evwait_iocp_new(on, event, 0, on_wait, nullptr) != nullptr; }));
+    REQUIRE(error_of_wait(base, event, EV_WRITE, on_wait) == WSAEINVAL);
+    REQUIRE(error_of_wait(base, event, 0, nullptr) == WSAEINVAL);
+    REQUIRE(error_of_wait(base, nullptr, 0, on_wait) == ERROR_INVALID_HANDLE);
+    REQUIRE(error_of_wait(base, INVALID_HANDLE_VALUE, 0, on_wait) == ERROR_INVALID_HANDLE);
+    REQUIRE(error_of_wait(base, GetCurrentThread(), 0, on_wait) == ERROR_INVALID_HANDLE);
+    REQUIRE(error_of_wait(base, deaf, 0, on_wait) == ERROR_ACCESS_DENIED);
+    REQUIRE(error_of_wait(base, mutex, 0, on_wait) == ERROR_INVALID_PARAMETER);
+    struct evwait *wait = evwait_iocp_new(base, event, EV_READ | EV_PERSIST, on_wait, nullptr);
+    REQUIRE(wait != nullptr && evwait_iocp_priority_set(wait, 0) == 0 && evwait_iocp_priority_set(wait, 1) == -1);
     evwait_iocp_free(wait);
-    CloseHandle(semaphore);
-    return true;
-}
-
-bool a_timeout_is_told(struct event_base *base)
-{
-    told seen = {};
-    HANDLE event = new_event(true);
-    struct evwait *wait = evwait_iocp_new(base, event, 0, note_wait, &seen);
-    struct timeval shortly = {0, 20 * 1000};
-    REQUIRE(wait != nullptr && evwait_iocp_add(wait, &shortly) == 0);
-    REQUIRE(run_until(base, [&] { return seen.timeouts == 1; }));
-    REQUIRE(seen.signals == 0 && !evwait_iocp_pending(wait));
-    evwait_iocp_free(wait);
-    CloseHandle(event);
-    return true;
-}
-
-bool nothing_is_told_after_del_or_free(struct event_base *base)
-{
-    told seen = {};
-    HANDLE event = new_event(true);
-    struct evwait *wait = evwait_iocp_new(base, event, EV_PERSIST, note_wait, &seen);
-    for (int i = 0; i < 100; ++i) {
-        REQUIRE(evwait_iocp_add(wait, nullptr) == 0);
-        SetEvent(event); // its packet may be on the way
-        evwait_iocp_del(wait);
-        if (i % 10 == 0)
-            some_turns(base);
-        ResetEvent(event);
-    }
-    REQUIRE(evwait_iocp_add(wait, nullptr) == 0);
-    SetEvent(event);
-    evwait_iocp_free(wait);
-    CloseHandle(event);
-    some_turns(base);
-    REQUIRE(seen.signals == 0);
-    return true;
-}
-
-bool may_be_freed_in_its_callback(struct event_base *base)
-{
-    told seen = {};
-    HANDLE event = new_event(true); // and stays set
-    seen.frees = evwait_iocp_new(base, event, EV_PERSIST, note_wait, &seen);
-    REQUIRE(seen.frees != nullptr && evwait_iocp_add(seen.frees, nullptr) == 0);
-    SetEvent(event);
-    REQUIRE(run_until(base, [&] { return seen.signals == 1; }));
-    some_turns(base);
-    REQUIRE(seen.signals == 1);
-    CloseHandle(event);
-    return true;
-}
-
-// More than one thread of Windows' waits for.
-bool two_hundred_at_once_leave_nothing(struct event_base *base)
-{
-    constexpr size_t many = 200;
-    DWORD before = 0;
-    for (int round = 0; round < 3; ++round) {
-        told seen = {};
-        std::vector<HANDLE> events;
-        std::vector<struct evwait *> waits;
-        for (size_t i = 0; i < many; ++i) {
-            events.push_back(new_event(false));
-            waits.push_back(evwait_iocp_new(base, events[i], 0, note_wait, &seen));
-            REQUIRE(waits[i] != nullptr && evwait_iocp_add(waits[i], nullptr) == 0);
-        }
-        for (HANDLE each : events)
-            SetEvent(each);
-        REQUIRE(run_until(base, [&] { return seen.signals == static_cast<int>(many); }));
-        for (size_t i = 0; i < many; ++i) {
-            evwait_iocp_free(waits[i]);
-            CloseHandle(events[i]);
-        }
-        some_turns(base);
-        if (round == 0) // Windows' own threads are there from now on
-            before = handles_open();
-    }
-    REQUIRE(run_until(base, [&] { return handles_open() <= before; }));
-    return true;
-}
-
-bool what_cannot_be_waited_for_is_refused(struct event_base *base)
-{
-    HANDLE mutex = CreateMutexA(nullptr, FALSE, nullptr), event = new_event(false);
-    REQUIRE(is_refused(evwait_iocp_new(base, mutex, 0, note_wait, nullptr), ERROR_INVALID_PARAMETER));
-    REQUIRE(is_refused(evwait_iocp_new(base, nullptr, 0, note_wait, nullptr), ERROR_INVALID_HANDLE));
-    REQUIRE(is_refused(evwait_iocp_new(base, GetCurrentProcess(), 0, note_wait, nullptr), ERROR_INVALID_HANDLE));
-    struct event_base *other = select_base();
-    REQUIRE(is_refused(evwait_iocp_new(other, event, 0, note_wait, nullptr), WSAEOPNOTSUPP));
-    REQUIRE(is_refused(evwait_iocp_new(nullptr, event, 0, note_wait, nullptr), WSAEOPNOTSUPP));
-    REQUIRE(is_refused(evwait_iocp_new(base, event, 0, nullptr, nullptr), WSAEINVAL));
-    event_base_free(other);
-    CloseHandle(event);
-    CloseHandle(mutex);
+    evwait_iocp_free(nullptr);
+    for (HANDLE each : {event, mutex, deaf})
+        REQUIRE(CloseHandle(each));
     return true;
 }
 
 } // namespace
 
 const guarantee wait_guarantees[] = {
-    {"wait_once_or_each_time", once_or_each_time},
-    {"wait_each_count_of_a_semaphore", each_count_of_a_semaphore},
-    {"wait_a_timeout_is_told", a_timeout_is_told},
-    {"wait_nothing_is_told_after_del_or_free", nothing_is_told_after_del_or_free},
-    {"wait_may_be_freed_in_its_callback", may_be_freed_in_its_callback},
-    {"wait_two_hundred_at_once_leave_nothing", two_hundred_at_once_leave_nothing},
-    {"wait_what_cannot_be_waited_for_is_refused", what_cannot_be_waited_for_is_refused},
+    {"wait_each_signal_is_told_once", wait_each_signal_is_told_once},
+    {"wait_signal_that_stays_leaves_room_for_others", wait_signal_that_stays_leaves_room_for_others},
+    {"wait_ends_with_its_callback_unless_persistent", wait_ends_with_its_callback_unless_persistent},
+    {"wait_times_out_and_goes_on_if_persistent", wait_times_out_and_goes_on_if_persistent},
+    {"wait_outlives_the_callers_handle", wait_outlives_the_callers_handle},
+    {"wait_no_callback_after_del_or_free", wait_no_callback_after_del_or_free},
+    {"wait_is_freed_after_its_base", wait_is_freed_after_its_base},
+    {"wait_refusals", wait_refusals},
     {nullptr, nullptr},
 };
 
