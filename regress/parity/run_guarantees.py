@@ -195,7 +195,7 @@ def main():
         wrong = report_rows(outcomes, columns)
     complaints += wrong
     for column in columns:
-        seen = collections.Counter(outcome[column] for outcome in outcomes.values())
+        seen = collections.Counter(outcome.get(column, "none") for outcome in outcomes.values())
         print(f"{column}: " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items())))
     print(*complaints, sep="\n")
     print("Tested elsewhere:", *(f"  {what}: {where}" for what, where in ELSEWHERE.items()), sep="\n")

@@ -1,6 +1,8 @@
 // event2/iocp_handle.h: a bufferevent over a HANDLE, here our end of a child's pipe.
 #include "own_parts.h"
 
+#include <string.h>
+
 namespace parity {
 
 namespace {
@@ -116,21 +118,25 @@ bool handle_has_watermarks_and_timeouts(struct event_base *base)
     return true;
 }
 
-// Whatever was being read is there for the next who has it.
+// With all that was not added to the input, though a read was in flight.
 bool handle_is_its_programs_again(struct event_base *base)
 {
     end in;
     REQUIRE(open_end(base, &in, true, 0));
+    REQUIRE(write_by_hand(in.theirs, "read"));
+    REQUIRE(happens(base, [&] { return in.of.data == "read"; }));
     some_turns(base);
+    REQUIRE(write_by_hand(in.theirs, "unread"));
     bufferevent_free(in.of.bev);
-    REQUIRE(write_by_hand(in.theirs, "later"));
+    DWORD there = 0;
+    REQUIRE(PeekNamedPipe(in.ours, nullptr, 0, nullptr, &there, nullptr) && there == strlen("unread"));
+    REQUIRE(write_by_hand(in.theirs, ", later"));
     some_turns(base);
-    REQUIRE(handle_is_open(in.ours));
     in.of.bev = bufferevent_iocp_handle_new(base, in.ours, BEV_OPT_CLOSE_ON_FREE);
     REQUIRE(in.of.bev != nullptr && bufferevent_getfd(in.of.bev) == reinterpret_cast<evutil_socket_t>(in.ours));
     note_callbacks(&in.of);
     bufferevent_enable(in.of.bev, EV_READ);
-    REQUIRE(happens(base, [&] { return in.of.data == "later"; }));
+    REQUIRE(happens(base, [&] { return in.of.data == "readunread, later"; }));
     close_end(&in);
     REQUIRE(happens(base, [&] { return !handle_is_open(in.ours); }));
     return true;
