@@ -4,7 +4,6 @@
 #include "bufferevent/pipes/pipe_name.h"
 
 #include "compat/bufferevent_slot.h"
-#include "event2/iocp_handle.h"
 #include "event2/iocp_pipe.h"
 
 using namespace iocp;
@@ -147,46 +146,49 @@ int64_t connect_patience_us(const struct timeval *patience)
     return int64_t{patience->tv_sec} * 1000000 + patience->tv_usec;
 }
 
-struct bufferevent *connect_fail(int error)
+// 0, or why it cannot connect.
+int connect_refusal(struct bufferevent *bev)
 {
-    WSASetLastError(error);
-    return nullptr;
+    if (!has_file(bev))
+        return WSAEOPNOTSUPP;
+    if (bev->be_ops->ctrl == connect_control)
+        return WSAEALREADY;
+    return bufferevent_getfd(bev) == -1 ? 0 : WSAEISCONN;
 }
 
-void connect_begin(pipe_connect *self, struct bufferevent *bev, int64_t patience_us)
+int connect_begin(struct bufferevent *bev, const pipe_path &path, int64_t patience_us)
 {
+    auto *self = static_cast<pipe_connect *>(mm_calloc(1, sizeof(pipe_connect)));
+    if (self == nullptr)
+        return WSAENOBUFS;
     self->ops = *bev->be_ops;
     self->ops.ctrl = connect_control;
     self->bev = bev;
     self->until_us = connect_now_us() + patience_us;
     self->pause_us = first_pause_us;
+    self->path = path;
     bufferevent_incref_(bev);
     bev->be_ops = &self->ops;
     event_assign(&self->tries, bev->ev_base, -1, 0, connect_tries, self);
     event_active(&self->tries, EV_TIMEOUT, 1);
+    return 0;
 }
 
 } // namespace
 
-extern "C" struct bufferevent *bufferevent_iocp_pipe_connect(struct event_base *base, const char *name,
-                                                             const struct timeval *patience, int options)
+extern "C" int bufferevent_iocp_pipe_connect(struct bufferevent *bev, const char *name, const struct timeval *patience)
 {
     int64_t patience_us = connect_patience_us(patience);
     pipe_path path;
-    if (base == nullptr || backend_of(base) == nullptr)
-        return connect_fail(WSAEOPNOTSUPP);
     int error = patience_us >= 0 ? pipe_path_from(name, &path) : WSAEINVAL;
-    if (error != 0)
-        return connect_fail(error);
-    auto *self = static_cast<pipe_connect *>(mm_calloc(1, sizeof(pipe_connect)));
-    if (self == nullptr)
-        return connect_fail(WSAENOBUFS);
-    struct bufferevent *bev = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, options);
-    if (bev == nullptr) {
-        mm_free(self);
-        return nullptr;
+    if (error == 0) {
+        BEV_LOCK(bev);
+        error = connect_refusal(bev);
+        if (error == 0)
+            error = connect_begin(bev, path, patience_us);
+        BEV_UNLOCK(bev);
     }
-    self->path = path;
-    connect_begin(self, bev, patience_us);
-    return bev;
+    if (error != 0)
+        WSASetLastError(error);
+    return error == 0 ? 0 : -1;
 }

@@ -49,9 +49,10 @@ bool listens(struct event_base *base, service *made, int instances = 0)
 bool connects(struct event_base *base, record *client, const struct timeval *patience = nullptr)
 {
     *client = {};
-    client->bev = bufferevent_iocp_pipe_connect(base, pipe_name().c_str(), patience, BEV_OPT_CLOSE_ON_FREE);
+    client->bev = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
     REQUIRE(client->bev != nullptr && bufferevent_getfd(client->bev) == -1);
     note_callbacks(client);
+    REQUIRE(bufferevent_iocp_pipe_connect(client->bev, pipe_name().c_str(), patience) == 0);
     bufferevent_enable(client->bev, EV_READ | EV_WRITE);
     return true;
 }
@@ -188,9 +189,12 @@ int error_of_listener(struct event_base *base, const char *name, int instances, 
     return error_of([&] { return evpipelistener_iocp_new(base, name, instances, nullptr, cb, nullptr) != nullptr; });
 }
 
-int error_of_connect(struct event_base *base, const char *name, const struct timeval *patience, int options)
+int error_of_connect(struct event_base *base, const char *name, const struct timeval *patience)
 {
-    return error_of([&] { return bufferevent_iocp_pipe_connect(base, name, patience, options) != nullptr; });
+    struct bufferevent *bev = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
+    int error = error_of([&] { return bev != nullptr && bufferevent_iocp_pipe_connect(bev, name, patience) == 0; });
+    bufferevent_free(bev);
+    return error;
 }
 
 bool pipe_names_are_refused(struct event_base *base)
@@ -206,7 +210,7 @@ bool pipe_names_are_refused(struct event_base *base)
     };
     for (const auto &each : wrong) {
         REQUIRE(error_of_listener(base, each.name, 0, on_client) == each.error);
-        REQUIRE(error_of_connect(base, each.name, nullptr, 0) == each.error);
+        REQUIRE(error_of_connect(base, each.name, nullptr) == each.error);
     }
     return true;
 }
@@ -217,14 +221,15 @@ bool pipe_refusals(struct event_base *base)
     REQUIRE(refused_off_the_port([&](struct event_base *on) {
         return evpipelistener_iocp_new(on, name.c_str(), 0, nullptr, on_client, nullptr) != nullptr;
     }));
-    REQUIRE(refused_off_the_port(
-        [&](struct event_base *on) { return bufferevent_iocp_pipe_connect(on, name.c_str(), nullptr, 0) != nullptr; }));
     REQUIRE(error_of_listener(base, name.c_str(), -1, on_client) == WSAEINVAL);
     REQUIRE(error_of_listener(base, name.c_str(), EVPIPELISTENER_IOCP_MAX_INSTANCES + 1, on_client) == WSAEINVAL);
     REQUIRE(error_of_listener(base, name.c_str(), 0, nullptr) == WSAEINVAL);
     struct timeval no_time = {-1, 0};
-    REQUIRE(error_of_connect(base, name.c_str(), &no_time, 0) == WSAEINVAL);
-    REQUIRE(error_of_connect(base, name.c_str(), nullptr, BEV_OPT_UNLOCK_CALLBACKS) == WSAEINVAL);
+    REQUIRE(error_of_connect(base, name.c_str(), &no_time) == WSAEINVAL);
+    struct bufferevent *of_socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    REQUIRE(error_of([&] { return bufferevent_iocp_pipe_connect(of_socket, name.c_str(), nullptr) == 0; }) ==
+            WSAEOPNOTSUPP);
+    bufferevent_free(of_socket);
     REQUIRE(open_by_hand() == INVALID_HANDLE_VALUE && GetLastError() == ERROR_FILE_NOT_FOUND);
     return true;
 }

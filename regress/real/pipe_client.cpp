@@ -73,9 +73,11 @@ void start()
     auto *self = static_cast<client *>(calloc(1, sizeof(client)));
     struct timeval patience = {deadline_seconds, 0};
     self->first = static_cast<unsigned char>(left_to_start--);
-    self->bev = bufferevent_iocp_pipe_connect(base, name, &patience, BEV_OPT_CLOSE_ON_FREE);
+    self->bev = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
     if (self->bev == nullptr)
         fail("no bufferevent");
+    if (bufferevent_iocp_pipe_connect(self->bev, name, &patience) != 0)
+        fail("no connect");
     ++running;
     bufferevent_setcb(self->bev, answered, nullptr, happened, self);
     bufferevent_enable(self->bev, EV_READ | EV_WRITE);

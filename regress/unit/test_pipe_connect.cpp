@@ -32,10 +32,21 @@ void on_event(struct bufferevent *, short what, void *)
         one.when_told();
 }
 
+// NULL: there is no memory.
+struct bufferevent *start_connect(const struct timeval *patience = nullptr, int options = BEV_OPT_CLOSE_ON_FREE)
+{
+    struct bufferevent *bev = bufferevent_iocp_handle_new(the.base, INVALID_HANDLE_VALUE, options);
+    if (bev == nullptr || bufferevent_iocp_pipe_connect(bev, name, patience) == 0)
+        return bev;
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAENOBUFS);
+    bufferevent_free(bev);
+    return nullptr;
+}
+
 void connect(const struct timeval *patience = nullptr, int options = BEV_OPT_CLOSE_ON_FREE)
 {
     one = attempt();
-    one.bev = bufferevent_iocp_pipe_connect(the.base, name, patience, options);
+    one.bev = start_connect(patience, options);
     if (one.bev != nullptr)
         bufferevent_setcb(one.bev, nullptr, nullptr, on_event, nullptr);
 }
@@ -220,11 +231,30 @@ void freed_by_its_callback(void **)
     }
 }
 
-void refused_at_once(struct event_base *base, const char *called, const struct timeval *patience, int options,
-                     int error)
+// By its callback, the second time to somebody who is there.
+void tried_again(void **)
+{
+    begin();
+    connect();
+    bufferevent_write(one.bev, "kept", 4);
+    one.when_told = [] {
+        if (one.told > 1)
+            return;
+        told_of_error(ERROR_FILE_NOT_FOUND);
+        fake::take_pipe_name(path);
+        assert_int_equal(bufferevent_iocp_pipe_connect(one.bev, name, nullptr), 0);
+    };
+    turns(3);
+    assert_int_equal(one.told, 2);
+    assert_int_equal(one.what, BEV_EVENT_CONNECTED);
+    assert_string_equal(fake::file_peer_reads(handle_of(one.bev)).c_str(), "kept");
+    finish();
+}
+
+void refused_at_once(struct bufferevent *bev, const char *called, const struct timeval *patience, int error)
 {
     WSASetLastError(0);
-    assert_null(bufferevent_iocp_pipe_connect(base, called, patience, options));
+    assert_int_equal(bufferevent_iocp_pipe_connect(bev, called, patience), -1);
     assert_int_equal(EVUTIL_SOCKET_ERROR(), error);
 }
 
@@ -232,19 +262,22 @@ void bad_input(void **)
 {
     struct timeval negative = {-1, 0}, too_many = {0, 1000000};
     begin();
-    refused_at_once(nullptr, name, nullptr, 0, WSAEOPNOTSUPP);
-    refused_at_once(the.base, "name", nullptr, 0, ERROR_INVALID_NAME);
-    refused_at_once(the.base, R"(\\server\pipe\name)", nullptr, 0, ERROR_INVALID_NAME);
-    refused_at_once(the.base, "\\\\.\\pipe\\\xff", nullptr, 0, ERROR_NO_UNICODE_TRANSLATION);
-    refused_at_once(the.base, name, &negative, 0, WSAEINVAL);
-    refused_at_once(the.base, name, &too_many, 0, WSAEINVAL);
-    refused_at_once(the.base, name, nullptr, BEV_OPT_UNLOCK_CALLBACKS, WSAEINVAL);
+    struct bufferevent *bev = bufferevent_iocp_handle_new(the.base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
+    refused_at_once(bev, "name", nullptr, ERROR_INVALID_NAME);
+    refused_at_once(bev, R"(\\server\pipe\name)", nullptr, ERROR_INVALID_NAME);
+    refused_at_once(bev, "\\\\.\\pipe\\\xff", nullptr, ERROR_NO_UNICODE_TRANSLATION);
+    refused_at_once(bev, name, &negative, WSAEINVAL);
+    refused_at_once(bev, name, &too_many, WSAEINVAL);
+    fake::take_pipe_name(path);
+    assert_int_equal(bufferevent_iocp_pipe_connect(bev, name, nullptr), 0);
+    refused_at_once(bev, name, nullptr, WSAEALREADY);
+    turns(2);
+    refused_at_once(bev, name, nullptr, WSAEISCONN);
+    bufferevent_free(bev);
+    struct bufferevent *of_socket = bufferevent_socket_new(the.base, -1, BEV_OPT_CLOSE_ON_FREE);
+    refused_at_once(of_socket, name, nullptr, WSAEOPNOTSUPP);
+    bufferevent_free(of_socket);
     finish();
-    fake::boot(1);
-    struct event_base *on_select = make_base(as_always);
-    refused_at_once(on_select, name, nullptr, 0, WSAEOPNOTSUPP);
-    event_base_free(on_select);
-    assert_null(fake::complaint_after_base_free());
 }
 
 void no_memory(void **)
@@ -289,7 +322,7 @@ void to_a_listener_of_ours(void **)
             listen(1);
         struct bufferevent *clients[5];
         for (struct bufferevent *&client : clients)
-            client = bufferevent_iocp_pipe_connect(the.base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+            client = start_connect();
         for (int i = 0; i < 100 && the.told.size() < 5; ++i)
             turns(1);
         assert_int_equal(the.told.size(), 5);
@@ -336,7 +369,7 @@ void random_step()
         break;
     case 4:
         if (one_of == nullptr)
-            one_of = bufferevent_iocp_pipe_connect(the.base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+            one_of = start_connect();
         if (one_of != nullptr)
             bufferevent_write(one_of, "hello", 5);
         break;
@@ -373,6 +406,7 @@ int main()
         cmocka_unit_test_setup(busy_for_too_long, set_up_kernel),
         cmocka_unit_test_setup(given_up, set_up_kernel),
         cmocka_unit_test_setup(freed_by_its_callback, set_up_kernel),
+        cmocka_unit_test_setup(tried_again, set_up_kernel),
         cmocka_unit_test_setup(bad_input, set_up_kernel),
         cmocka_unit_test_setup(no_memory, set_up_kernel),
         cmocka_unit_test_setup(no_memory_to_wait, set_up_kernel),

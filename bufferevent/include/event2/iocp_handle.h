@@ -15,8 +15,10 @@ struct event_base;
 
 /* Makes a bufferevent over a HANDLE. It is a socket bufferevent in all but what it reads and writes: callbacks,
  * watermarks, timeouts, rate limits, priorities, the options of bufferevent_socket_new, filters and
- * bufferevent_openssl_filter_new upon it. It has no connect (bufferevent_socket_connect fails with WSAEOPNOTSUPP) and no
- * half-close.
+ * bufferevent_openssl_filter_new upon it. It has no half-close, and does not connect to an address
+ * (bufferevent_socket_connect and its kind fail with WSAEOPNOTSUPP; without an address, which is for sockets that connect
+ * already, BEV_EVENT_ERROR tells so), but to a pipe, by bufferevent_iocp_pipe_connect. So evhttp and evrpc, which accept and
+ * connect by themselves, have no use for it.
  *
  * `handle`: a HANDLE that was opened with FILE_FLAG_OVERLAPPED for reading, writing or both, and is on no other port. A
  * server's end of a pipe is connected already (ConnectNamedPipe). It joins the base's port. One bufferevent at a time has

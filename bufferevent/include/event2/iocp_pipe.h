@@ -106,12 +106,15 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
 
 #define BUFFEREVENT_IOCP_PIPE_DEFAULT_PATIENCE_MS 5000
 
-/* Connects to a pipe of this machine: a bufferevent as bufferevent_iocp_handle_new makes them, with `options` as there,
- * which has no handle yet. Nothing is called back from within the call. In the loop there is then
+/* Connects to a pipe of this machine: what bufferevent_socket_connect is for a socket.
+ *
+ * `bev`: made by bufferevent_iocp_handle_new with INVALID_HANDLE_VALUE, and without a handle since. Nothing is called back
+ * from within the call. In the loop there is then
  *   BEV_EVENT_CONNECTED  it has a handle, which is overlapped, and reads and writes; or, where the server's pipe goes in
  *                        one direction alone, does one of the two, and the other fails (ERROR_ACCESS_DENIED);
- *   BEV_EVENT_ERROR      it has none. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said: ERROR_FILE_NOT_FOUND
- *                        where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT; or WSAENOBUFS.
+ *   BEV_EVENT_ERROR      it has none, and may connect anew. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said:
+ *                        ERROR_FILE_NOT_FOUND where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT; or
+ *                        WSAENOBUFS.
  * What is written before is kept in the output, and sent then. To free it before gives the connect up, as does
  * bufferevent_setfd.
  *
@@ -121,16 +124,17 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
  * The server learns who its client is, and cannot act in its name (SECURITY_IDENTIFICATION). FILE_CREATE_PIPE_INSTANCE is
  * not asked for: a server need not grant it.
  *
- * Threads: as bufferevent_iocp_handle_new.
+ * Threads: as all functions of a bufferevent, from any, with BEV_OPT_THREADSAFE.
  *
- * Returns NULL with the socket error set:
- *   WSAEOPNOTSUPP  the base is not on a port, or NULL
- *   WSAEINVAL      `patience` is no time; or `options`, as with bufferevent_iocp_handle_new
+ * Returns 0, or -1 with the socket error set, and nothing has changed:
+ *   WSAEOPNOTSUPP  `bev` is not one of bufferevent_iocp_handle_new
+ *   WSAEALREADY    it connects
+ *   WSAEISCONN     it has a handle
+ *   WSAEINVAL      `patience` is no time
  *   WSAENOBUFS     no memory
  *   those of names, above */
 EVENT2_EXPORT_SYMBOL
-struct bufferevent *bufferevent_iocp_pipe_connect(struct event_base *base, const char *name,
-                                                  const struct timeval *patience, int options);
+int bufferevent_iocp_pipe_connect(struct bufferevent *bev, const char *name, const struct timeval *patience);
 
 #ifdef __cplusplus
 }

@@ -82,10 +82,17 @@ void client_event(struct bufferevent *, short what, void *)
         event_base_loopbreak(base);
 }
 
+struct bufferevent *start_connect(int options, const struct timeval *patience = nullptr, const char *to = name)
+{
+    struct bufferevent *bev = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, options);
+    assert_non_null(bev);
+    assert_int_equal(bufferevent_iocp_pipe_connect(bev, to, patience), 0);
+    return bev;
+}
+
 struct bufferevent *connect_one(const struct timeval *patience = nullptr, const char *to = name)
 {
-    struct bufferevent *bev = bufferevent_iocp_pipe_connect(base, to, patience, BEV_OPT_CLOSE_ON_FREE);
-    assert_non_null(bev);
+    struct bufferevent *bev = start_connect(BEV_OPT_CLOSE_ON_FREE, patience, to);
     bufferevent_setcb(bev, client_read, nullptr, client_event, nullptr);
     bufferevent_enable(bev, EV_READ | EV_WRITE);
     bufferevent_write(bev, "hello", 5);
@@ -223,7 +230,7 @@ void round_trips(void **)
 {
     int left = 2000;
     listen();
-    struct bufferevent *bev = bufferevent_iocp_pipe_connect(base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev = start_connect(BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(bev, round_read, nullptr, nullptr, &left);
     bufferevent_enable(bev, EV_READ | EV_WRITE);
     bufferevent_write(bev, "ping", 4);
@@ -271,8 +278,7 @@ void freed_by_another_thread(void **)
         struct bufferevent *clients[count + 1] = {};
         listen(1);
         for (int i = 0; i < count; ++i) {
-            clients[i] = bufferevent_iocp_pipe_connect(base, name, nullptr, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_THREADSAFE);
-            assert_non_null(clients[i]);
+            clients[i] = start_connect(BEV_OPT_CLOSE_ON_FREE | BEV_OPT_THREADSAFE);
             bufferevent_write(clients[i], "hello", 5);
         }
         HANDLE thread = CreateThread(nullptr, 0, free_them, clients, 0, nullptr);
@@ -309,7 +315,7 @@ void much(void **)
 {
     size_t total = 0;
     listen();
-    struct bufferevent *bev = bufferevent_iocp_pipe_connect(base, name, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev = start_connect(BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(bev, bulk_read, nullptr, bulk_event, &total);
     bufferevent_enable(bev, EV_READ | EV_WRITE);
     for (size_t i = 0; i < 4 * 1024 * 1024; ++i) {

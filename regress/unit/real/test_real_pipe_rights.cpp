@@ -57,7 +57,8 @@ void the_server_cannot_act_as_its_client(void **)
     if (!kernel_looks_at_levels())
         skip();
     HANDLE instance = new_instance();
-    struct bufferevent *client = bufferevent_iocp_pipe_connect(base, path_in_utf_8, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *client = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
+    assert_int_equal(bufferevent_iocp_pipe_connect(client, path_in_utf_8, nullptr), 0);
     bufferevent_write(client, "x", 1);
     while (evbuffer_get_length(bufferevent_get_output(client)) != 0)
         look();
@@ -105,7 +106,8 @@ void no_more_rights_are_asked_for_than_are_needed(void **)
         CloseHandle(instance);
         skip();
     }
-    struct bufferevent *client = bufferevent_iocp_pipe_connect(base, path_in_utf_8, nullptr, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *client = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
+    assert_int_equal(bufferevent_iocp_pipe_connect(client, path_in_utf_8, nullptr), 0);
     bufferevent_write(client, "x", 1);
     for (uint64_t until = GetTickCount64() + 5000; GetTickCount64() < until;) {
         if (evbuffer_get_length(bufferevent_get_output(client)) == 0)
