@@ -1,94 +1,14 @@
 // Bufferevents over files on the fake kernel, which keeps to what Windows does with pipes and serial ports: what waits
 // without a buffer and what cannot, what fails in its call and yet sends a packet, what is nothing and no end.
-#include "support/check.h"
-
-#include "support/bases.h"
-#include "support/fake_file.h"
-#include "support/fake_kernel.h"
+#include "support/handle_users.h"
 
 #include "backend/backend.h"
 #include "bufferevent/receive_operation.h"
-#include "bufferevent/send_operation.h"
-
-#include "event2/iocp.h"
 
 using namespace iocp;
+using namespace iocp::handle_users;
 
 namespace {
-
-constexpr int max_turns = 200;
-constexpr sys::transport kinds[] = {sys::transport::pipe, sys::transport::messages, sys::transport::device};
-
-struct event_base *base;
-
-struct user {
-    HANDLE file;
-    struct bufferevent *bev;
-    std::string heard;
-    short what;
-    int error;
-};
-
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    base = make_base(on_iocp);
-    return 0;
-}
-
-int tear_down(void **)
-{
-    event_base_free(base);
-    assert_null(fake::complaint_after_free());
-    return 0;
-}
-
-void on_read(struct bufferevent *bev, void *argument)
-{
-    char bytes[4096];
-    while (size_t got = bufferevent_read(bev, bytes, sizeof(bytes)))
-        static_cast<user *>(argument)->heard.append(bytes, got);
-}
-
-void on_event(struct bufferevent *, short what, void *argument)
-{
-    auto *self = static_cast<user *>(argument);
-    self->error = EVUTIL_SOCKET_ERROR();
-    self->what = what;
-}
-
-void open_user(user *self, sys::transport by, int options = BEV_OPT_CLOSE_ON_FREE)
-{
-    *self = user();
-    self->file = fake::open_file(by);
-    self->bev = bufferevent_iocp_handle_new(base, self->file, options);
-    assert_non_null(self->bev);
-    bufferevent_setcb(self->bev, on_read, nullptr, on_event, self);
-    assert_int_equal(bufferevent_enable(self->bev, EV_READ | EV_WRITE), 0);
-    turn_to_port(base);
-}
-
-void turns(int count)
-{
-    for (int i = 0; i < count; ++i) {
-        fake::advance_us(1000);
-        turn(base);
-    }
-}
-
-void free_user(user *self)
-{
-    bufferevent_free(self->bev);
-    for (int i = 0; i < max_turns && fake::file_is_open(self->file); ++i)
-        turns(1);
-    assert_false(fake::file_is_open(self->file));
-}
-
-void say(user *self, const std::string &bytes)
-{
-    bufferevent_write(self->bev, bytes.data(), bytes.size());
-}
 
 uint64_t buffer_bytes()
 {
@@ -219,12 +139,9 @@ void a_quiet_device_is_not_asked_over_and_over(void **)
 void a_device_that_does_not_wait_is_asked_now_and_then(void **)
 {
     user one;
-    one = user();
-    one.file = fake::open_file(sys::transport::device);
-    fake::refuse_time_outs(one.file);
-    one.bev = bufferevent_iocp_handle_new(base, one.file, BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
-    bufferevent_enable(one.bev, EV_READ);
+    HANDLE file = fake::open_file(sys::transport::device);
+    fake::refuse_time_outs(file);
+    use_file(&one, file, BEV_OPT_CLOSE_ON_FREE);
     struct timeval second = {1, 0};
     event_base_loopexit(base, &second);
     event_base_dispatch(base);
@@ -292,89 +209,6 @@ void bytes_that_somebody_else_has_taken(void **)
     free_user(&one);
 }
 
-void small_pieces_leave_as_one_write(void **)
-{
-    user one;
-    open_user(&one, sys::transport::pipe);
-    std::string all;
-    for (int i = 0; i < 40; ++i) {
-        std::string piece(100, static_cast<char>('a' + i % 26));
-        all += piece;
-        struct evbuffer *made = evbuffer_new();
-        evbuffer_add(made, piece.data(), piece.size());
-        bufferevent_write_buffer(one.bev, made);
-        evbuffer_free(made);
-    }
-    turns(3);
-    assert_int_equal(fake::calls(fake::call::file_send), 1);
-    assert_true(fake::file_peer_reads(one.file) == all);
-    free_user(&one);
-}
-
-const char *memory_in_flight(HANDLE file)
-{
-    for (const auto &entry : fake::k().operations)
-        if (entry.second.file == file && entry.second.what == fake::work::send)
-            return entry.second.buffers[0].buf;
-    return nullptr;
-}
-
-// The first chain is large enough: the kernel is given it as it is.
-void a_large_piece_is_not_copied(void **)
-{
-    user one;
-    open_user(&one, sys::transport::pipe);
-    fake::set_file_room(one.file, 0);
-    bufferevent_set_max_single_write(one.bev, 1024 * 1024);
-    struct evbuffer *made = evbuffer_new();
-    std::string large(max_coalesced, 'l');
-    evbuffer_add(made, large.data(), large.size());
-    const unsigned char *memory = evbuffer_pullup(made, -1);
-    bufferevent_write_buffer(one.bev, made);
-    evbuffer_free(made);
-    say(&one, std::string(max_coalesced, 'm'));
-    turns(3);
-    assert_ptr_equal(memory_in_flight(one.file), memory);
-    fake::set_file_room(one.file, SIZE_MAX);
-    turns(5);
-    assert_true(fake::file_peer_reads(one.file) == large + std::string(max_coalesced, 'm'));
-    free_user(&one);
-}
-
-void a_write_to_nobody_is_an_error(void **)
-{
-    user one;
-    open_user(&one, sys::transport::pipe);
-    bufferevent_disable(one.bev, EV_READ);
-    fake::file_peer_closes(one.file);
-    say(&one, "anybody?");
-    turns(5);
-    say(&one, "hello?");
-    turns(5);
-    assert_int_equal(one.what, BEV_EVENT_ERROR | BEV_EVENT_WRITING);
-    assert_int_equal(one.error, ERROR_NO_DATA);
-    free_user(&one);
-}
-
-// What it had sent by then nobody knows: to repeat it would send a part twice.
-void a_write_that_was_cancelled_is_not_repeated(void **)
-{
-    user one;
-    open_user(&one, sys::transport::pipe);
-    fake::set_file_room(one.file, 600);
-    say(&one, std::string(1000, 'x'));
-    turns(3);
-    fake::end_starting_thread();
-    fake::set_file_room(one.file, SIZE_MAX);
-    turns(5);
-    say(&one, "y");
-    turns(5);
-    assert_int_equal(one.what, BEV_EVENT_ERROR | BEV_EVENT_WRITING);
-    assert_int_equal(one.error, ERROR_OPERATION_ABORTED);
-    assert_true(fake::file_peer_reads(one.file).find('y') == std::string::npos);
-    free_user(&one);
-}
-
 void a_plain_event_is_refused(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -402,10 +236,6 @@ int main()
         cmocka_unit_test_setup_teardown(a_device_that_aborts_in_its_call_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_aborts_by_packets_is_asked_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_somebody_else_has_taken, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(small_pieces_leave_as_one_write, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_large_piece_is_not_copied, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_write_to_nobody_is_an_error, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_write_that_was_cancelled_is_not_repeated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plain_event_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("handle", tests, nullptr, nullptr);

@@ -1,5 +1,5 @@
 // From whom a file comes and to whom it goes, on the fake kernel: what is refused, what a free, another descriptor and
-// evutil_closesocket do to it, and whose its number is afterwards.
+// evutil_closesocket do to it.
 #include "support/check.h"
 
 #include "support/bases.h"
@@ -256,72 +256,6 @@ void what_was_read_ahead_is_for_the_next(void **)
     assert_true(gets_closed(file));
 }
 
-// Closed by CloseHandle where it cannot leave the port; then a socket has its number.
-void its_number_may_be_a_sockets_then(void **)
-{
-    HANDLE file = fake::open_file(sys::transport::messages, 0, reinterpret_cast<HANDLE>(fake::first_socket));
-    struct bufferevent *bev = open_on(file, 0);
-    fake::file_peer_writes(file, "nobody's");
-    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED);
-    bufferevent_free(bev);
-    turns(3);
-    fake::close_file_by_program(file);
-    SOCKET socket = fake::open_socket(fake::kind::stream);
-    assert_ptr_equal(reinterpret_cast<HANDLE>(socket), file);
-    fake::connect_now(socket);
-    for (int options : {0, int{BEV_OPT_CLOSE_ON_FREE}}) {
-        bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), options);
-        assert_int_equal(fake::is_on_port(socket), options != 0); // what its program may use by itself is not
-        bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
-        bufferevent_enable(bev, EV_READ);
-        fake::peer_sends(socket, "for the socket");
-        turns(8);
-        assert_string_equal(heard.c_str(), "for the socket");
-        heard.clear();
-        bufferevent_free(bev);
-        turns(5);
-    }
-    assert_false(fake::is_open(socket));
-}
-
-// The same with a socket that is not connected yet: it is watched for readiness.
-void its_number_may_be_a_connecting_sockets(void **)
-{
-    HANDLE file = fake::open_file(sys::transport::messages, 0, reinterpret_cast<HANDLE>(fake::first_socket));
-    struct bufferevent *bev = open_on(file, 0);
-    fake::file_peer_writes(file, "nobody's");
-    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED);
-    bufferevent_free(bev);
-    turns(3);
-    fake::close_file_by_program(file);
-    SOCKET socket = fake::open_socket(fake::kind::stream);
-    assert_ptr_equal(reinterpret_cast<HANDLE>(socket), file);
-    bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
-    assert_false(fake::is_on_port(socket));
-    bufferevent_free(bev);
-    turns(5);
-    assert_false(fake::is_open(socket));
-}
-
-// The same, and the socket was never ours: it is closed as a socket, though a write of the file is still known.
-void it_is_closed_as_what_it_is(void **)
-{
-    HANDLE file = fake::open_file(sys::transport::pipe, 0, reinterpret_cast<HANDLE>(fake::first_socket));
-    fake::set_file_room(file, 1);
-    struct bufferevent *bev = open_on(file, 0);
-    say(bev, "too much");
-    bufferevent_free(bev);
-    turns(2);
-    fake::hold_packets(true);
-    fake::close_file_by_program(file);
-    SOCKET socket = fake::open_socket(fake::kind::stream);
-    assert_int_equal(evutil_closesocket(static_cast<evutil_socket_t>(socket)), 0);
-    assert_false(fake::is_open(socket));
-    fake::hold_packets(false);
-    fake::release_all();
-    turns(5);
-}
-
 void evutil_closesocket_closes_it(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -403,9 +337,6 @@ int main()
         cmocka_unit_test_setup_teardown(a_base_is_freed_with_all_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_its_programs_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_read_ahead_is_for_the_next, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(its_number_may_be_a_sockets_then, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(its_number_may_be_a_connecting_sockets, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_is_closed_as_what_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(evutil_closesocket_closes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_given_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_does_not_connect, set_up, tear_down),

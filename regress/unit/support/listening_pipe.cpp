@@ -52,6 +52,16 @@ void close_told()
     the.told.clear();
 }
 
+struct bufferevent *start_connect(const struct timeval *patience, int options)
+{
+    struct bufferevent *bev = bufferevent_iocp_handle_new(the.base, INVALID_HANDLE_VALUE, options);
+    if (bev == nullptr || bufferevent_iocp_pipe_connect(bev, name, patience) == 0)
+        return bev;
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAENOBUFS);
+    bufferevent_free(bev);
+    return nullptr;
+}
+
 void end()
 {
     free_listener();

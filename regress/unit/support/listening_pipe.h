@@ -31,6 +31,8 @@ void begin(const fake::chances &odds = fake::no_chances, uint64_t seed = 1);
 void listen(int instances = 0);
 void free_listener();
 void close_told();
+// A bufferevent that connects to it; NULL: there is no memory.
+struct bufferevent *start_connect(const struct timeval *patience = nullptr, int options = BEV_OPT_CLOSE_ON_FREE);
 // Frees all of it, and nothing may be left.
 void end();
 // Of 10 ms each.
