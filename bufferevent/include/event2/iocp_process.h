@@ -43,10 +43,10 @@ struct evprocess_iocp_options {
      * tried. */
     const char *program;
     const char *directory; /* the child's current one; NULL: ours */
-    const char *const
-        *environment; /* "NAME=value" each, in any order, and NULL at the end; SystemRoot is added if it is
-                                     * not among them, since Winsock and others fail without. NULL: ours */
-    unsigned flags;   /* EVPROCESS_IOCP_... */
+    /* "NAME=value" each, in any order, and NULL at the end; SystemRoot is added if it is not among them, since Winsock and
+     * others fail without. NULL: ours. */
+    const char *const *environment;
+    unsigned flags; /* EVPROCESS_IOCP_... */
 };
 
 /* The child has ended. Its output may not have been read yet: that ends with its pipe's own end, which a grandchild that
@@ -70,7 +70,7 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
  * for as long as Windows takes to load a program.
  *
  * Returns NULL with the socket error set, and nothing is left, or started:
- *   WSAEOPNOTSUPP                the base is not on a port
+ *   WSAEOPNOTSUPP                the base is not on a port, or is being freed
  *   WSAEINVAL                    `options`: both of `command_line` and `argv` or none, an empty line, an unknown flag, or
  *                                something in what a later version has; a batch file in `argv`, or a quote in
  *                                its program's name; an entry of `environment` without a name or a `=`
