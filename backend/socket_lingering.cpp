@@ -2,6 +2,8 @@
 #include "backend/backend.h"
 #include "backend/transport.h"
 
+#include <limits.h>
+
 namespace iocp {
 
 namespace {
@@ -63,28 +65,52 @@ void linger_reset(socket_record *record)
         completion_cancel(each->operation);
 }
 
+uint32_t linger_least(uint32_t one, uint32_t other)
+{
+    return one < other ? one : other;
+}
+
+// Resets those whose time is up. Returns when to look again: no later than whoever is closed next may linger.
+uint32_t linger_reset_overdue(backend *owner)
+{
+    lingering_state *state = &owner->lingering;
+    uint32_t now_ms = linger_now_ms(owner), limit_ms = linger_limit_ms(state), soonest_ms = limit_ms;
+    socket_record *next;
+    for (socket_record *each = linger_oldest(state); each != nullptr; each = next) {
+        next = TAILQ_NEXT(each, left.listed);
+        uint32_t waited_ms = now_ms - each->left.closed_ms;
+        if (waited_ms < limit_ms)
+            return linger_least(soonest_ms, limit_ms - waited_ms); // and all that follow were closed later
+        uint32_t own_limit_ms = limit_ms * (1U + each->left.longer);
+        if (waited_ms < own_limit_ms)
+            soonest_ms = linger_least(soonest_ms, own_limit_ms - waited_ms);
+        else
+            linger_reset(each);
+    }
+    return soonest_ms;
+}
+
 void linger_enforce_limits(backend *owner);
 
-void linger_end_overdue(evutil_socket_t, short, void *argument)
+void linger_look(evutil_socket_t, short, void *argument)
 {
     auto *owner = static_cast<backend *>(argument);
     base_locked held(owner->base);
     linger_enforce_limits(owner);
 }
 
-void linger_start_timer(backend *owner)
+void linger_start_timer(backend *owner, uint32_t wait_ms)
 {
     lingering_state *state = &owner->lingering;
-    if (TAILQ_EMPTY(&state->closed) || owner->draining || (state->timer.ev_flags & EVLIST_TIMEOUT) != 0)
+    if (TAILQ_EMPTY(&state->closed) || owner->draining)
         return;
     if (!state->is_assigned) {
-        evtimer_assign(&state->timer, owner->base, linger_end_overdue, owner);
+        evtimer_assign(&state->timer, owner->base, linger_look, owner);
         state->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
         state->is_assigned = true;
     }
-    uint32_t waited_ms = linger_now_ms(owner) - linger_oldest(state)->left.closed_ms;
-    uint32_t limit_ms = linger_limit_ms(state);
-    uint32_t wait_ms = waited_ms < limit_ms ? limit_ms - waited_ms : 0;
+    uint32_t least_ms = linger_limit_ms(state) / linger_looks;
+    wait_ms = wait_ms > least_ms ? wait_ms : least_ms;
     struct timeval wait;
     wait.tv_sec = static_cast<long>(wait_ms / 1000);
     wait.tv_usec = static_cast<long>(wait_ms % 1000 * 1000);
@@ -94,11 +120,10 @@ void linger_start_timer(backend *owner)
 void linger_enforce_limits(backend *owner)
 {
     lingering_state *state = &owner->lingering;
-    uint32_t now_ms = linger_now_ms(owner);
-    while (!TAILQ_EMPTY(&state->closed) && (state->bytes > linger_limit_bytes(state) ||
-                                            now_ms - linger_oldest(state)->left.closed_ms >= linger_limit_ms(state)))
+    while (!TAILQ_EMPTY(&state->closed) && state->bytes > linger_limit_bytes(state))
         linger_reset(linger_oldest(state));
-    linger_start_timer(owner);
+    if ((state->timer.ev_flags & EVLIST_TIMEOUT) == 0) // else it comes soon enough
+        linger_start_timer(owner, linger_reset_overdue(owner));
 }
 
 // A file has no reset: its peer has a part.
@@ -141,6 +166,12 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
     socket_register(record);
 }
 
+void linger_longer(socket_record *record, unsigned char times)
+{
+    unsigned longer = record->left.longer + unsigned{times};
+    record->left.longer = static_cast<unsigned char>(longer < UCHAR_MAX ? longer : UCHAR_MAX);
+}
+
 bool linger_goes_on(const lingering_on *self)
 {
     return self->life == self->record->life && !self->record->owner->draining;
@@ -173,6 +204,7 @@ void linger_end(lingering_on *self)
     if (left->shuts_down)
         sys::end_sending(static_cast<SOCKET>(socket_descriptor(record)));
     left->shuts_down = false;
+    left->longer = 0;
     socket_unregister_unused(record);
 }
 

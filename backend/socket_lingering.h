@@ -55,8 +55,14 @@ size_t linger_limit_bytes(const lingering_state *state);
 // How long a base that is freed waits for bytes that are on their way: they count as sent.
 constexpr int64_t lingering_at_free_us = 500 * 1000;
 
+// How often the limit is looked at, at most, within its time.
+constexpr uint32_t linger_looks = 64;
+
 // The operation is in flight, and nobody waits for it any more.
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
+// What it sends was made longer by ours, not by its program: so many times the limit are added to what it may take, until
+// nothing lingers on the socket any more.
+void linger_longer(socket_record *record, unsigned char times);
 // Its packet has come, but the socket is the same: more may be sent on it.
 bool linger_goes_on(const lingering_on *self);
 // Not all that was handed over can be sent, and the peer must not take a part for the whole.

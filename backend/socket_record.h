@@ -28,10 +28,11 @@ struct lingering {
     LIST_HEAD(, lingering_on) operations; // in flight, and nobody waits for them
     TAILQ_ENTRY(socket_record) listed;    // the base's, of those that were closed
     uint32_t closed_ms;                   // when it was, by linger_now_ms
-    bool is_listed;
-    bool close_asked; // was closed, as far as its program knows
-    bool shuts_down;
-    bool resets; // has lingered for too long
+    unsigned char longer;                 // how many times more than others it may linger, see linger_longer
+    bool is_listed : 1;
+    bool close_asked : 1; // was closed, as far as its program knows
+    bool shuts_down : 1;
+    bool resets : 1; // has lingered for too long
 };
 
 // There is one for each descriptor that its base has ever used: what few of them need is allocated apart.

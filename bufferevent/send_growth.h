@@ -4,6 +4,12 @@
 // twice as long, up to max_grown_size, and one that took long, or could not start, makes the next as short as libevent's: a
 // peer that takes little has little in flight, and its sends end often.
 //
+// But one that was quick may turn slow while a long send is in flight, and how much of it has gone nobody can see: it
+// ends when all of it has, and the timeouts of whoever waits for that do not begin anew before. So what a timeout waits
+// for (a write timeout, or the time that a closed socket may linger) must not be longer than a peer takes that is only
+// slow: a write timeout bounds what is started (send_growth_within), and a socket that is closed over something long
+// lingers for as long as its pieces would have (send_growth_lasting).
+//
 // Invariants: beyond libevent's default, all streams of a base together send no more than max_grown_in_turn in one turn of
 // its loop, and the next turn starts all receives and looks at the port: so nobody waits for two turns of long sends. And
 // they have no more than max_grown_in_flight in flight, whatever becomes of their peers; nor more than half of what may be
@@ -21,6 +27,11 @@ constexpr unsigned default_send_size = 16 * 1024;
 
 constexpr unsigned char max_doublings = 4;
 constexpr unsigned max_grown_size = default_send_size << max_doublings;
+
+// The slowest peer, in bytes a second, that may have a send longer than the default where somebody waits for its end: a
+// long send asks for no more of it. (8 kbit/s: less than a voice takes, or a telephone whose data has been used up.) A
+// timeout of 16 s or less asks for more by one send of the default length.
+constexpr unsigned slowest_peer_rate = 1024;
 
 // From its start to its packet.
 constexpr uint32_t quick_send_ms = 50;
@@ -53,6 +64,24 @@ inline size_t send_growth_next(send_growth *self, uint64_t turn, unsigned char d
     grown = grown < left_in_turn ? grown : left_in_turn;
     grown = grown < left_in_flight ? grown : left_in_flight;
     return default_send_size + grown / default_send_size * default_send_size;
+}
+
+// How long a send may be whose end a write timeout of so many seconds waits for: a multiple of the default.
+inline size_t send_growth_within(uint64_t seconds)
+{
+    uint64_t pieces = seconds < max_grown_size / slowest_peer_rate ? seconds * slowest_peer_rate / default_send_size
+                                                                   : max_grown_size / default_send_size;
+    return static_cast<size_t>(pieces > 1 ? pieces : 1) * default_send_size;
+}
+
+// By how many times the default the sends that the kernel may still have are longer, at most, when one of that length is
+// started. Windows keeps what it has taken as it was handed over: one that ended at once may be before the next for as
+// long as its peer takes for all of it, and so may the one before. None is forgotten at once, therefore.
+inline unsigned char send_growth_lasting(unsigned char lasting, size_t length)
+{
+    size_t longer = length > default_send_size ? (length - 1) / default_send_size : 0;
+    lasting /= 2;
+    return longer > lasting ? static_cast<unsigned char>(longer) : lasting;
 }
 
 // A send was as long as it might be, and has ended.

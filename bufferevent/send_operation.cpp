@@ -245,12 +245,13 @@ int send_operation_settle(send_operation *self, int error, DWORD bytes)
     return error == 0 && self->sent + bytes != self->length ? WSAECONNABORTED : error;
 }
 
-void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest)
+void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest, unsigned char lasting)
 {
     EVUTIL_ASSERT(self->operation.pending);
     self->rest = rest;
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;
     linger_begin(&self->left, record, &self->operation, self->length + rest_length);
+    linger_longer(record, lasting);
     completion_abandon(&self->operation);
 }
 

@@ -71,8 +71,9 @@ void send_operation_give_up(send_operation *self);
 // It is idle, and the base's again.
 void send_operation_put_back(backend *base, send_operation *self);
 
-// In flight, and nobody waits for it any more: it goes on by itself, and `rest` after it, which it takes over.
-void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest);
+// In flight, and nobody waits for it any more: it goes on by itself, and `rest` after it, which it takes over. `lasting`:
+// see send_growth_lasting.
+void send_operation_let_go(send_operation *self, socket_record *record, struct evbuffer *rest, unsigned char lasting);
 
 } // namespace iocp
 

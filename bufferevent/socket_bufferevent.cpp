@@ -154,7 +154,7 @@ bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const s
 
 // Where the program says nothing of how much is written at once, a send may be longer than libevent's default, as long
 // as nobody sees a difference: up to this many bytes. A write callback is called for each such piece below the low
-// watermark; a write timeout waits for the end of one; and who has a callback on the output sees the pieces themselves.
+// watermark; a write timeout waits for the end of one (see send_growth.h); and who has a callback on the output sees the pieces themselves.
 size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct evbuffer *output)
 {
     const struct bufferevent_private *self = BEV_UPCAST(bev);
@@ -162,13 +162,13 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
     bool is_watched = first != nullptr && LIST_NEXT(first, next) != nullptr; // one is libevent's
     if (self->rate_limiting != nullptr || self->max_single_write != default_send_size || is_watched)
         return 0;
-    size_t pieces = max_grown_size / default_send_size;
+    bool waits = evutil_timerisset(&bev->timeout_write);
+    uint64_t seconds = static_cast<uint64_t>(bev->timeout_write.tv_sec);
+    size_t pieces = (waits ? send_growth_within(seconds) : max_grown_size) / default_send_size;
     size_t length = evbuffer_get_length(output), low = bev->wm_write.low;
     size_t above = length > low ? (length - low + default_send_size - 1) / default_send_size : 1;
     if (low > 0 && above < pieces)
         pieces = above;
-    if (evutil_timerisset(&bev->timeout_write) && static_cast<size_t>(bev->timeout_write.tv_sec) < pieces)
-        pieces = static_cast<size_t>(bev->timeout_write.tv_sec);
     return pieces * default_send_size;
 }
 

@@ -87,6 +87,8 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
         self->send_doublings = 0; // for want of memory, as a rule: there may be enough for a short one
     if (grows && result.how != sys::started::failed)
         stream_send_count_grown(self, sending, pending);
+    if (result.how != sys::started::failed)
+        self->send_lasting = send_growth_lasting(self->send_lasting, grows ? sending->length : 0);
     if (pending)
         self->sending = sending;
     else
@@ -170,7 +172,8 @@ void stream_send_let_go(stream *self, struct evbuffer *rest)
     send_operation *sending = self->sending;
     self->sending = nullptr;
     if (sending != nullptr)
-        send_operation_let_go(sending, socket_find(self->as_source.owner, self->as_source.fd), rest);
+        send_operation_let_go(sending, socket_find(self->as_source.owner, self->as_source.fd), rest,
+                              self->send_lasting);
     else if (rest != nullptr)
         evbuffer_free(rest);
 }

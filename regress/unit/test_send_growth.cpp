@@ -2,100 +2,14 @@
 // no difference; a base's bounds hold whatever its peers do.
 #include "support/check.h"
 
-#include <vector>
-
-#include "support/bases.h"
-#include "support/fake_kernel.h"
 #include "support/guard.h"
+#include "support/long_outputs.h"
 
 #include "backend/backend.h"
-#include "bufferevent/send_growth.h"
 
 using namespace iocp;
 
 namespace {
-
-constexpr size_t piece = default_send_size;
-constexpr size_t long_output = 4 * 1024 * 1024;
-
-struct connection {
-    SOCKET socket;
-    struct bufferevent *bev;
-    size_t written;
-    std::vector<size_t> told_at; // by write callbacks: what was left
-};
-
-struct event_base *base;
-std::vector<connection *> all;
-
-void on_write(struct bufferevent *bev, void *argument)
-{
-    static_cast<connection *>(argument)->told_at.push_back(evbuffer_get_length(bufferevent_get_output(bev)));
-}
-
-connection *connect_one()
-{
-    auto *made = new connection();
-    made->socket = fake::open_socket(fake::kind::stream);
-    fake::connect_now(made->socket);
-    made->bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(made->socket), BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(made->bev, nullptr, on_write, nullptr, made);
-    bufferevent_enable(made->bev, EV_WRITE);
-    all.push_back(made);
-    return made;
-}
-
-size_t left_of(const connection *one)
-{
-    return evbuffer_get_length(bufferevent_get_output(one->bev));
-}
-
-// One chain, which is sent in part.
-void write_long(connection *one, size_t length = long_output)
-{
-    std::vector<char> bytes(length, 'x');
-    assert_int_equal(bufferevent_write(one->bev, bytes.data(), bytes.size()), 0);
-    one->written += length;
-}
-
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    base = make_base(on_iocp);
-    return 0;
-}
-
-int tear_down(void **)
-{
-    for (connection *one : all) {
-        fake::set_send_room(one->socket, SIZE_MAX);
-        bufferevent_free(one->bev);
-        delete one;
-    }
-    all.clear();
-    turn(base);
-    event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
-}
-
-// How much the next send takes, or 0 if none is started in some turns.
-size_t next_send(const connection *one)
-{
-    size_t before = left_of(one);
-    for (int tries = 0; tries < 10 && left_of(one) == before; ++tries)
-        turn(base);
-    return before - left_of(one);
-}
-
-// That a send in flight has.
-size_t in_flight(const connection *one)
-{
-    return one->written - left_of(one) - fake::sent(one->socket).size();
-}
 
 // The send that is next, or in flight, has waited for its peer so long when it ends. Returns what it took.
 size_t next_send_taking(const connection *one, int64_t ms)
@@ -110,15 +24,6 @@ size_t next_send_taking(const connection *one, int64_t ms)
         turn(base);
     assert_int_equal(fake::sent(one->socket).size(), before + length);
     return length;
-}
-
-void grow(connection *one)
-{
-    write_long(one);
-    for (size_t expected = piece; expected < max_grown_size; expected *= 2)
-        assert_int_equal(next_send(one), expected);
-    assert_int_equal(next_send(one), max_grown_size);
-    assert_int_equal(next_send(one), max_grown_size);
 }
 
 void assert_stays_small(connection *one)
@@ -245,18 +150,20 @@ void keeps_to_a_low_watermark(void **)
     assert_true(one->told_at == expected);
 }
 
-// A second of a write timeout for each piece.
+// 16 s of a write timeout for each piece.
 void keeps_to_a_write_timeout(void **)
 {
-    struct timeval three = {3, 0}, one_second = {1, 999999}, half = {0, 500000};
+    struct timeval http_clients = {50, 0}, long_enough = {256, 0}, too_short = {31, 999999}, half = {0, 500000};
     connection *one = connect_one();
-    bufferevent_set_timeouts(one->bev, nullptr, &three);
+    bufferevent_set_timeouts(one->bev, nullptr, &http_clients);
     write_long(one);
     next_send(one);
     next_send(one);
     for (int i = 0; i < 10; ++i)
         assert_int_equal(next_send(one), 3 * piece);
-    for (const struct timeval *limit : {&one_second, &half}) {
+    bufferevent_set_timeouts(one->bev, nullptr, &long_enough);
+    assert_int_equal(next_send(one), max_grown_size);
+    for (const struct timeval *limit : {&too_short, &half}) {
         connection *hasty = connect_one();
         bufferevent_set_timeouts(hasty->bev, nullptr, limit);
         assert_stays_small(hasty);
@@ -375,21 +282,21 @@ void who_is_closed_is_not_reset_for_it(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(grows_up_to_its_bound, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(grows_where_a_packet_comes_soon, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(is_short_again_after_a_slow_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(is_short_again_after_a_shortage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_short_send_changes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_with_a_limit_of_the_programs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_with_a_rate_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_where_a_callback_sees_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_to_a_low_watermark, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_to_a_write_timeout, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(others_have_their_turn_after_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_stalls_has_a_bound, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_may_linger_bounds_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_is_closed_is_not_reset_for_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(grows_up_to_its_bound, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(grows_where_a_packet_comes_soon, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(is_short_again_after_a_slow_one, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(is_short_again_after_a_shortage, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(a_short_send_changes_nothing, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(not_with_a_limit_of_the_programs, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(not_with_a_rate_limit, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(not_where_a_callback_sees_it, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(keeps_to_a_low_watermark, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(keeps_to_a_write_timeout, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(others_have_their_turn_after_it, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(what_stalls_has_a_bound, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(what_may_linger_bounds_it, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(who_is_closed_is_not_reset_for_it, set_up_long_outputs, tear_down_long_outputs),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -157,14 +157,21 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
  * it has ended. A peer that does not read could hold a socket and some memory so for ever; hence there are limits, for
  * one base: how long after it was closed a socket may linger, and how many bytes all such sockets may have on their way
  * together. Beyond, the connection (of several the one closed first) is ended by a reset, and what it had not sent is
- * lost. */
+ * lost.
+ *
+ * How long is meant for a send of the length that the program has asked for, which is 16 KiB where it has not
+ * (bufferevent_set_max_single_write). One that the library has made longer by itself may take as long again for each
+ * further 16 KiB, or part of them, and so may one that follows it soon: a slow peer has as much time for each byte as it
+ * would have had. A send grows to 256 KiB at most, so that a socket lingers for 16 times the limit at most (more only where
+ * several bufferevents have used it one after the other), and all that sends have grown by is no more than half of those
+ * bytes. */
 #define EVENT_IOCP_DEFAULT_LINGER_MS 60000
 #define EVENT_IOCP_DEFAULT_LINGER_BYTES (32 * 1024 * 1024)
 /* The bounds of `limit` below, in milliseconds. */
 #define EVENT_IOCP_MIN_LINGER_MS 100
 #define EVENT_IOCP_MAX_LINGER_MS 3600000
 
-/* Sets both. `limit`: how long, within the bounds above; copied. `bytes`: how many; 0 lets nothing linger. Holds for
+/* Sets both. `limit`: how long, as above, and within those bounds; copied. `bytes`: how many; 0 lets nothing linger. Holds for
  * sockets that have been closed already, too.
  *
  * May be called at any time in any thread, provided that locking is on if there are several.
