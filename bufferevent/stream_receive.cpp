@@ -118,11 +118,11 @@ bool receive_start(stream *self, bool waits)
               : !receive_allocate_buffer(owner, receiving, receive_size_at_once(self)))
         return receive_retry_later(self);
     WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
+    receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
     sys::start_result result = transport_receive(self->transport, owner->port, &receiving->operation,
                                                  self->as_source.fd, &buffer, self->skips_packets);
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
-        receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
         if (receiving->in_use.capacity > cold_receive_size) // a smaller one makes no room
             receive_list_append(&owner->streams.budget, receiving);
         if (!waits)
