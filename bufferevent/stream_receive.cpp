@@ -139,12 +139,17 @@ bool receive_start(stream *self, bool waits)
     return self->receive != receive_state::none;
 }
 
-// The first bytes of a connection that was just accepted have come already, as a rule.
+// The first bytes of a connection that was just accepted have come already, or have not, as those of the last one had:
+// that is up to its listener's protocol. A buffer in vain costs two calls, none in vain costs one.
 bool receive_start_next(stream *self)
 {
-    bool waits = !self->looks_first;
+    bool *new_ones_wait = &self->as_source.owner->streams.new_ones_wait;
+    bool is_new = self->looks_first;
     self->looks_first = false;
-    return receive_start(self, waits);
+    bool found = receive_start(self, !is_new || *new_ones_wait);
+    if (is_new)
+        *new_ones_wait = self->receive == receive_state::pending;
+    return found;
 }
 
 void receive_adapt_size(stream *self, unsigned asked, unsigned got)
