@@ -20,28 +20,20 @@ void receive_call_back_coldest(backend *owner)
         return;
     receive_list_remove(&owner->streams.budget, coldest);
     coldest->in_use.owner->warm = false;
-    coldest->in_use.owner->calls_paid = 0;
+    coldest->in_use.calls_paid = 0;
     completion_cancel(&coldest->operation);
 }
 
-// Bytes came for one that had no buffer, or a small one: with one they would have been here already.
+// Bytes came for one that had no buffer, or a small one: with one, they would have been here already.
 void receive_paid_a_call(receive_operation *receiving)
 {
-    stream *self = receiving->in_use.owner;
-    backend *owner = self->as_source.owner;
+    const backend *owner = receiving->in_use.owner->as_source.owner;
     const receive_operation *coldest = TAILQ_FIRST(&owner->streams.budget.waiting);
     unsigned waited = receive_has_waited_for(owner, receiving);
     if (coldest == nullptr || waited >= receive_has_waited_for(owner, coldest) / busier_than_coldest)
-        self->calls_paid = 0;
-    else if (self->calls_paid < paid_for_call_back)
-        ++self->calls_paid;
-}
-
-// What may be spent when this one is given a buffer.
-size_t receive_budget_for(const stream *self)
-{
-    bool expects_first = self->read_limit == 0;
-    return expects_first || self->calls_paid >= paid_for_call_back ? receive_budget_bytes : receive_budget_of_quiet;
+        receiving->in_use.calls_paid = 0;
+    else if (receiving->in_use.calls_paid < paid_for_call_back)
+        ++receiving->in_use.calls_paid;
 }
 
 // What a receive waits with for which there should be no buffer.
@@ -152,7 +144,7 @@ bool receive_provide_buffer(stream *self, receive_operation *receiving)
     backend *owner = self->as_source.owner;
     if (!self->warm || self->never_ahead)
         return receive_wait_small(self, receiving);
-    size_t most = receive_budget_for(self);
+    size_t most = self->receipts == 1 ? receive_budget_of_quiet : receive_budget_bytes;
     bool affordable = owner->streams.budget.spent <= most;
     if (receiving->buffer != nullptr && receiving->in_use.capacity == self->receive_size && affordable)
         return true;
@@ -160,7 +152,7 @@ bool receive_provide_buffer(stream *self, receive_operation *receiving)
     bool has_room = owner->streams.budget.spent + self->receive_size <= most;
     if (has_room && receive_allocate_buffer(owner, receiving, self->receive_size))
         return true;
-    if (!has_room && self->calls_paid >= paid_for_call_back)
+    if (!has_room && receiving->in_use.calls_paid >= paid_for_call_back)
         receive_call_back_coldest(owner);
     return receive_wait_small(self, receiving);
 }

@@ -73,7 +73,7 @@ struct stream {
     bool steps_aside;             // once its connect has ended
     bool never_ahead;             // what nobody has asked for stays with the kernel, where it can wait there
     unsigned char send_doublings; // of what it may send at once, see send_growth.h
-    unsigned char calls_paid;     // for want of a buffer, by a busy one: see receive_budget.h
+    unsigned char receipts;       // 0, 1, or 2: has received that often, or oftener
 };
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its

@@ -159,6 +159,7 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got)
     else if (got < self->receive_size / 4 && self->receive_size > first_receive_size)
         self->receive_size /= 2;
     self->warm = self->read_limit >= unlimited_read;
+    self->receipts = self->receipts == 0 ? 1 : 2;
 }
 
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)

@@ -221,6 +221,25 @@ void nobody_is_called_back_for_quiet_ones(void **)
     finish();
 }
 
+// As many as the budget has room for, all of which go on: nothing is held back from them, though they have begun as quiet
+// ones.
+void those_who_go_on_have_all_of_it(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all(receive_budget_bytes / first_receive_size);
+    for (conversation &one : all)
+        warm_up(&one);
+    for (int round = 0; round < 2; ++round)
+        for (conversation &one : all) {
+            say(&one, "again");
+            turns(2);
+        }
+    assert_int_equal(backend_of(base)->streams.budget.spent, receive_budget_bytes);
+    assert_int_equal(fake::calls(fake::call::cancel), 0);
+    free_all(&all);
+    finish();
+}
+
 // Who has just sent for the first time waits for the answer with a buffer: quiet ones leave room for that.
 void a_first_answer_costs_one_receive(void **)
 {
@@ -253,6 +272,7 @@ int main()
         cmocka_unit_test_setup(buffer_is_called_back, set_up_kernel),
         cmocka_unit_test_setup(who_stays_busy_pays_no_more, set_up_kernel),
         cmocka_unit_test_setup(nobody_is_called_back_for_quiet_ones, set_up_kernel),
+        cmocka_unit_test_setup(those_who_go_on_have_all_of_it, set_up_kernel),
         cmocka_unit_test_setup(a_first_answer_costs_one_receive, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
