@@ -46,7 +46,10 @@ extern port port_refused;
 // For a base, with its port: NULL for want of memory.
 backend *backend_new(struct event_base *base, port *on);
 // The backend of a base that runs on a port, or NULL.
-backend *backend_of(struct event_base *base);
+inline backend *backend_of(struct event_base *base)
+{
+    return base->evsel == &iocpops ? static_cast<backend *>(base->evbase) : nullptr;
+}
 
 // Its loop runs in another thread, and there are no locks (which is legal, where bases are private): nothing of it may be
 // looked at.

@@ -49,12 +49,12 @@ struct completion {
 
 void completion_init(completion *operation, const completion_ops *ops);
 
-// Bracket a sys:: call: begin puts the operation in flight, and settle_start takes it out again if the call left no
-// packet to come (done at once, or failed). Returns its argument.
-OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd);
-OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd);
+// Bracket a sys:: call: settle_start puts the operation in flight, unless the call has left no packet to come (done at
+// once, or failed). If there is one, nobody takes it before that, since the lock is held. Returns its argument.
+OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd);
+OVERLAPPED *completion_begin_poll(completion *operation, HANDLE device, evutil_socket_t fd);
 // The same on a handle that is no socket: a pipe's, a directory's.
-OVERLAPPED *completion_begin_file(port *on, completion *operation, HANDLE file);
+OVERLAPPED *completion_begin_file(completion *operation, HANDLE file);
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
 
 // Of one that was taken back, and of which no packet will come: idle again, as if it had been cancelled.

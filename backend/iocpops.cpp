@@ -130,11 +130,6 @@ constexpr auto iocp_features = static_cast<event_method_feature>(EV_FEATURE_O1 |
 
 } // namespace
 
-backend *backend_of(struct event_base *base)
-{
-    return base->evsel == &iocpops ? static_cast<backend *>(base->evbase) : nullptr;
-}
-
 const struct eventop iocpops = {
     "iocp",
     iocp_init,

@@ -176,7 +176,7 @@ sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->close_count = registry_closes(self->as_source.fd);
     poll->info.status = 0;
     port *on = self->as_source.owner->port;
-    OVERLAPPED *overlapped = completion_begin_poll(on, &poll->operation, poll->device->handle, self->as_source.fd);
+    OVERLAPPED *overlapped = completion_begin_poll(&poll->operation, poll->device->handle, self->as_source.fd);
     return completion_settle_start(on, &poll->operation, sys::afd_poll(poll->device->handle, &poll->info, overlapped));
 }
 

@@ -34,15 +34,13 @@ void port_take_packet(port *on, completion *operation)
         operation->ops->ended(operation, error, bytes);
 }
 
-OVERLAPPED *port_begin(port *on, completion *operation, HANDLE file, evutil_socket_t fd)
+OVERLAPPED *port_begin(completion *operation, HANDLE file, evutil_socket_t fd)
 {
     EVUTIL_ASSERT(!operation->pending && !operation->alone);
     event_overlapped_init_(&operation->record, nullptr);
     operation->file = file;
     operation->fd = fd;
     operation->cancelled = false;
-    operation->pending = true;
-    in_flight_add(&on->in_flight, operation);
     return &operation->record.overlapped;
 }
 
@@ -57,28 +55,28 @@ void completion_init(completion *operation, const completion_ops *ops)
     operation->pending = operation->cancelled = operation->alone = operation->of_file = false;
 }
 
-OVERLAPPED *completion_begin(port *on, completion *operation, evutil_socket_t fd)
+OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd)
 {
-    return port_begin(on, operation, reinterpret_cast<HANDLE>(fd), fd);
+    return port_begin(operation, reinterpret_cast<HANDLE>(fd), fd);
 }
 
-OVERLAPPED *completion_begin_poll(port *on, completion *operation, HANDLE device, evutil_socket_t fd)
+OVERLAPPED *completion_begin_poll(completion *operation, HANDLE device, evutil_socket_t fd)
 {
-    return port_begin(on, operation, device, fd);
+    return port_begin(operation, device, fd);
 }
 
-OVERLAPPED *completion_begin_file(port *on, completion *operation, HANDLE file)
+OVERLAPPED *completion_begin_file(completion *operation, HANDLE file)
 {
     operation->of_file = true;
-    return port_begin(on, operation, file, reinterpret_cast<evutil_socket_t>(file));
+    return port_begin(operation, file, reinterpret_cast<evutil_socket_t>(file));
 }
 
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
 {
-    EVUTIL_ASSERT(operation->pending);
-    if (result.how != sys::started::pending) {
-        in_flight_remove(&on->in_flight, operation);
-        operation->pending = false;
+    EVUTIL_ASSERT(!operation->pending);
+    if (result.how == sys::started::pending) {
+        operation->pending = true;
+        in_flight_add(&on->in_flight, operation);
     }
     operation_started(&on->counts, operation, result);
     return result;

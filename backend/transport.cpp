@@ -20,11 +20,11 @@ sys::start_result transport_receive(sys::transport by, port *on, completion *ope
                                     WSABUF *buffer, bool skips)
 {
     if (by == sys::transport::socket) {
-        OVERLAPPED *overlapped = completion_begin(on, operation, fd);
+        OVERLAPPED *overlapped = completion_begin(operation, fd);
         return completion_settle_start(on, operation,
                                        sys::receive(static_cast<SOCKET>(fd), buffer, 1, overlapped, skips));
     }
-    OVERLAPPED *overlapped = completion_begin_file(on, operation, transport_file(fd));
+    OVERLAPPED *overlapped = completion_begin_file(operation, transport_file(fd));
     return completion_settle_start(on, operation, sys::file_receive(transport_file(fd), buffer, overlapped, skips));
 }
 
@@ -32,12 +32,12 @@ sys::start_result transport_send(sys::transport by, port *on, completion *operat
                                  WSABUF *buffers, int count, bool skips)
 {
     if (by == sys::transport::socket) {
-        OVERLAPPED *overlapped = completion_begin(on, operation, fd);
+        OVERLAPPED *overlapped = completion_begin(operation, fd);
         return completion_settle_start(
             on, operation, sys::send(static_cast<SOCKET>(fd), buffers, static_cast<DWORD>(count), overlapped, skips));
     }
     EVUTIL_ASSERT(count == 1);
-    OVERLAPPED *overlapped = completion_begin_file(on, operation, transport_file(fd));
+    OVERLAPPED *overlapped = completion_begin_file(operation, transport_file(fd));
     return completion_settle_start(on, operation, sys::file_send(transport_file(fd), buffers, overlapped, skips));
 }
 

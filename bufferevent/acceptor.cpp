@@ -81,7 +81,7 @@ int acceptor_start_one(acceptor *self)
         accept_operation_free(accepting);
         return WSAEADDRINUSE;
     }
-    OVERLAPPED *overlapped = completion_begin(on, &accepting->operation, self->as_source.fd);
+    OVERLAPPED *overlapped = completion_begin(&accepting->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(on, &accepting->operation,
                                                        sys::accept(listener, accepting->socket, accepting->buffer, room,
                                                                    address_room, overlapped, self->skips_packets));

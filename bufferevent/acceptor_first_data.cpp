@@ -193,7 +193,7 @@ bool first_data_start_watch(acceptor *self)
     if (error == 0) {
         port *on = self->as_source.owner->port;
         HANDLE device = watch->device->handle;
-        OVERLAPPED *overlapped = completion_begin_poll(on, &watch->operation, device, self->as_source.fd);
+        OVERLAPPED *overlapped = completion_begin_poll(&watch->operation, device, self->as_source.fd);
         result = completion_settle_start(on, &watch->operation, sys::afd_poll(device, &watch->info, overlapped));
     }
     if (result.how == sys::started::pending) {

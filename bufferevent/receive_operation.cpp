@@ -20,7 +20,20 @@ void receive_call_back_coldest(backend *owner)
         return;
     receive_list_remove(&owner->streams.budget, coldest);
     coldest->in_use.owner->warm = false;
+    coldest->in_use.calls_paid = 0;
     completion_cancel(&coldest->operation);
+}
+
+// Bytes came for one that had no buffer, or a small one: with one, they would have been here already.
+void receive_paid_a_call(receive_operation *receiving)
+{
+    const backend *owner = receiving->in_use.owner->as_source.owner;
+    const receive_operation *coldest = TAILQ_FIRST(&owner->streams.budget.waiting);
+    unsigned waited = receive_has_waited_for(owner, receiving);
+    if (coldest == nullptr || waited >= receive_has_waited_for(owner, coldest) / busier_than_coldest)
+        receiving->in_use.calls_paid = 0;
+    else if (receiving->in_use.calls_paid < paid_for_call_back)
+        ++receiving->in_use.calls_paid;
 }
 
 // What a receive waits with for which there should be no buffer.
@@ -49,6 +62,8 @@ receive_state receive_file_outcome(receive_operation *receiving, int error, DWOR
         *failure = error;
         return receive_state::failed;
     }
+    if (receiving->in_use.capacity <= cold_receive_size && error == 0)
+        receive_paid_a_call(receiving);
     if (receiving->buffer == nullptr)
         return error == 0 ? receive_state::readable : receive_state::none;
     return bytes != 0 ? receive_hold(receiving, bytes) : receive_state::none;
@@ -73,9 +88,10 @@ receive_state receive_outcome(receive_operation *receiving, int error, DWORD byt
         *failure = error;
         return receive_state::failed;
     }
-    if (receiving->buffer == nullptr)
-        return receive_state::readable;
-    return bytes != 0 ? receive_hold(receiving, bytes) : receive_state::ended;
+    if (receiving->buffer != nullptr)
+        return bytes != 0 ? receive_hold(receiving, bytes) : receive_state::ended;
+    receive_paid_a_call(receiving);
+    return receive_state::readable;
 }
 
 void receive_list_append(receive_budget *budget, receive_operation *receiving)
@@ -128,14 +144,16 @@ bool receive_provide_buffer(stream *self, receive_operation *receiving)
     backend *owner = self->as_source.owner;
     if (!self->warm || self->never_ahead)
         return receive_wait_small(self, receiving);
-    bool affordable = owner->streams.budget.spent <= receive_budget_bytes;
+    size_t most = self->receipts == 1 ? receive_budget_of_quiet : receive_budget_bytes;
+    bool affordable = owner->streams.budget.spent <= most;
     if (receiving->buffer != nullptr && receiving->in_use.capacity == self->receive_size && affordable)
         return true;
     receive_release_buffer(owner, receiving);
-    if (owner->streams.budget.spent + self->receive_size > receive_budget_bytes)
-        receive_call_back_coldest(owner);
-    else if (receive_allocate_buffer(owner, receiving, self->receive_size))
+    bool has_room = owner->streams.budget.spent + self->receive_size <= most;
+    if (has_room && receive_allocate_buffer(owner, receiving, self->receive_size))
         return true;
+    if (!has_room && receiving->in_use.calls_paid >= paid_for_call_back)
+        receive_call_back_coldest(owner);
     return receive_wait_small(self, receiving);
 }
 

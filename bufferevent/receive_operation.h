@@ -25,7 +25,8 @@ struct receive_in_use {
     unsigned begin;                        // held bytes: buffer[begin, end)
     unsigned end;
     bool in_list;
-    bool came_early; // the held bytes came with the connection
+    bool came_early;          // the held bytes came with the connection
+    unsigned char calls_paid; // in a row, for want of a buffer, see receive_budget.h
 };
 
 // Every idle connection has one: of the two that it has in turn, one place.

@@ -127,23 +127,15 @@ int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op
 // another one. The first one's bytes are not for it any more.
 bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t fd)
 {
-    return backend_for(bev) != nullptr && event_get_fd(&bev->ev_read) != fd;
+    return event_get_fd(&bev->ev_read) != fd && backend_for(bev) != nullptr;
 }
 
 // Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there
 // first.)
 stream *socket_bufferevent_stream_in_use(const struct bufferevent *bev)
 {
-    stream *own = backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
+    stream *own = stream_for(bev);
     return own != nullptr && own->as_source.in_use ? own : nullptr;
-}
-
-// A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the program,
-// once.
-bool socket_bufferevent_connects_by_readiness(const struct bufferevent *bev)
-{
-    return backend_for(bev) != nullptr && BEV_UPCAST(bev)->connecting &&
-           socket_bufferevent_stream_in_use(bev) == nullptr;
 }
 
 // A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
@@ -154,10 +146,14 @@ bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const s
 
 // Where the program says nothing of how much is written at once, a send may be longer than libevent's default, as long
 // as nobody sees a difference: up to this many bytes. A write callback is called for each such piece below the low
-// watermark; a write timeout waits for the end of one (see send_growth.h); and who has a callback on the output sees the pieces themselves.
+// watermark; a write timeout waits for the end of one (see send_growth.h); and who has a callback on the output sees the
+// pieces themselves.
 size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct evbuffer *output)
 {
     const struct bufferevent_private *self = BEV_UPCAST(bev);
+    size_t length = evbuffer_get_length(output), low = bev->wm_write.low;
+    if (length < default_send_size)
+        return 0;
     const struct evbuffer_cb_entry *first = LIST_FIRST(&output->callbacks);
     bool is_watched = first != nullptr && LIST_NEXT(first, next) != nullptr; // one is libevent's
     if (self->rate_limiting != nullptr || self->max_single_write != default_send_size || is_watched)
@@ -165,7 +161,6 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
     bool waits = evutil_timerisset(&bev->timeout_write);
     uint64_t seconds = static_cast<uint64_t>(bev->timeout_write.tv_sec);
     size_t pieces = (waits ? send_growth_within(seconds) : max_grown_size) / default_send_size;
-    size_t length = evbuffer_get_length(output), low = bev->wm_write.low;
     size_t above = length > low ? (length - low + default_send_size - 1) / default_send_size : 1;
     if (low > 0 && above < pieces)
         pieces = above;
@@ -214,12 +209,17 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
 
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
-    if (socket_bufferevent_has_left(input->parent, fd) || socket_bufferevent_connects_by_readiness(input->parent))
+    struct bufferevent *bev = input->parent;
+    if (socket_bufferevent_has_left(bev, fd))
         return socket_bufferevent_would_block();
-    stream *own = socket_bufferevent_stream_in_use(input->parent);
+    stream *own = socket_bufferevent_stream_in_use(bev);
     if (own != nullptr)
         return stream_read(own, input, at_most);
-    int moved = moving_read(input->parent, input, at_most);
+    // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the
+    // program, once.
+    if (BEV_UPCAST(bev)->connecting && backend_for(bev) != nullptr)
+        return socket_bufferevent_would_block();
+    int moved = moving_read(bev, input, at_most);
     return moved != 0 ? moved : evbuffer_read(input, fd, at_most);
 }
 

@@ -69,11 +69,12 @@ struct stream {
     bool warm;                    // has received something lately
     bool send_again;              // the kernel had no memory for a send: wait before the next
     bool receive_again;           // nor for a receive
-    bool looks_first;             // a new connection's first bytes may have come: its first receive has a buffer
+    bool looks_first;             // a new connection's first bytes may have come: its first receive may have a buffer
     bool steps_aside;             // once its connect has ended
     bool never_ahead;             // what nobody has asked for stays with the kernel, where it can wait there
     unsigned char send_doublings; // of what it may send at once, see send_growth.h
     unsigned char send_lasting;   // how much longer than the default its last sends are, see send_growth_lasting
+    unsigned char receipts;       // 0, 1, or 2: has received that often, or oftener
 };
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its

@@ -64,7 +64,7 @@ int connect_start(stream *self, const struct sockaddr *address, int length)
     completion_init(&connecting->operation, &connect_ops);
     connecting->owner = self;
     port *on = self->as_source.owner->port;
-    OVERLAPPED *overlapped = completion_begin(on, &connecting->operation, self->as_source.fd);
+    OVERLAPPED *overlapped = completion_begin(&connecting->operation, self->as_source.fd);
     sys::start_result result = completion_settle_start(
         on, &connecting->operation, sys::connect(socket, address, length, overlapped, self->skips_packets));
     if (result.how == sys::started::pending) {

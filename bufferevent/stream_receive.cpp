@@ -118,11 +118,11 @@ bool receive_start(stream *self, bool waits)
               : !receive_allocate_buffer(owner, receiving, receive_size_at_once(self)))
         return receive_retry_later(self);
     WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
+    receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
     sys::start_result result = transport_receive(self->transport, owner->port, &receiving->operation,
                                                  self->as_source.fd, &buffer, self->skips_packets);
     if (result.how == sys::started::pending) {
         self->receive = receive_state::pending;
-        receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
         if (receiving->in_use.capacity > cold_receive_size) // a smaller one makes no room
             receive_list_append(&owner->streams.budget, receiving);
         if (!waits)
@@ -139,12 +139,17 @@ bool receive_start(stream *self, bool waits)
     return self->receive != receive_state::none;
 }
 
-// The first bytes of a connection that was just accepted have come already, as a rule.
+// The first bytes of a connection that was just accepted have come already, or have not, as those of the last one had:
+// that is up to its listener's protocol. A buffer in vain costs two calls, none in vain costs one.
 bool receive_start_next(stream *self)
 {
-    bool waits = !self->looks_first;
+    bool *new_ones_wait = &self->as_source.owner->streams.new_ones_wait;
+    bool is_new = self->looks_first;
     self->looks_first = false;
-    return receive_start(self, waits);
+    bool found = receive_start(self, !is_new || *new_ones_wait);
+    if (is_new)
+        *new_ones_wait = self->receive == receive_state::pending;
+    return found;
 }
 
 void receive_adapt_size(stream *self, unsigned asked, unsigned got)
@@ -154,6 +159,7 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got)
     else if (got < self->receive_size / 4 && self->receive_size > first_receive_size)
         self->receive_size /= 2;
     self->warm = self->read_limit >= unlimited_read;
+    self->receipts = self->receipts == 0 ? 1 : 2;
 }
 
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)

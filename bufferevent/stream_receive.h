@@ -4,7 +4,7 @@
 // zero bytes, which ends when there is something to receive (a second call takes it), or has a buffer. Which one, is
 // decided when it is started: a buffer for a connection that has just received something, as long as the base's budget
 // of such buffers lasts; zero bytes otherwise. When the budget is used up, the buffer that has waited longest, if that
-// is long, is called back in favour of the new one.
+// is long, is called back for a connection that is busier, and has paid for it (receive_budget.h).
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_RECEIVE_H
 

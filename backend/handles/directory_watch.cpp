@@ -87,7 +87,7 @@ int directory_start(evdirwatch *self)
 {
     port *on = self->owner->port;
     directory_read *read = self->read;
-    OVERLAPPED *overlapped = completion_begin_file(on, &read->operation, self->directory);
+    OVERLAPPED *overlapped = completion_begin_file(&read->operation, self->directory);
     sys::start_result result = completion_settle_start(
         on, &read->operation,
         sys::directory_read(self->directory, read->buffer, directory_buffer_size, self->recursive, overlapped));

@@ -14,7 +14,7 @@ wait_operation *wait_operation_new(struct evwait *owner, const completion_ops *o
 
 int wait_operation_start(wait_operation *self, port *on, HANDLE handle)
 {
-    OVERLAPPED *overlapped = completion_begin_file(on, &self->operation, handle);
+    OVERLAPPED *overlapped = completion_begin_file(&self->operation, handle);
     int error = sys::wait_start(&self->wait, handle, on->for_libevent.port, port_operations_key(on), overlapped);
     sys::start_result result = {error == 0 ? sys::started::pending : sys::started::failed, error, 0};
     completion_settle_start(on, &self->operation, result);

@@ -42,7 +42,7 @@ int pipe_instance_new(backend *on, const wchar_t *path, const sys::pipe_kind &ki
 
 sys::start_result pipe_instance_start(backend *on, pipe_instance *self)
 {
-    OVERLAPPED *overlapped = completion_begin_file(on->port, &self->operation, self->handle);
+    OVERLAPPED *overlapped = completion_begin_file(&self->operation, self->handle);
     return completion_settle_start(on->port, &self->operation,
                                    sys::pipe_accept(self->handle, overlapped, self->record->skips_packets));
 }

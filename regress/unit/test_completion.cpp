@@ -64,7 +64,7 @@ void start(port *on, HANDLE device, tally *mine, SOCKET socket)
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive | sys::afd_local_close;
-    OVERLAPPED *overlapped = completion_begin_poll(on, &one->operation, device, -1);
+    OVERLAPPED *overlapped = completion_begin_poll(&one->operation, device, -1);
     sys::start_result result =
         completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_int_equal(one->operation.pending, result.how == sys::started::pending);
@@ -175,7 +175,7 @@ void fake_knows_the_rules(void **)
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive;
-    OVERLAPPED *overlapped = completion_begin_poll(on, &one->operation, device, -1);
+    OVERLAPPED *overlapped = completion_begin_poll(&one->operation, device, -1);
     completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_non_null(fake::complaint());
 

@@ -55,7 +55,7 @@ void open_world(fake::kind which)
 
 OVERLAPPED *begin()
 {
-    return completion_begin(on, &one->operation, static_cast<evutil_socket_t>(socket_used));
+    return completion_begin(&one->operation, static_cast<evutil_socket_t>(socket_used));
 }
 
 sys::start_result start_transfer(bool sends)

@@ -8,6 +8,7 @@
 #include "support/fake_kernel.h"
 
 #include "backend/backend.h"
+#include "bufferevent/receive_operation.h"
 
 using namespace iocp;
 
@@ -101,24 +102,62 @@ void descriptor_is_handed_over(void **)
     }
 }
 
+void free_all(std::vector<conversation> *all)
+{
+    for (conversation &one : *all)
+        bufferevent_free(one.bev);
+}
+
+void come_in(conversation *one)
+{
+    one->socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(one->socket);
+    listen_by(one, BEV_OPT_CLOSE_ON_FREE);
+}
+
+// What quiet ones may have of the budget for buffers is spent: more than those have heard something once.
+std::vector<conversation> spend_on_quiet()
+{
+    std::vector<conversation> all(2 * receive_budget_of_quiet / first_receive_size);
+    for (conversation &one : all)
+        warm_up(&one);
+    assert_int_equal(backend_of(base)->streams.budget.spent, receive_budget_of_quiet);
+    return all;
+}
+
+// The rest, too: so many wait for their first answer. All have waited long then.
+std::vector<conversation> spend_all()
+{
+    std::vector<conversation> all = spend_on_quiet();
+    all.resize(all.size() + (receive_budget_bytes - receive_budget_of_quiet) / first_receive_size);
+    for (conversation &one : all) {
+        if (one.bev != nullptr) {
+            bufferevent_setcb(one.bev, on_read, nullptr, nullptr, &one); // it has moved
+            continue;
+        }
+        come_in(&one);
+        bufferevent_disable(one.bev, EV_READ);
+        bufferevent_write(one.bev, "request", 7);
+        turns(1);
+        bufferevent_enable(one.bev, EV_READ);
+        turns(1);
+    }
+    assert_int_equal(backend_of(base)->streams.budget.spent, receive_budget_bytes);
+    turns(turns_to_be_cold);
+    return all;
+}
+
 // The budget for buffers is spent on connections that have waited long: those are called back for busier ones.
 void buffer_is_called_back(void **)
 {
     base = make_base(on_iocp);
-    std::vector<conversation> all(2 * receive_budget_bytes / 4096);
-    for (conversation &one : all)
-        warm_up(&one);
-    size_t spent = backend_of(base)->streams.budget.spent;
-    assert_int_equal(spent, receive_budget_bytes);
-    turns(turns_to_be_cold);
+    std::vector<conversation> all = spend_all();
     lose_cancels();
     conversation *coldest = &all.front();
     say(coldest, "on its way");
     uint64_t cancels = fake::calls(fake::call::cancel);
     conversation busy = {};
-    busy.socket = fake::open_socket(fake::kind::stream);
-    fake::connect_now(busy.socket);
-    listen_by(&busy, BEV_OPT_CLOSE_ON_FREE);
+    come_in(&busy);
     fake::k().odds.delayed = 0;
     for (int i = 0; i < 3; ++i) {
         say(&busy, "busy");
@@ -129,8 +168,98 @@ void buffer_is_called_back(void **)
     assert_true(busy.heard == busy.said);
     assert_true(backend_of(base)->streams.budget.spent <= receive_budget_bytes);
     bufferevent_free(busy.bev);
+    free_all(&all);
+    finish();
+}
+
+uint64_t receive_calls()
+{
+    return fake::calls(fake::call::receive) + fake::calls(fake::call::receive_now);
+}
+
+// It has a buffer by then, for which a cold one was called back: once, and not for each message.
+void who_stays_busy_pays_no_more(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all = spend_all();
+    conversation busy = {};
+    come_in(&busy);
+    for (int i = 0; i < 5; ++i) {
+        say(&busy, "busy");
+        turns(2);
+    }
+    uint64_t receives = receive_calls(), cancels = fake::calls(fake::call::cancel);
+    constexpr uint64_t messages = 50;
+    for (uint64_t i = 0; i < messages; ++i) {
+        say(&busy, "busy");
+        turns(2);
+    }
+    assert_true(busy.heard == busy.said);
+    assert_int_equal(receive_calls() - receives, messages);
+    assert_int_equal(fake::calls(fake::call::cancel), cancels);
+    assert_in_range(cancels, 1, 2);
+    bufferevent_free(busy.bev);
+    free_all(&all);
+    finish();
+}
+
+// Connections of which each has one message, and those that have one now and then, in turn: a buffer that is called back
+// for one of them costs two calls, and would save none.
+void nobody_is_called_back_for_quiet_ones(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all = spend_all();
+    for (int round = 0; round < 2; ++round)
+        for (conversation &one : all) {
+            say(&one, "now and then");
+            turns(2);
+        }
+    for (const conversation &one : all)
+        assert_true(one.heard == one.said);
+    assert_int_equal(fake::calls(fake::call::cancel), 0);
+    free_all(&all);
+    finish();
+}
+
+// As many as the budget has room for, all of which go on: nothing is held back from them, though they have begun as quiet
+// ones.
+void those_who_go_on_have_all_of_it(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all(receive_budget_bytes / first_receive_size);
     for (conversation &one : all)
-        bufferevent_free(one.bev);
+        warm_up(&one);
+    for (int round = 0; round < 2; ++round)
+        for (conversation &one : all) {
+            say(&one, "again");
+            turns(2);
+        }
+    assert_int_equal(backend_of(base)->streams.budget.spent, receive_budget_bytes);
+    assert_int_equal(fake::calls(fake::call::cancel), 0);
+    free_all(&all);
+    finish();
+}
+
+// Who has just sent for the first time waits for the answer with a buffer: quiet ones leave room for that.
+void a_first_answer_costs_one_receive(void **)
+{
+    base = make_base(on_iocp);
+    std::vector<conversation> all = spend_on_quiet();
+    conversation client = {};
+    come_in(&client);
+    bufferevent_disable(client.bev, EV_READ);
+    bufferevent_write(client.bev, "request", 7);
+    bufferevent_enable(client.bev, EV_WRITE);
+    turns(2);
+    uint64_t before = receive_calls();
+    bufferevent_enable(client.bev, EV_READ);
+    turns(1);
+    say(&client, "answer");
+    turns(1);
+    assert_true(client.heard == client.said);
+    assert_int_equal(receive_calls() - before, 1);
+    bufferevent_free(client.bev);
+    free_all(&all);
     finish();
 }
 
@@ -141,6 +270,10 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(descriptor_is_handed_over, set_up_kernel),
         cmocka_unit_test_setup(buffer_is_called_back, set_up_kernel),
+        cmocka_unit_test_setup(who_stays_busy_pays_no_more, set_up_kernel),
+        cmocka_unit_test_setup(nobody_is_called_back_for_quiet_ones, set_up_kernel),
+        cmocka_unit_test_setup(those_who_go_on_have_all_of_it, set_up_kernel),
+        cmocka_unit_test_setup(a_first_answer_costs_one_receive, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
 }
