@@ -19,11 +19,12 @@ receive_operation *receive_from_completion(completion *operation)
 }
 
 // A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over; so
-// would a driver that aborts them.
+// would a driver that aborts them. (An empty message is gone once it is received.)
 bool receive_was_in_vain(const stream *self, int error)
 {
-    return self->receive == receive_state::none && self->transport != sys::transport::socket &&
-           (error == 0 || !self->receiving->operation.cancelled);
+    if (self->receive != receive_state::none || self->transport == sys::transport::socket)
+        return false;
+    return error == 0 ? self->transport != sys::transport::messages : !self->receiving->operation.cancelled;
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)

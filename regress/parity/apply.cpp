@@ -40,6 +40,8 @@ void set_descriptor(world *w, subject *on, int which)
         to = w->first[on->index];
         if (to == nullptr || to->near_closed || to->refused)
             return;
+        if (to->left && (!is_sure(on) || evbuffer_get_length(bufferevent_get_output(on->bev)) != 0))
+            return; // see subject_write
     } else if (which == 3) {
         to = on->on;
     }
@@ -148,6 +150,17 @@ void reset_by_peer(world *w, subject *on, int bytes)
     sync(w);
 }
 
+// What is in the output now, or comes there later, would be sent to nobody.
+void peer_leaves(world *w, subject *on)
+{
+    if (!has_peer(on) || on->on->stalled || on->on->near_shut)
+        return;
+    sync(w);
+    if (on->bev != nullptr && has_peer(on) && is_sure(on) && !on->on->far_ended &&
+        evbuffer_get_length(bufferevent_get_output(on->bev)) == 0)
+        peer_leave(on->on);
+}
+
 // The bufferevent has more to write than fits on the way, and goes on reading.
 void stall(world *w, subject *on, int bytes)
 {
@@ -160,6 +173,17 @@ void stall(world *w, subject *on, int bytes)
     peer_stall(on->on);
     bufferevent_enable(on->bev, EV_WRITE);
     subject_write(on, bytes);
+}
+
+// Of a pipe that is a part of what is being written, unless there is room for it.
+void sip(world *w, subject *on, size_t bytes)
+{
+    if (!has_peer(on) || !on->on->stalled)
+        return;
+    turn(w, false);
+    on->fuzzy_write = true;
+    peer_receive(on->on, &on->got, bytes);
+    subject_receive(on);
 }
 
 void set_frame(subject *on, int frame)
@@ -192,10 +216,16 @@ void apply_to_peer(world *w, subject *on, const operation &what)
         sync(w);
     if (what.kind == op_kind::peer_reset)
         reset_by_peer(w, on, what.c);
+    else if (what.kind == op_kind::peer_leave)
+        peer_leaves(w, on);
+    else if (w->of_pipes && has_peer(on) && on->on->near_closed)
+        return; // a socket takes what is sent to nobody, and a pipe does not
     else if (has_peer(on) && !on->on->finished && what.kind == op_kind::peer_send)
         peer_send(on->on, what.a, what.b);
     else if (what.kind == op_kind::peer_stall)
         stall(w, on, what.a);
+    else if (what.kind == op_kind::peer_sip)
+        sip(w, on, static_cast<size_t>(what.a));
     else if (has_peer(on) && !on->on->finished)
         peer_finish(on->on);
 }
@@ -221,6 +251,7 @@ bool stays_stalled(op_kind kind)
     case op_kind::peer_send:
     case op_kind::peer_finish:
     case op_kind::peer_stall:
+    case op_kind::peer_sip:
         return true;
     default:
         return false;
@@ -337,7 +368,9 @@ void apply(world *w, const operation &what)
     case op_kind::peer_send:
     case op_kind::peer_finish:
     case op_kind::peer_reset:
+    case op_kind::peer_leave:
     case op_kind::peer_stall:
+    case op_kind::peer_sip:
         apply_to_peer(w, on, what);
         break;
     case op_kind::listener_connect:

@@ -38,7 +38,7 @@ void usage()
          "  --failures N   stop after so many failing scripts (1)\n"
          "  --print        print scripts and traces\n"
          "  --only i,j     only these operations of the script, and each sync\n"
-         "  --about KIND   only scripts about bufferevents, plain-events, layers, sharing, serving or shortage\n"
+         "  --about KIND   only scripts about bufferevents, plain-events, layers, sharing, serving, shortage or pipes\n"
          "  --select-twice compare select with itself: what differs then is chance, and the script's fault\n"
          "  --no-threads   without evthread_use_windows_threads");
 }

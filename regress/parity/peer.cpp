@@ -142,9 +142,10 @@ SOCKET raw_socket()
     return made;
 }
 
-bool connection_make(connection *made, int id)
+namespace {
+
+bool socket_pair_make(connection *made)
 {
-    made->id = id;
     made->near_end = socket(made->ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
     any_address to = open_address_of(made->ipv6);
     // The kernel completes it before anybody accepts.
@@ -152,6 +153,38 @@ bool connection_make(connection *made, int id)
         return false;
     no_waiting(made->near_end);
     return connection_accept(made);
+}
+
+int socket_send(connection *on, const char *data, int bytes)
+{
+    return send(on->far_end, data, bytes, 0);
+}
+
+int socket_receive(SOCKET end, char *buffer, int room)
+{
+    return recv(end, buffer, room, 0);
+}
+
+void socket_narrow(connection *on)
+{
+    int size = small_buffer;
+    setsockopt(on->far_end, SOL_SOCKET, SO_RCVBUF, reinterpret_cast<const char *>(&size), sizeof(size));
+    setsockopt(on->near_end, SOL_SOCKET, SO_SNDBUF, reinterpret_cast<const char *>(&size), sizeof(size));
+}
+
+void socket_close(SOCKET end)
+{
+    closesocket(end);
+}
+
+} // namespace
+
+const carrier by_socket = {socket_pair_make, socket_send, socket_receive, socket_narrow, socket_close};
+
+bool connection_make(connection *made, int id)
+{
+    made->id = id;
+    return made->by->make(made);
 }
 
 bool connection_make_as(connection *made, int id, SOCKET number)
@@ -194,7 +227,7 @@ void peer_send(connection *on, int bytes, int fragments)
     int done = 0;
     for (int i = 0; i < fragments; ++i) {
         int part = i + 1 == fragments ? bytes - done : bytes / fragments;
-        int sent = part > 0 ? send(on->far_end, data.data() + done, part, 0) : 0;
+        int sent = part > 0 ? on->by->send(on, data.data() + done, part) : 0;
         if (sent > 0)
             done += sent;
     }
@@ -209,9 +242,7 @@ void peer_finish(connection *on)
 
 void peer_stall(connection *on)
 {
-    int size = small_buffer;
-    setsockopt(on->far_end, SOL_SOCKET, SO_RCVBUF, reinterpret_cast<const char *>(&size), sizeof(size));
-    setsockopt(on->near_end, SOL_SOCKET, SO_SNDBUF, reinterpret_cast<const char *>(&size), sizeof(size));
+    on->by->narrow(on);
     on->stalled = true;
 }
 
@@ -222,6 +253,13 @@ void peer_reset(connection *on)
     closesocket(on->far_end);
     on->far_end = INVALID_SOCKET;
     on->was_reset = true;
+}
+
+void peer_leave(connection *on)
+{
+    on->by->close(on->far_end);
+    on->far_end = INVALID_SOCKET;
+    on->left = true;
 }
 
 bool becomes_writable(SOCKET one)
@@ -254,10 +292,10 @@ bool reset_overtakes_bytes()
     return known == 1;
 }
 
-bool peer_receive(connection *on, std::string *got)
+bool peer_receive(connection *on, std::string *got, size_t at_most)
 {
-    char buffer[16384];
-    int bytes = recv(on->far_end, buffer, sizeof(buffer), 0);
+    char buffer[max_received];
+    int bytes = on->by->receive(on->far_end, buffer, static_cast<int>(at_most));
     if (bytes > 0) {
         got->append(buffer, static_cast<size_t>(bytes));
         on->received += static_cast<size_t>(bytes);
@@ -281,7 +319,7 @@ bool near_take_rest(connection *on)
     char buffer[16384];
     bool right = true;
     for (int i = 0; i < max_tries && on->read < on->sent; ++i) {
-        int bytes = recv(on->near_end, buffer, sizeof(buffer), 0);
+        int bytes = on->by->receive(on->near_end, buffer, sizeof(buffer));
         if (bytes <= 0)
             break;
         for (int k = 0; k < bytes; ++k)

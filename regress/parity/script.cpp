@@ -26,6 +26,17 @@ const weighted choices[] = {
     {op_kind::peer_reset, 2},     {op_kind::peer_stall, 2},
 };
 
+const weighted pipe_choices[] = {
+    {op_kind::enable, 12},        {op_kind::disable, 7},         {op_kind::write, 12},
+    {op_kind::write_many, 2},     {op_kind::drain, 3},           {op_kind::frame, 3},
+    {op_kind::read_watermark, 4}, {op_kind::write_watermark, 2}, {op_kind::idle, 1},
+    {op_kind::set_callbacks, 2},  {op_kind::set_descriptor, 4},  {op_kind::flush, 1},
+    {op_kind::rate_limit, 1},     {op_kind::join_group, 1},      {op_kind::priority, 1},
+    {op_kind::hook, 7},           {op_kind::free_subject, 1},    {op_kind::output, 6},
+    {op_kind::input, 6},          {op_kind::peer_send, 18},      {op_kind::peer_leave, 4},
+    {op_kind::peer_stall, 4},
+};
+
 const weighted listener_choices[] = {
     {op_kind::listener_connect, 6},
     {op_kind::listener_enable, 4},
@@ -169,14 +180,21 @@ void arguments(random_source *random, operation *made)
 }
 
 // What is worth trying while a send is in flight.
-operation amid_a_send(random_source *random, int subject)
+void amid_a_send(random_source *random, int subject, script *made)
 {
     static const op_kind kinds[] = {op_kind::output,        op_kind::output,  op_kind::output,
                                     op_kind::free_subject,  op_kind::disable, op_kind::reuse_number,
                                     op_kind::set_descriptor};
-    operation made = {kinds[random->below(7)], subject, 0, 0, 0};
-    arguments(random, &made);
-    return made;
+    bool of_pipes = made->about == flavour::pipes;
+    if (of_pipes && !random->one_in(3))
+        made->operations.push_back({op_kind::peer_sip, subject, 1 + random->below(4000), 0, 0});
+    if (random->one_in(3))
+        return;
+    operation next = {kinds[random->below(7)], subject, 0, 0, 0};
+    if (of_pipes && next.kind == op_kind::reuse_number)
+        next.kind = op_kind::set_descriptor;
+    arguments(random, &next);
+    made->operations.push_back(next);
 }
 
 int some_options(random_source *random)
@@ -187,6 +205,39 @@ int some_options(random_source *random)
     if (random->one_in(3))
         options |= BEV_OPT_DEFER_CALLBACKS | (random->one_in(2) ? BEV_OPT_UNLOCK_CALLBACKS : 0);
     return options;
+}
+
+// What only sockets have beside their bufferevents.
+void surroundings(random_source *random, script *made)
+{
+    made->listens = random->one_in(8);
+    made->asks = random->one_in(8) && made->about == flavour::bufferevents;
+    made->ipv6 = random->one_in(3) ? static_cast<unsigned>(random->next()) : 0;
+    made->listens_ipv6 = random->one_in(3);
+    made->listener_flags =
+        (random->one_in(2) ? LEV_OPT_CLOSE_ON_FREE : 0u) | (random->one_in(4) ? LEV_OPT_DISABLED : 0u);
+}
+
+op_kind some_kind(random_source *random, const script &of)
+{
+    if (of.about == flavour::pipes)
+        return choose(random, pipe_choices);
+    if (of.asks && random->one_in(2))
+        return choose(random, asking_choices);
+    return of.listens && random->one_in(3) ? choose(random, listener_choices) : choose(random, choices);
+}
+
+operation some_operation(random_source *random, const script &of)
+{
+    operation made = {};
+    made.subject = random->below(of.subjects);
+    made.kind = some_kind(random, of);
+    // A pipe is full with less, and that takes no time.
+    if (of.about == flavour::pipes && made.kind == op_kind::peer_stall)
+        made.a = 1 + random->below(random->one_in(4) ? 260000 : 40000);
+    else
+        arguments(random, &made);
+    return made;
 }
 
 } // namespace
@@ -231,27 +282,23 @@ script make_script(uint64_t seed)
         made.denied = random.one_in(4) ? 1 + random.below(4) : 1;
     }
     made.subjects = random.one_in(4) ? 2 : 1;
-    made.listens = random.one_in(8);
-    made.asks = random.one_in(8) && made.about == flavour::bufferevents;
     made.locks = random.one_in(4);
-    made.ipv6 = random.one_in(3) ? static_cast<unsigned>(random.next()) : 0;
-    made.listens_ipv6 = random.one_in(3);
-    made.listener_flags = (random.one_in(2) ? LEV_OPT_CLOSE_ON_FREE : 0u) | (random.one_in(4) ? LEV_OPT_DISABLED : 0u);
+    if (seed % 8 == 6) {
+        made.about = flavour::pipes;
+        made.pipes = random.next();
+    } else {
+        surroundings(&random, &made);
+    }
     for (int i = 0; i < made.subjects; ++i) {
         made.options[i] = some_options(&random);
         made.starts_connected[i] = !random.one_in(3);
     }
     int length = 4 + random.below(14);
     for (int i = 0; i < length; ++i) {
-        operation next = {};
-        next.subject = random.below(made.subjects);
-        next.kind = made.listens && random.one_in(3) ? choose(&random, listener_choices) : choose(&random, choices);
-        if (made.asks && random.one_in(2))
-            next.kind = choose(&random, asking_choices);
-        arguments(&random, &next);
+        operation next = some_operation(&random, made);
         made.operations.push_back(next);
-        if (next.kind == op_kind::peer_stall && !random.one_in(3))
-            made.operations.push_back(amid_a_send(&random, next.subject));
+        if (next.kind == op_kind::peer_stall)
+            amid_a_send(&random, next.subject, &made);
         if (!random.one_in(3))
             made.operations.push_back({op_kind::sync, 0, 0, 0, 0});
     }

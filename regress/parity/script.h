@@ -1,5 +1,6 @@
-// A random program for bufferevents, a listener and their peers, for plain events, for pairs and filters, for an
-// evhttp server, or for bases that share a listening socket: a list of operations, made from a seed.
+// A random program for bufferevents, a listener and their peers, for bufferevents over pipes, for plain events, for
+// pairs and filters, for an evhttp server, or for bases that share a listening socket: a list of operations, made from a
+// seed.
 //
 // Any subset of a script's operations is a script again (an operation that makes no sense where it stands does
 // nothing), so that a failing one shrinks by leaving operations out.
@@ -14,6 +15,7 @@
 namespace parity {
 
 constexpr int max_subjects = 2;
+constexpr int max_connections = 6;
 
 // a, b and c in the comments are the operation's arguments.
 enum class op_kind {
@@ -44,7 +46,9 @@ enum class op_kind {
     peer_send,        // a: bytes, b: fragments
     peer_finish,      // shutdown(SD_SEND) by the peer
     peer_reset,       // close with linger 0, c: bytes sent just before
+    peer_leave,       // close, with everything received
     peer_stall,       // reads nothing until an operation that needs it to, a: bytes written meanwhile
+    peer_sip,         // while it is stalled, a: bytes
     listener_connect, // a: how many
     listener_enable,  // a: 1: enable, 0: disable
     listener_hook,    // a: 1: disable in the next callback, 2: free
@@ -144,8 +148,9 @@ enum class input_change {
 // What the program does after it has closed the descriptor under its bufferevent, which no longer reads or writes.
 enum class comeback { sets_none_then_the_new, sets_the_new, frees_and_makes_another, count };
 
-// What a script is about, whose operations it has, and who runs it.
-enum class flavour { bufferevents, plain_events, layers, sharing, serving, shortage, count };
+// What a script is about, whose operations it has, and who runs it. (Of `pipes` a connection on select is a pair of
+// sockets as ever.)
+enum class flavour { bufferevents, plain_events, layers, sharing, serving, shortage, pipes, count };
 
 struct operation {
     op_kind kind;
@@ -161,7 +166,8 @@ struct script {
     int subjects;
     int options[max_subjects]; // of bufferevent_socket_new
     bool starts_connected[max_subjects];
-    unsigned ipv6; // bit n: the connection of that number is of AF_INET6
+    unsigned ipv6;  // bit n: the connection of that number is of AF_INET6
+    uint64_t pipes; // the forms of the connections that are pipes
     bool listens;
     bool listens_ipv6;
     unsigned listener_flags;
@@ -182,6 +188,7 @@ struct script {
 };
 
 script make_script(uint64_t seed);
+unsigned form_of_pipe(const script &of, int connection);
 const char *name_of(flavour about);
 std::string describe(const script &of);
 std::string describe(const operation &of);

@@ -1,4 +1,5 @@
 #include "layers.h"
+#include "peer_pipe.h"
 #include "plain_events.h"
 #include "serving.h"
 #include "sharing.h"
@@ -37,7 +38,9 @@ const char *const names[] = {
     "peer_send",
     "peer_finish",
     "peer_reset",
+    "peer_leave",
     "peer_stall",
+    "peer_sip",
     "listener_connect",
     "listener_enable",
     "listener_hook",
@@ -92,9 +95,15 @@ const char *const actions[] = {"free",  "stop_reading", "stop_writing",  "start"
 
 } // namespace
 
+unsigned form_of_pipe(const script &of, int connection)
+{
+    return static_cast<unsigned>(of.pipes >> connection * static_cast<int>(form_bits)) & ((1u << form_bits) - 1);
+}
+
 const char *name_of(flavour about)
 {
-    static const char *const flavours[] = {"bufferevents", "plain-events", "layers", "sharing", "serving", "shortage"};
+    static const char *const flavours[] = {"bufferevents", "plain-events", "layers", "sharing",
+                                           "serving",      "shortage",     "pipes"};
     static_assert(sizeof(flavours) / sizeof(flavours[0]) == static_cast<size_t>(flavour::count), "one name each");
     return flavours[static_cast<int>(about)];
 }
@@ -142,6 +151,9 @@ std::string describe(const script &of)
         snprintf(line, sizeof(line), "  connections of IPv6: bits 0x%x\n", of.ipv6);
         text += line;
     }
+    if (of.about == flavour::pipes)
+        for (int i = 0; i < max_connections; ++i)
+            text += "  pipe " + std::to_string(i) + ": " + describe_form(form_of_pipe(of, i)) + "\n";
     for (size_t i = 0; i < of.operations.size(); ++i) {
         snprintf(line, sizeof(line), "  [%d] ", static_cast<int>(i));
         text += line + describe(of.operations[i]) + "\n";

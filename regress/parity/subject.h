@@ -31,6 +31,7 @@ struct subject {
     int index;
     int options;
     struct event_base *base;
+    bool over_handles;       // its connections are pipes
     struct bufferevent *bev; // NULL once freed
     connection *on;
     int frame;
@@ -73,6 +74,8 @@ struct subject {
     bool timed_out;
 };
 
+// On `fd`, or -1.
+struct bufferevent *bufferevent_make(struct event_base *base, evutil_socket_t fd, int options, bool over_handle);
 bool subject_start(subject *self, const script &from, int index, struct event_base *base);
 // A bufferevent on its connection, in place of one that is freed.
 bool subject_make(subject *self);

@@ -109,7 +109,7 @@ void receive_what_left(world *w, subject *on, connection *old, size_t drained)
 bool sends_surely(const subject *on)
 {
     return !on->rate_limited && (!on->fuzzy_write || is_stalled(on)) &&
-           (on->on == nullptr || (!on->on->was_reset && !on->on->near_shut));
+           (on->on == nullptr || (!on->on->was_reset && !on->on->near_shut && !on->on->left));
 }
 
 void change_output(world *w, subject *on, output_change how, size_t bytes)

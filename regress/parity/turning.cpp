@@ -11,6 +11,8 @@ constexpr int idle_limit_ms = 2;
 constexpr ULONGLONG hang_ms = 2000;
 // Turns of the loop without waiting before a turn that waits; some things come a moment later under Wine.
 constexpr int turns_at_once = 6;
+// A pipe's messages are read one in a turn, and what comes behind them later.
+constexpr int turns_for_messages = 40;
 constexpr int max_turns = 5000;
 
 // The peers take what has been sent to them. Only those are asked that may have something: each question costs a call.
@@ -139,7 +141,8 @@ void exit_with_reply(world *w, subject *on, int asked, int answered)
     bufferevent_enable(on->bev, EV_READ | EV_WRITE);
     on->exited = false;
     on->written_much = true; // whether the empty output is told of before the answer is chance
-    for (int i = 0; i < turns_at_once && !on->exited && on->bev != nullptr; ++i)
+    int turns = on->over_handles ? turns_for_messages : turns_at_once;
+    for (int i = 0; i < turns && !on->exited && on->bev != nullptr; ++i)
         turn(w, true);
     on->hooks.clear();
     if (on->bev != nullptr && on->exited)

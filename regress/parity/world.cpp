@@ -1,6 +1,7 @@
 #include "world.h"
 #include "blocks.h"
 #include "layers.h"
+#include "peer_pipe.h"
 #include "plain_events.h"
 #include "serving.h"
 #include "sharing.h"
@@ -24,8 +25,13 @@ bool begin(world *w, const script &of)
     w->tick = evtimer_new(w->base, on_tick, nullptr);
     w->subject_count = of.subjects;
     w->ipv6 = has_ipv6() ? of.ipv6 : 0;
+    w->of_pipes = of.about == flavour::pipes;
+    w->over_pipes = w->of_pipes && w->kind == base_kind::iocp;
+    for (int i = 0; i < max_connections; ++i)
+        w->forms[i] = form_of_pipe(of, i);
     for (int i = 0; i < of.subjects; ++i) {
         subject *one = &w->subjects[i];
+        one->over_handles = w->over_pipes;
         if (of.starts_connected[i]) {
             one->on = w->first[i] = new_connection(w);
             if (!connection_make(one->on, one->on->id))
@@ -39,12 +45,18 @@ bool begin(world *w, const script &of)
     return !of.listens || accepting_start(&w->listening, of, w->base);
 }
 
-// What the bufferevent left unread on a descriptor, another one reads, whoever owned it.
+// What the bufferevent left unread on a descriptor, another one reads, whoever owned it. A pipe of bytes that is its
+// program's still has all of it.
 void take_rest(world *w, connection *of)
 {
+    if (w->over_pipes && (of->form & of_messages) == 0 && !of->near_owned) {
+        if (!near_take_rest(of))
+            note(w, "WRONG: bytes left in a pipe");
+        return;
+    }
     constexpr int max_tries = 500;
     auto fd = static_cast<evutil_socket_t>(of->near_end);
-    struct bufferevent *next = bufferevent_socket_new(w->base, fd, 0);
+    struct bufferevent *next = bufferevent_make(w->base, fd, 0, w->over_pipes);
     struct evbuffer *input = bufferevent_get_input(next);
     bufferevent_enable(next, EV_READ);
     size_t left = of->sent - of->read;
@@ -74,10 +86,14 @@ void end_connections(world *w)
             line += " read=" + std::to_string(one->read) + " of " + std::to_string(one->sent);
         }
         note(w, line);
-        if (!one->near_closed && one->near_end != INVALID_SOCKET)
-            evutil_closesocket(static_cast<evutil_socket_t>(one->near_end));
+        if (!one->near_closed && one->near_end != INVALID_SOCKET) {
+            if (w->over_pipes)
+                one->by->close(one->near_end);
+            else
+                evutil_closesocket(static_cast<evutil_socket_t>(one->near_end));
+        }
         if (one->far_end != INVALID_SOCKET)
-            closesocket(one->far_end);
+            one->by->close(one->far_end);
     }
 }
 
@@ -173,6 +189,9 @@ connection *new_connection(world *w)
     *made = {};
     made->id = w->connection_count++;
     made->ipv6 = (w->ipv6 >> made->id & 1) != 0;
+    if (w->over_pipes)
+        made->by = &by_pipe;
+    made->form = w->forms[made->id];
     made->near_end = made->far_end = INVALID_SOCKET;
     return made;
 }

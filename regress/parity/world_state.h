@@ -9,7 +9,6 @@
 
 namespace parity {
 
-constexpr int max_connections = 6;
 constexpr int max_rates = 32;
 
 struct world {
@@ -19,6 +18,9 @@ struct world {
     subject subjects[max_subjects];
     int subject_count;
     unsigned ipv6; // see script
+    bool of_pipes; // or of sockets in their place
+    bool over_pipes;
+    unsigned forms[max_connections]; // of the pipes
     connection connections[max_connections];
     int connection_count;
     connection *first[max_subjects]; // the one it began with, or NULL

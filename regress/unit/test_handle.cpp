@@ -125,6 +125,22 @@ void nothing_is_no_end(void **)
     }
 }
 
+void an_empty_message_does_not_hold_up_the_next(void **)
+{
+    user one;
+    open_user(&one, sys::transport::messages);
+    turns(3);
+    for (int i = 0; i < 5; ++i)
+        fake::file_peer_writes(one.file, "");
+    fake::file_peer_writes(one.file, "something");
+    int64_t begun = fake::now_us();
+    while (one.heard.empty() && fake::now_us() < begun + 1000000)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_string_equal(one.heard.c_str(), "something");
+    assert_in_range(fake::now_us() - begun, 0, 1000);
+    free_user(&one);
+}
+
 void a_quiet_device_is_not_asked_over_and_over(void **)
 {
     user one;
@@ -231,6 +247,7 @@ int main()
         cmocka_unit_test_setup_teardown(another_status_is_an_error_by_its_win32_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_part_of_a_message_is_no_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_no_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_message_does_not_hold_up_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_device_is_not_asked_over_and_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_does_not_wait_is_asked_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_aborts_in_its_call_is_an_error, set_up, tear_down),
