@@ -71,6 +71,9 @@ void connect_subject(world *w, subject *on, const operation &what)
 {
     if (on->on != nullptr || bufferevent_getfd(on->bev) >= 0)
         return;
+    // libevent takes it for connecting still, and tells twice of a connect that is refused in its call.
+    if (what.a != 0 && on->left_connecting)
+        return;
     connection *to = new_connection(w);
     if (to == nullptr)
         return;

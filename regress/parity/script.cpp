@@ -207,11 +207,12 @@ int some_options(random_source *random)
     return options;
 }
 
-// What only sockets have beside their bufferevents.
+// Of sockets: what there is beside their bufferevents, too.
 void surroundings(random_source *random, script *made)
 {
     made->listens = random->one_in(8);
     made->asks = random->one_in(8) && made->about == flavour::bufferevents;
+    made->locks = random->one_in(4);
     made->ipv6 = random->one_in(3) ? static_cast<unsigned>(random->next()) : 0;
     made->listens_ipv6 = random->one_in(3);
     made->listener_flags =
@@ -222,9 +223,8 @@ op_kind some_kind(random_source *random, const script &of)
 {
     if (of.about == flavour::pipes)
         return choose(random, pipe_choices);
-    if (of.asks && random->one_in(2))
-        return choose(random, asking_choices);
-    return of.listens && random->one_in(3) ? choose(random, listener_choices) : choose(random, choices);
+    op_kind made = of.listens && random->one_in(3) ? choose(random, listener_choices) : choose(random, choices);
+    return of.asks && random->one_in(2) ? choose(random, asking_choices) : made;
 }
 
 operation some_operation(random_source *random, const script &of)
@@ -282,10 +282,10 @@ script make_script(uint64_t seed)
         made.denied = random.one_in(4) ? 1 + random.below(4) : 1;
     }
     made.subjects = random.one_in(4) ? 2 : 1;
-    made.locks = random.one_in(4);
     if (seed % 8 == 6) {
         made.about = flavour::pipes;
         made.pipes = random.next();
+        made.locks = random.one_in(4);
     } else {
         surroundings(&random, &made);
     }

@@ -259,6 +259,7 @@ bool subject_owns_descriptor(const subject *self)
 void subject_move(subject *self, connection *to)
 {
     self->input_unknown = self->input_unknown || self->fuzzy_read;
+    self->left_connecting = self->left_connecting || (self->on != nullptr && self->on->connecting);
     self->on = to;
     if (to != nullptr)
         to->near_owned = subject_owns_descriptor(self);

@@ -72,6 +72,7 @@ struct subject {
     bool write_was_fuzzy;
     bool hide_enabled;
     bool timed_out;
+    bool left_connecting; // it was given another connection, or none, before its connect was told of
 };
 
 // On `fd`, or -1.
