@@ -183,8 +183,7 @@ void sip(world *w, subject *on, size_t bytes)
 {
     if (!has_peer(on) || !on->on->stalled)
         return;
-    turn(w, false);
-    on->fuzzy_write = true;
+    sync(w);
     peer_receive(on->on, &on->got, bytes);
     subject_receive(on);
 }
@@ -296,6 +295,9 @@ void apply_settings(world *w, subject *on, const operation &what)
     default:
         // One at a time: of two, which comes first could be chance.
         on->hooks.clear();
+        // How much is left to be written is chance by then, and so is whether there is a write callback.
+        if (w->of_pipes && on->fuzzy_write && what.a == static_cast<int>(moment::write))
+            break;
         on->hooks.push_back({static_cast<moment>(what.a), static_cast<action>(what.b), what.c});
         break;
     }

@@ -40,6 +40,8 @@ void move_to_other(world *w, subject *on, struct evbuffer *output)
     other->written_much = true;
     other->fuzzy_write = is_stalled(on) || on->cut_amid_send;
     other->cut_amid_send = other->cut_amid_send || other->fuzzy_write;
+    if (other->fuzzy_write)
+        other->hooks.clear(); // whether there is anything to write is chance
 }
 
 void write_though_frozen(subject *on, struct evbuffer *output)
