@@ -27,7 +27,7 @@ struct completion_ops {
     operation_kind kind;
     completion_ended ended;
     completion_ended ended_alone;                    // nobody waits for it any more: frees it, or goes on
-    void (*cancel)(completion *operation) = nullptr; // in CancelIoEx's place, for what is no operation on a file
+    void (*cancel)(completion *operation) = nullptr; // for what is no operation on the file or socket itself
 };
 
 union completion_link {
@@ -35,24 +35,53 @@ union completion_link {
     SIMPLEQ_ENTRY(completion) waits; // idle: for whoever has it
 };
 
+// Of the number of a loop's turn, what an operation remembers.
+constexpr unsigned turn_bits = 28;
+
+// There is one for each idle connection: its size counts.
 struct completion {
-    struct event_overlapped record; // first: a packet is found by its address
+    OVERLAPPED overlapped; // first: a packet is found by its address
     const completion_ops *ops;
-    HANDLE file;        // what it was started on, to cancel it there: a poll's is AFD's
-    evutil_socket_t fd; // whose operation it is
     completion_link next;
-    bool pending;
-    bool cancelled; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
-    bool alone;     // its starter has let go
-    bool of_file;   // and not of a socket: its error is a Win32 code
+    int32_t handle;                    // whose operation it is, see completion_descriptor
+    unsigned started_turn : turn_bits; // see completion_note_turn
+    unsigned pending : 1;
+    unsigned cancelled : 1; // by us; how the kernel reports that differs (a cancelled poll, a closed socket)
+    unsigned alone : 1;     // its starter has let go
+    unsigned of_file : 1;   // and not of a socket: its error is a Win32 code
 };
+
+static_assert(sizeof(void *) != 8 || sizeof(completion) == 56, "there is one for each idle connection");
+
+// A handle has 32 significant bits (Microsoft's "Interprocess Communication Between 32-bit and 64-bit Applications"): it
+// is cut, and extended by its sign. What does not come back so is no handle.
+inline bool is_handle(evutil_socket_t descriptor)
+{
+    return static_cast<int32_t>(descriptor) == descriptor;
+}
+
+// The socket or file that the operation was started on; of a poll, the one that is polled.
+inline evutil_socket_t completion_descriptor(const completion *operation)
+{
+    return operation->handle;
+}
+
+// For who wants to know how many turns of the loop it has waited. (Beyond 2^28, of what is left when that is taken away.)
+inline void completion_note_turn(completion *operation, uint64_t turn)
+{
+    operation->started_turn = static_cast<unsigned>(turn) & ((1U << turn_bits) - 1);
+}
+
+inline unsigned completion_turns_since(const completion *operation, uint64_t turn)
+{
+    return (static_cast<unsigned>(turn) - operation->started_turn) & ((1U << turn_bits) - 1);
+}
 
 void completion_init(completion *operation, const completion_ops *ops);
 
 // Bracket a sys:: call: settle_start puts the operation in flight, unless the call has left no packet to come (done at
 // once, or failed). If there is one, nobody takes it before that, since the lock is held. Returns its argument.
 OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd);
-OVERLAPPED *completion_begin_poll(completion *operation, HANDLE device, evutil_socket_t fd);
 // The same on a handle that is no socket: a pipe's, a directory's.
 OVERLAPPED *completion_begin_file(completion *operation, HANDLE file);
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);

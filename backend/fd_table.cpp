@@ -4,35 +4,47 @@ namespace iocp {
 
 namespace {
 
-constexpr size_t first_capacity = 64;
+constexpr size_t first_capacity = 16;
 
+// Handles are multiples of four, and most are close to each other; the multiplier (2^64 divided by the golden ratio)
+// spreads them. The upper bits, as a fraction of 2^32, say where in the table: it may have any size.
 size_t fd_table_home(evutil_socket_t fd, size_t capacity)
 {
-    // Handles are multiples of four; the multiplier (2^64 divided by the golden ratio) spreads them.
-    uint64_t spread = (static_cast<uint64_t>(fd) >> 2) * 0x9E3779B97F4A7C15ull;
-    return static_cast<size_t>(spread >> 32) & (capacity - 1);
+    uint64_t spread = ((static_cast<uint64_t>(fd) >> 2) * 0x9E3779B97F4A7C15ull) >> 32;
+    return static_cast<size_t>((spread * capacity) >> 32);
+}
+
+size_t fd_table_after(size_t slot, size_t capacity)
+{
+    return slot + 1 == capacity ? 0 : slot + 1;
+}
+
+// How far it is from one slot up to another, round the end.
+size_t fd_table_distance(size_t from, size_t to, size_t capacity)
+{
+    return to >= from ? to - from : to + capacity - from;
 }
 
 // The slot of fd, or the empty one where it belongs. The table has room.
-fd_table_slot *fd_table_probe(fd_table_slot *slots, size_t capacity, evutil_socket_t fd)
+fd_table_entry **fd_table_probe(fd_table_entry **slots, size_t capacity, evutil_socket_t fd)
 {
     size_t i = fd_table_home(fd, capacity);
-    while (slots[i].value != nullptr && slots[i].fd != fd)
-        i = (i + 1) & (capacity - 1);
+    while (slots[i] != nullptr && slots[i]->fd != fd)
+        i = fd_table_after(i, capacity);
     return &slots[i];
 }
 
 bool fd_table_make_room(fd_table *self)
 {
-    if ((self->used + 1) * 3 <= self->capacity * 2)
+    if ((self->used + 1) * 8 <= self->capacity * 7)
         return true;
-    size_t capacity = self->capacity != 0 ? self->capacity * 2 : first_capacity;
-    auto *slots = static_cast<fd_table_slot *>(mm_calloc(capacity, sizeof(fd_table_slot)));
+    size_t capacity = self->capacity != 0 ? self->capacity + self->capacity / 4 : first_capacity;
+    auto **slots = static_cast<fd_table_entry **>(mm_calloc(capacity, sizeof(fd_table_entry *)));
     if (slots == nullptr)
         return false;
     for (size_t i = 0; i < self->capacity; ++i)
-        if (self->slots[i].value != nullptr)
-            *fd_table_probe(slots, capacity, self->slots[i].fd) = self->slots[i];
+        if (self->slots[i] != nullptr)
+            *fd_table_probe(slots, capacity, self->slots[i]->fd) = self->slots[i];
     free_if_any(self->slots);
     self->slots = slots;
     self->capacity = capacity;
@@ -41,18 +53,18 @@ bool fd_table_make_room(fd_table *self)
 
 } // namespace
 
-void *fd_table_find(const fd_table *self, evutil_socket_t fd)
+fd_table_entry *fd_table_find(const fd_table *self, evutil_socket_t fd)
 {
-    return self->used != 0 ? fd_table_probe(self->slots, self->capacity, fd)->value : nullptr;
+    return self->used != 0 ? *fd_table_probe(self->slots, self->capacity, fd) : nullptr;
 }
 
-bool fd_table_add(fd_table *self, evutil_socket_t fd, void *value)
+bool fd_table_add(fd_table *self, fd_table_entry *added)
 {
     if (!fd_table_make_room(self))
         return false;
-    fd_table_slot *slot = fd_table_probe(self->slots, self->capacity, fd);
-    EVUTIL_ASSERT(slot->value == nullptr);
-    *slot = {fd, value};
+    fd_table_entry **slot = fd_table_probe(self->slots, self->capacity, added->fd);
+    EVUTIL_ASSERT(*slot == nullptr);
+    *slot = added;
     ++self->used;
     return true;
 }
@@ -62,26 +74,26 @@ void fd_table_remove(fd_table *self, evutil_socket_t fd)
     if (fd_table_find(self, fd) == nullptr)
         return;
     // Move up the entries that probed past the hole, so that no search stops short at it.
-    size_t mask = self->capacity - 1;
-    size_t hole = static_cast<size_t>(fd_table_probe(self->slots, self->capacity, fd) - self->slots);
-    for (size_t i = (hole + 1) & mask; self->slots[i].value != nullptr; i = (i + 1) & mask) {
-        size_t home = fd_table_home(self->slots[i].fd, self->capacity);
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
+    size_t capacity = self->capacity;
+    auto hole = static_cast<size_t>(fd_table_probe(self->slots, capacity, fd) - self->slots);
+    for (size_t i = fd_table_after(hole, capacity); self->slots[i] != nullptr; i = fd_table_after(i, capacity)) {
+        size_t home = fd_table_home(self->slots[i]->fd, capacity);
+        if (fd_table_distance(home, i, capacity) >= fd_table_distance(hole, i, capacity)) {
             self->slots[hole] = self->slots[i];
             hole = i;
         }
     }
-    self->slots[hole] = {0, nullptr};
+    self->slots[hole] = nullptr;
     if (--self->used == 0) // a program that checks for leaks at exit finds none
         fd_table_clear(self);
 }
 
-void *fd_table_next(const fd_table *self, size_t *at)
+fd_table_entry *fd_table_next(const fd_table *self, size_t *at)
 {
     while (*at < self->capacity) {
-        void *value = self->slots[(*at)++].value;
-        if (value != nullptr)
-            return value;
+        fd_table_entry *entry = self->slots[(*at)++];
+        if (entry != nullptr)
+            return entry;
     }
     return nullptr;
 }

@@ -17,7 +17,7 @@ void loop_tell_who_can_write(backend *self)
     source *next;
     TAILQ_FOREACH (next, &self->loop.changed, queued)
         if ((next->ops->ready(next) & next->wanted & EV_WRITE) != 0)
-            evmap_io_active_(self->base, next->fd, EV_WRITE);
+            evmap_io_active_(self->base, source_descriptor(next), EV_WRITE);
 }
 
 } // namespace

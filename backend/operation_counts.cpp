@@ -15,7 +15,7 @@ const char *operation_name(const completion *operation)
 // A descriptor as libevent's own messages show it.
 long long operation_descriptor(const completion *operation)
 {
-    return static_cast<long long>(operation->fd);
+    return static_cast<long long>(completion_descriptor(operation));
 }
 
 struct event_iocp_operation_stats *operation_stats(operation_counts *self, const completion *operation)

@@ -58,8 +58,8 @@ short poll_give_up(poll_socket *self)
 // is found out by the look or the poll that comes next.) Under a layered provider there is another handle to it.
 int poll_check(poll_socket *self)
 {
-    auto socket = static_cast<SOCKET>(self->as_source.fd);
-    unsigned closes = registry_closes(self->as_source.fd);
+    auto socket = static_cast<SOCKET>(source_descriptor(&self->as_source));
+    unsigned closes = registry_closes(source_descriptor(&self->as_source));
     if (self->checked && self->close_count == closes && self->base_socket == socket)
         return 0;
     int type = 0;
@@ -83,7 +83,7 @@ int poll_check(poll_socket *self)
 void poll_begin_use(poll_socket *self)
 {
     if (self->listens && self->listening == nullptr)
-        self->listening = listening_begin(self->as_source.fd, listening_new());
+        self->listening = listening_begin(source_descriptor(&self->as_source), listening_new());
 }
 
 void poll_end_use(poll_socket *self)
@@ -110,7 +110,7 @@ short poll_ready_after(poll_socket *self, const afd_poll *poll)
 {
     if (poll->info.count == 0)
         return 0;
-    bool may_be_another = poll->close_count != registry_closes(self->as_source.fd);
+    bool may_be_another = poll->close_count != registry_closes(source_descriptor(&self->as_source));
     if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
         return poll_ready_after_close(self);
     return poll_ready_from(poll->info.events);
@@ -139,14 +139,19 @@ void poll_free(completion *operation, int, DWORD)
     mm_free(poll);
 }
 
-const completion_ops poll_operation_ops = {operation_kind::poll, poll_ended, poll_free};
+void poll_cancel(completion *operation)
+{
+    sys::cancel(poll_from_completion(operation)->device->handle, &operation->overlapped);
+}
+
+const completion_ops poll_operation_ops = {operation_kind::poll, poll_ended, poll_free, poll_cancel};
 
 int poll_new(poll_socket *self, afd_poll **created)
 {
     auto *poll = static_cast<afd_poll *>(mm_calloc(1, sizeof(afd_poll)));
     if (poll == nullptr)
         return WSAENOBUFS;
-    backend *owner = self->as_source.owner;
+    backend *owner = source_owner(&self->as_source);
     int error = afd_device_acquire(&owner->devices, owner->port, &poll->device);
     if (error != 0) {
         mm_free(poll);
@@ -173,10 +178,10 @@ sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->info.exclusive = FALSE;
     poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
     poll->info.events = poll->asked = mask;
-    poll->close_count = registry_closes(self->as_source.fd);
+    poll->close_count = registry_closes(source_descriptor(&self->as_source));
     poll->info.status = 0;
-    port *on = self->as_source.owner->port;
-    OVERLAPPED *overlapped = completion_begin_poll(&poll->operation, poll->device->handle, self->as_source.fd);
+    port *on = source_owner(&self->as_source)->port;
+    OVERLAPPED *overlapped = completion_begin(&poll->operation, source_descriptor(&self->as_source));
     return completion_settle_start(on, &poll->operation, sys::afd_poll(poll->device->handle, &poll->info, overlapped));
 }
 
@@ -184,7 +189,8 @@ sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
 bool poll_find_base_socket(poll_socket *self)
 {
     SOCKET base;
-    if (sys::base_socket(static_cast<SOCKET>(self->as_source.fd), &base) != 0 || base == self->base_socket)
+    if (sys::base_socket(static_cast<SOCKET>(source_descriptor(&self->as_source)), &base) != 0 ||
+        base == self->base_socket)
         return false;
     self->base_socket = base;
     return true;
@@ -193,7 +199,7 @@ bool poll_find_base_socket(poll_socket *self)
 short poll_submit_failed(poll_socket *self, int error)
 {
     if (sys::is_shortage(error)) {
-        self->as_source.owner->loop.retry_soon = true;
+        source_owner(&self->as_source)->loop.retry_soon = true;
         source_queue(&self->as_source);
         return 0;
     }
@@ -294,13 +300,13 @@ short poll_socket_unasked(const poll_socket *self)
     return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
 }
 
-poll_socket *poll_socket_new(backend *owner, evutil_socket_t fd)
+poll_socket *poll_socket_new(owned_descriptor *of)
 {
     auto *self = static_cast<poll_socket *>(mm_calloc(1, sizeof(poll_socket)));
     if (self == nullptr)
         return nullptr;
-    source_init(&self->as_source, &poll_ops, owner, fd);
-    self->base_socket = static_cast<SOCKET>(fd);
+    source_init(&self->as_source, &poll_ops, of);
+    self->base_socket = static_cast<SOCKET>(of->fd);
     return self;
 }
 

@@ -49,7 +49,7 @@ struct poll_socket {
 short poll_socket_unasked(const poll_socket *self);
 
 // NULL for want of memory.
-poll_socket *poll_socket_new(backend *owner, evutil_socket_t fd);
+poll_socket *poll_socket_new(owned_descriptor *of);
 // Lets go of polls in flight. The socket may be freed then (by mm_free).
 void poll_socket_destroy(poll_socket *self);
 

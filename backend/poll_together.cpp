@@ -23,7 +23,7 @@ short together_to_look_for(source *as_source)
     // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of
     // select: layered ones are not.
     bool joins = (as_source->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
-                 member->base_socket == static_cast<SOCKET>(as_source->fd);
+                 member->base_socket == static_cast<SOCKET>(source_descriptor(as_source));
     return joins ? poll_socket_unasked(member) : static_cast<short>(0);
 }
 
@@ -53,7 +53,7 @@ void together_gather(group *made, source **next)
         if (looked_for == 0)
             continue;
         made->members[made->count] = *next;
-        made->looks[made->count] = {static_cast<SOCKET>((*next)->fd), (looked_for & EV_READ) != 0,
+        made->looks[made->count] = {static_cast<SOCKET>(source_descriptor(*next)), (looked_for & EV_READ) != 0,
                                     (looked_for & EV_WRITE) != 0};
         ++made->count;
     }

@@ -12,12 +12,12 @@ constexpr DWORD max_threads = 1024;
 
 int port_error_of(completion *ended)
 {
-    OVERLAPPED *overlapped = &ended->record.overlapped;
+    OVERLAPPED *overlapped = &ended->overlapped;
     if (ended->ops->kind == operation_kind::poll)
         return sys::status_to_error(static_cast<nt_status>(overlapped->Internal));
     if (ended->of_file)
         return sys::file_error(static_cast<nt_status>(overlapped->Internal));
-    return sys::operation_error(reinterpret_cast<SOCKET>(ended->file), overlapped);
+    return sys::operation_error(static_cast<SOCKET>(completion_descriptor(ended)), overlapped);
 }
 
 void port_take_packet(port *on, completion *operation)
@@ -26,7 +26,7 @@ void port_take_packet(port *on, completion *operation)
     in_flight_remove(&on->in_flight, operation);
     operation->pending = false;
     int error = port_error_of(operation);
-    DWORD bytes = static_cast<DWORD>(operation->record.overlapped.InternalHigh);
+    DWORD bytes = static_cast<DWORD>(operation->overlapped.InternalHigh);
     operation_ended(&on->counts, operation, error, bytes);
     if (operation->alone)
         operation->ops->ended_alone(operation, error, bytes);
@@ -34,41 +34,31 @@ void port_take_packet(port *on, completion *operation)
         operation->ops->ended(operation, error, bytes);
 }
 
-OVERLAPPED *port_begin(completion *operation, HANDLE file, evutil_socket_t fd)
-{
-    EVUTIL_ASSERT(!operation->pending && !operation->alone);
-    event_overlapped_init_(&operation->record, nullptr);
-    operation->file = file;
-    operation->fd = fd;
-    operation->cancelled = false;
-    return &operation->record.overlapped;
-}
-
 } // namespace
 
 void completion_init(completion *operation, const completion_ops *ops)
 {
+    EVUTIL_ASSERT(ops->kind != operation_kind::poll || ops->cancel != nullptr); // it is AFD's handle that it is on
     operation->ops = ops;
-    operation->file = nullptr;
-    operation->fd = -1;
+    operation->handle = -1;
     operation->next.in_bucket = nullptr;
+    operation->started_turn = 0;
     operation->pending = operation->cancelled = operation->alone = operation->of_file = false;
 }
 
 OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd)
 {
-    return port_begin(operation, reinterpret_cast<HANDLE>(fd), fd);
-}
-
-OVERLAPPED *completion_begin_poll(completion *operation, HANDLE device, evutil_socket_t fd)
-{
-    return port_begin(operation, device, fd);
+    EVUTIL_ASSERT(!operation->pending && !operation->alone && is_handle(fd));
+    operation->overlapped = {};
+    operation->handle = static_cast<int32_t>(fd);
+    operation->cancelled = false;
+    return &operation->overlapped;
 }
 
 OVERLAPPED *completion_begin_file(completion *operation, HANDLE file)
 {
     operation->of_file = true;
-    return port_begin(operation, file, reinterpret_cast<evutil_socket_t>(file));
+    return completion_begin(operation, reinterpret_cast<evutil_socket_t>(file));
 }
 
 sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
@@ -104,7 +94,7 @@ void completion_cancel(completion *operation)
     }
     // ERROR_NOT_FOUND means that the packet is already on its way, and other errors that the socket was closed, which
     // ends its operations too: in each case the packet comes.
-    sys::cancel(operation->file, &operation->record.overlapped);
+    sys::cancel(reinterpret_cast<HANDLE>(completion_descriptor(operation)), &operation->overlapped);
 }
 
 void completion_abandon(completion *operation)

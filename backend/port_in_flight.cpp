@@ -80,7 +80,7 @@ completion *in_flight_find(const in_flight_table *self, const OVERLAPPED *overla
 {
     completion *const *buckets = self->grown != nullptr ? self->grown : self->first_buckets;
     completion *found = buckets[in_flight_bucket(self, overlapped)];
-    while (found != nullptr && &found->record.overlapped != overlapped)
+    while (found != nullptr && &found->overlapped != overlapped)
         found = found->next.in_bucket;
     return found;
 }

@@ -46,7 +46,7 @@ int interest_widen_poll(socket_record *record, short events)
     if (events == 0)
         return 0;
     if (record->poll == nullptr)
-        record->poll = poll_socket_new(record->owner, record->fd);
+        record->poll = poll_socket_new(record);
     if (record->poll == nullptr)
         return WSAENOBUFS;
     short unwatched = record->unwatched;
@@ -62,7 +62,7 @@ void interest_watch(socket_record *record, short events)
 {
     int error = interest_widen_poll(record, events);
     if (error != 0 && record->poll == nullptr) {
-        record->unwatched = static_cast<short>(record->unwatched | events);
+        record->unwatched = static_cast<unsigned char>(record->unwatched | events);
         record->owner->sockets.any_unwatched = true;
         record->owner->loop.retry_soon = true;
     } else if (error != 0) { // as of any socket that goes
@@ -78,7 +78,7 @@ short interest_polled(const socket_record *record)
 
 void interest_narrow_poll(socket_record *record, short events)
 {
-    record->unwatched = static_cast<short>(record->unwatched & ~events);
+    record->unwatched = static_cast<unsigned char>(record->unwatched & ~events);
     if (record->poll != nullptr)
         interest_narrow(&record->poll->as_source, events);
 }
@@ -87,7 +87,7 @@ void interest_narrow_poll(socket_record *record, short events)
 short interest_take(socket_record *record, source *leaving)
 {
     source_unqueue(leaving);
-    if (record == nullptr || record->own != leaving || !record->goes_by_own)
+    if (record->own != leaving || !record->goes_by_own)
         return 0;
     short moved = leaving->wanted;
     leaving->wanted = 0;
@@ -120,7 +120,7 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
         *slot = socket_obtain(owner, fd);
     socket_record *record = *slot;
     if (record == nullptr)
-        return interest_refuse(fd, WSAENOBUFS);
+        return interest_refuse(fd, is_handle(fd) ? WSAENOBUFS : WSAENOTSOCK);
     if ((old & source_events) == 0)
         interest_choose_source(record);
     // Only a poll sees an early close.
@@ -146,10 +146,10 @@ int interest_del(short events, socket_record **slot)
     return 0;
 }
 
-void interest_take_over(backend *owner, source *arriving)
+void interest_take_over(source *arriving)
 {
-    socket_record *record = socket_find(owner, arriving->fd);
-    if (record == nullptr || record->own != arriving || record->goes_by_own)
+    socket_record *record = socket_of(arriving);
+    if (record->own != arriving || record->goes_by_own)
         return;
     short moved = static_cast<short>(interest_polled(record) & own_events);
     interest_narrow_poll(record, moved);
@@ -157,28 +157,29 @@ void interest_take_over(backend *owner, source *arriving)
     interest_widen(arriving, moved);
 }
 
-void interest_fall_back(backend *owner, source *leaving)
+void interest_fall_back(source *leaving)
 {
-    socket_record *record = socket_find(owner, leaving->fd);
+    socket_record *record = socket_of(leaving);
     short moved = interest_take(record, leaving);
-    if (moved != 0 && !owner->draining)
+    if (moved != 0 && !record->owner->draining)
         interest_watch(record, moved);
 }
 
-void interest_close(backend *owner, source *leaving)
+void interest_close(source *leaving)
 {
-    socket_record *record = socket_find(owner, leaving->fd);
+    socket_record *record = socket_of(leaving);
     short moved = interest_take(record, leaving);
+    const backend *owner = record->owner;
     if (moved == 0 || owner->draining)
         return;
     // Interest that is added under this number later finds what is there already. (Without memory it is there no more.)
     if (record->poll == nullptr)
-        record->poll = poll_socket_new(owner, leaving->fd);
+        record->poll = poll_socket_new(record);
     if (record->poll != nullptr) {
         record->poll->as_source.wanted = static_cast<short>(record->poll->as_source.wanted | moved);
         record->poll->dead = true;
     }
-    evmap_io_active_(owner->base, leaving->fd, moved);
+    evmap_io_active_(owner->base, record->fd, moved);
 }
 
 void interest_retry(backend *owner)

@@ -12,10 +12,10 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
 int interest_del(short events, socket_record **slot);
 
 // A source that has come for a descriptor takes its interest from the poll; one that is about to go hands it back.
-void interest_take_over(backend *owner, source *arriving);
-void interest_fall_back(backend *owner, source *leaving);
+void interest_take_over(source *arriving);
+void interest_fall_back(source *leaving);
 // The same, and the socket is about to be closed: whoever waits for it is told once.
-void interest_close(backend *owner, source *leaving);
+void interest_close(source *leaving);
 
 // Once a turn: interest that has fallen to a poll which there was no memory for.
 void interest_retry(backend *owner);

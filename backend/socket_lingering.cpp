@@ -19,49 +19,54 @@ uint32_t linger_limit_ms(const lingering_state *state)
     return state->limit_ms != 0 ? state->limit_ms : uint32_t{EVENT_IOCP_DEFAULT_LINGER_MS};
 }
 
-// That a socket's operations have still to send.
-size_t linger_bytes(const socket_record *record)
-{
-    size_t bytes = 0;
-    const lingering_on *each;
-    LIST_FOREACH (each, &record->left.operations, listed)
-        bytes += each->bytes;
-    return bytes;
-}
-
-socket_record *linger_oldest(const lingering_state *state)
+lingering_on *linger_oldest(const lingering_state *state)
 {
     return TAILQ_FIRST(&state->closed);
 }
 
-lingering_state *linger_state(const socket_record *record)
+// Anything of this life of the socket is in flight, and nobody waits for it.
+bool linger_waits(const socket_record *record)
 {
-    return &record->owner->lingering;
+    return !LIST_EMPTY(&record->left_sends) || record->left_cancelled != 0;
 }
 
-void linger_list_closed(lingering_state *state, socket_record *record)
+void linger_list_closed(socket_record *record)
 {
-    TAILQ_INSERT_TAIL(&state->closed, record, left.listed);
-    record->left.is_listed = true;
-    state->bytes += linger_bytes(record);
+    lingering_state *state = &record->owner->lingering;
+    uint32_t now_ms = linger_now_ms(record->owner);
+    lingering_on *each;
+    LIST_FOREACH (each, &record->left_sends, listed) {
+        each->is_closed = true;
+        each->closed_ms = now_ms;
+        TAILQ_INSERT_TAIL(&state->closed, each, listed_closed);
+        state->bytes += each->bytes;
+    }
 }
 
-void linger_unlist_closed(lingering_state *state, socket_record *record)
+void linger_unlist_closed(lingering_on *self)
 {
-    if (!record->left.is_listed)
+    if (!self->is_closed)
         return;
-    TAILQ_REMOVE(&state->closed, record, left.listed);
-    record->left.is_listed = false;
-    state->bytes -= linger_bytes(record);
+    lingering_state *state = &self->record->owner->lingering;
+    self->is_closed = false;
+    TAILQ_REMOVE(&state->closed, self, listed_closed);
+    state->bytes -= self->bytes;
+}
+
+void linger_unlist_all(socket_record *record)
+{
+    lingering_on *each;
+    LIST_FOREACH (each, &record->left_sends, listed)
+        linger_unlist_closed(each);
 }
 
 // Its peer takes too little, for too long. Bytes are lost, and a reset tells the peer so.
 void linger_reset(socket_record *record)
 {
-    linger_unlist_closed(linger_state(record), record);
-    record->left.resets = true;
+    linger_unlist_all(record);
+    record->resets = true;
     lingering_on *each;
-    LIST_FOREACH (each, &record->left.operations, listed)
+    LIST_FOREACH (each, &record->left_sends, listed)
         completion_cancel(each->operation);
 }
 
@@ -70,22 +75,31 @@ uint32_t linger_least(uint32_t one, uint32_t other)
     return one < other ? one : other;
 }
 
+// The first of the socket that was closed after this one's. (All of one are listed together.)
+lingering_on *linger_next_socket(const lingering_on *self)
+{
+    lingering_on *next = TAILQ_NEXT(self, listed_closed);
+    while (next != nullptr && next->record == self->record)
+        next = TAILQ_NEXT(next, listed_closed);
+    return next;
+}
+
 // Resets those whose time is up. Returns when to look again: no later than whoever is closed next may linger.
 uint32_t linger_reset_overdue(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     uint32_t now_ms = linger_now_ms(owner), limit_ms = linger_limit_ms(state), soonest_ms = limit_ms;
-    socket_record *next;
-    for (socket_record *each = linger_oldest(state); each != nullptr; each = next) {
-        next = TAILQ_NEXT(each, left.listed);
-        uint32_t waited_ms = now_ms - each->left.closed_ms;
+    lingering_on *next;
+    for (lingering_on *each = linger_oldest(state); each != nullptr; each = next) {
+        next = linger_next_socket(each);
+        uint32_t waited_ms = now_ms - each->closed_ms;
         if (waited_ms < limit_ms)
             return linger_least(soonest_ms, limit_ms - waited_ms); // and all that follow were closed later
-        uint32_t own_limit_ms = limit_ms * (1U + each->left.longer);
+        uint32_t own_limit_ms = limit_ms * (1U + each->record->longer);
         if (waited_ms < own_limit_ms)
             soonest_ms = linger_least(soonest_ms, own_limit_ms - waited_ms);
         else
-            linger_reset(each);
+            linger_reset(each->record);
     }
     return soonest_ms;
 }
@@ -121,7 +135,7 @@ void linger_enforce_limits(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     while (!TAILQ_EMPTY(&state->closed) && state->bytes > linger_limit_bytes(state))
-        linger_reset(linger_oldest(state));
+        linger_reset(linger_oldest(state)->record);
     if ((state->timer.ev_flags & EVLIST_TIMEOUT) == 0) // else it comes soon enough
         linger_start_timer(owner, linger_reset_overdue(owner));
 }
@@ -129,8 +143,8 @@ void linger_enforce_limits(backend *owner)
 // A file has no reset: its peer has a part.
 void linger_close_by_reset(const socket_record *record)
 {
-    if (record->left.resets && record->transport == sys::transport::socket)
-        sys::reset_when_closed(static_cast<SOCKET>(socket_descriptor(record)));
+    if (record->resets && record->transport == sys::transport::socket)
+        sys::reset_when_closed(static_cast<SOCKET>(record->fd));
 }
 
 void linger_close_now(socket_record *record)
@@ -138,7 +152,23 @@ void linger_close_now(socket_record *record)
     sys::transport by = record->transport;
     linger_close_by_reset(record);
     socket_begin_life(record);
-    transport_close(by, socket_descriptor(record));
+    transport_close(by, record->fd);
+}
+
+// One less is in flight.
+void linger_go_on(socket_record *record)
+{
+    if (linger_waits(record))
+        return;
+    if (record->close_asked) {
+        linger_close_now(record);
+        return;
+    }
+    if (record->shuts_down)
+        sys::end_sending(static_cast<SOCKET>(record->fd));
+    record->shuts_down = false;
+    record->longer = 0;
+    socket_unregister_unused(record);
 }
 
 } // namespace
@@ -161,15 +191,16 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
     self->operation = operation;
     EVUTIL_ASSERT(bytes <= UINT32_MAX);
     self->bytes = static_cast<uint32_t>(bytes);
-    LIST_INSERT_HEAD(&record->left.operations, self, listed);
+    self->is_closed = false;
+    LIST_INSERT_HEAD(&record->left_sends, self, listed);
     owner->lingering.bytes_on_the_way += bytes;
     socket_register(record);
 }
 
 void linger_longer(socket_record *record, unsigned char times)
 {
-    unsigned longer = record->left.longer + unsigned{times};
-    record->left.longer = static_cast<unsigned char>(longer < UCHAR_MAX ? longer : UCHAR_MAX);
+    unsigned longer = record->longer + unsigned{times};
+    record->longer = static_cast<unsigned char>(longer < UCHAR_MAX ? longer : UCHAR_MAX);
 }
 
 bool linger_goes_on(const lingering_on *self)
@@ -180,63 +211,70 @@ bool linger_goes_on(const lingering_on *self)
 void linger_fail(lingering_on *self)
 {
     if (self->life == self->record->life)
-        self->record->left.resets = true;
+        self->record->resets = true;
 }
 
 void linger_end(lingering_on *self)
 {
     socket_record *record = self->record;
-    if (record == nullptr)
-        return;
     record->owner->lingering.bytes_on_the_way -= self->bytes;
     if (self->life != record->life)
         return; // closed by its program meanwhile
-    lingering *left = &record->left;
+    linger_unlist_closed(self);
     LIST_REMOVE(self, listed);
-    if (left->is_listed)
-        linger_state(record)->bytes -= self->bytes;
-    if (!LIST_EMPTY(&left->operations))
+    linger_go_on(record);
+}
+
+socket_life linger_begin_cancelled(socket_record *record)
+{
+    EVUTIL_ASSERT(record->left_cancelled < UINT16_MAX);
+    ++record->left_cancelled;
+    socket_register(record);
+    return record->life;
+}
+
+void linger_end_cancelled(socket_record *record, socket_life life)
+{
+    if (life != record->life)
         return;
-    if (left->close_asked) {
-        linger_close_now(record);
-        return;
-    }
-    if (left->shuts_down)
-        sys::end_sending(static_cast<SOCKET>(socket_descriptor(record)));
-    left->shuts_down = false;
-    left->longer = 0;
-    socket_unregister_unused(record);
+    --record->left_cancelled;
+    linger_go_on(record);
 }
 
 bool linger_close(socket_record *record)
 {
-    lingering *left = &record->left;
-    backend *owner = record->owner;
-    lingering_state *state = &owner->lingering;
-    if (LIST_EMPTY(&left->operations)) {
+    if (!linger_waits(record)) {
         linger_close_by_reset(record);
         socket_begin_life(record);
         return false;
     }
-    if (left->close_asked)
+    if (record->close_asked)
         return true;
-    left->close_asked = true;
-    left->closed_ms = linger_now_ms(owner);
-    linger_list_closed(state, record);
-    linger_enforce_limits(owner);
+    record->close_asked = true;
+    if (!LIST_EMPTY(&record->left_sends)) {
+        linger_list_closed(record);
+        linger_enforce_limits(record->owner);
+    }
     return true;
 }
 
 bool linger_shutdown(socket_record *record)
 {
-    record->left.shuts_down = linger_bytes(record) > 0;
-    return record->left.shuts_down;
+    record->shuts_down = false;
+    const lingering_on *each;
+    LIST_FOREACH (each, &record->left_sends, listed)
+        if (each->bytes > 0)
+            record->shuts_down = true;
+    return record->shuts_down;
 }
 
 void linger_forget(socket_record *record)
 {
-    linger_unlist_closed(linger_state(record), record);
-    record->left = {};
+    linger_unlist_all(record);
+    LIST_INIT(&record->left_sends);
+    record->left_cancelled = 0;
+    record->longer = 0;
+    record->close_asked = record->shuts_down = record->resets = false;
 }
 
 bool linger_sends(const backend *owner)
@@ -248,7 +286,7 @@ void linger_stop(backend *owner)
 {
     lingering_state *state = &owner->lingering;
     while (!TAILQ_EMPTY(&state->closed))
-        linger_reset(linger_oldest(state));
+        linger_reset(linger_oldest(state)->record);
     if (!state->is_assigned)
         return;
     event_del_nolock_(&state->timer, EVENT_DEL_NOBLOCK);

@@ -28,20 +28,23 @@ namespace iocp {
 
 struct completion;
 
-// What an operation keeps of its socket once nobody waits for it: the socket's record, and which of its lives.
+// What a send keeps of its socket once nobody waits for it: the socket's record, and which of its lives.
 struct lingering_on {
     socket_record *record;
     completion *operation;
-    LIST_ENTRY(lingering_on) listed; // the record's
-    unsigned life;
-    uint32_t bytes; // that are still to be sent
+    LIST_ENTRY(lingering_on) listed;         // the record's
+    TAILQ_ENTRY(lingering_on) listed_closed; // the base's, if its socket was closed
+    socket_life life;
+    bool is_closed;
+    uint32_t closed_ms; // when, by linger_now_ms
+    uint32_t bytes;     // that are still to be sent
 };
 
-// What a base keeps of those that were closed.
+// What a base keeps of the sends of sockets that were closed. (What was cancelled ends soon by itself.)
 struct lingering_state {
-    TAILQ_HEAD(, socket_record) closed; // in that order
-    size_t bytes;                       // of their sends
-    size_t bytes_on_the_way;            // in all sends that nobody waits for, of sockets that were not closed, too
+    TAILQ_HEAD(, lingering_on) closed; // in that order
+    size_t bytes;                      // of these
+    size_t bytes_on_the_way;           // in all sends that nobody waits for, of sockets that were not closed, too
     struct event timer;
     bool is_assigned;
     uint32_t limit_ms; // 0: the defaults hold
@@ -58,7 +61,7 @@ constexpr int64_t lingering_at_free_us = 500 * 1000;
 // How often the limit is looked at, at most, within its time.
 constexpr uint32_t linger_looks = 64;
 
-// The operation is in flight, and nobody waits for it any more.
+// The send is in flight, and nobody waits for it any more.
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
 // What it sends was made longer by ours, not by its program: so many times the limit are added to what it may take, until
 // nothing lingers on the socket any more.
@@ -67,8 +70,12 @@ void linger_longer(socket_record *record, unsigned char times);
 bool linger_goes_on(const lingering_on *self);
 // Not all that was handed over can be sent, and the peer must not take a part for the whole.
 void linger_fail(lingering_on *self);
-// Its packet has come; nothing if it was never let go. May close the socket.
+// Its packet has come. May close the socket.
 void linger_end(lingering_on *self);
+
+// The same of an operation that is cancelled, of which no more need be known than the life that the first returns.
+socket_life linger_begin_cancelled(socket_record *record);
+void linger_end_cancelled(socket_record *record, socket_life life);
 
 // The socket is to be closed, or shut down for sending. True: it will be, when nothing is in flight on it any more.
 // False: it is up to the caller.

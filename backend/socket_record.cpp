@@ -9,44 +9,80 @@ namespace iocp {
 
 namespace {
 
+// The next one of the base's, all zeros. NULL for want of memory.
+socket_record *socket_room_for_record(socket_records *all)
+{
+    record_block *block = all->blocks;
+    if (block == nullptr || block->used == records_in_block) {
+        block = static_cast<record_block *>(mm_calloc(1, sizeof(record_block)));
+        if (block == nullptr)
+            return nullptr;
+        block->next = all->blocks;
+        all->blocks = block;
+    }
+    return &block->records[block->used];
+}
+
+void socket_free_records(socket_records *all)
+{
+    while (record_block *block = all->blocks) {
+        all->blocks = block->next;
+        mm_free(block);
+    }
+}
+
 socket_record *socket_new_record(backend *owner, evutil_socket_t fd)
 {
-    auto *record = static_cast<socket_record *>(mm_calloc(1, sizeof(socket_record)));
-    if (record == nullptr || !fd_table_add(&owner->sockets.by_descriptor, fd, record)) {
+    socket_records *all = &owner->sockets;
+    socket_record *record = socket_room_for_record(all);
+    if (record != nullptr) {
+        record->owner = owner;
+        record->fd = fd;
+    }
+    if (record == nullptr || !fd_table_add(&all->by_descriptor, record)) {
         event_warn("%s: calloc", __func__);
-        free_if_any(record);
         return nullptr;
     }
-    record->owner = owner;
-    record->fd = fd;
+    ++all->blocks->used;
     return record;
 }
 
 std::atomic<unsigned> all_kept; // descriptors with bytes, of all bases: as a rule none has any
 
-void socket_set_early(socket_record *self, early_data early)
+// False for want of memory.
+bool socket_set_early(socket_record *self, received_bytes *early)
 {
-    if ((early.bytes != nullptr) != (self->early.bytes != nullptr)) // no bus is locked for nothing
-        early.bytes != nullptr ? ++all_kept : --all_kept;
-    self->early = early;
+    early->fd = self->fd;
+    if (!fd_table_add(&self->owner->sockets.kept, early))
+        return false;
+    self->keeps_early = true;
+    ++all_kept;
+    return true;
 }
 
-void socket_drop_early(socket_record *self)
+received_bytes *socket_remove_early(socket_record *self)
 {
-    free_if_any(self->early.bytes);
-    socket_set_early(self, early_data());
+    if (!self->keeps_early) // no bus is locked for nothing
+        return nullptr;
+    fd_table *kept = &self->owner->sockets.kept;
+    auto *removed = static_cast<received_bytes *>(fd_table_find(kept, self->fd));
+    fd_table_remove(kept, self->fd);
+    self->keeps_early = false;
+    --all_kept;
+    return removed;
 }
 
-// Bytes that have moved here, of a connection that is no more.
+// Of a connection, by its mark, that is no more.
 bool socket_has_another_ones(const socket_record *self)
 {
-    return self->early.bytes != nullptr && self->early.connection != 0 &&
-           self->early.connection != sys::connection_mark(static_cast<SOCKET>(socket_descriptor(self)));
+    const received_bytes *early = socket_early(self);
+    return early != nullptr && early->connection != 0 &&
+           early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
 }
 
-int socket_join_port(socket_record *record, sys::transport by, bool *skips_packets)
+int socket_join_port(socket_record *record, sys::transport by)
 {
-    auto handle = reinterpret_cast<HANDLE>(socket_descriptor(record));
+    auto handle = reinterpret_cast<HANDLE>(record->fd);
     // What is of one kind and was of another is not the same any more.
     if (record->bound && record->transport != by && record->own == nullptr)
         socket_begin_life(record);
@@ -57,13 +93,11 @@ int socket_join_port(socket_record *record, sys::transport by, bool *skips_packe
             socket_begin_life(record);
         record->bound = true;
         record->transport = by;
-        record->reaches_port =
-            by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(socket_descriptor(record)));
+        record->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(record->fd));
         record->skips_packets =
             record->reaches_port && sys::may_skip_packets(by) && sys::skip_packet_on_success(handle) == 0;
     }
     // On a port already. Ours, if we bound it; a port that we do not know would get our packets.
-    *skips_packets = record->skips_packets;
     if (record->bound)
         error = 0;
     return error == 0 && !record->reaches_port ? WSAEOPNOTSUPP : error;
@@ -72,8 +106,8 @@ int socket_join_port(socket_record *record, sys::transport by, bool *skips_packe
 // Bytes that were lost are told by a reset, when the socket is closed.
 bool socket_is_unused(const socket_record *self)
 {
-    return self->own == nullptr && LIST_EMPTY(&self->left.operations) && !self->left.resets &&
-           self->early.bytes == nullptr;
+    return self->own == nullptr && LIST_EMPTY(&self->left_sends) && self->left_cancelled == 0 && !self->resets &&
+           !self->keeps_early;
 }
 
 } // namespace
@@ -86,12 +120,12 @@ socket_record *socket_find(backend *owner, evutil_socket_t fd)
 socket_record *socket_obtain(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    return known != nullptr ? known : socket_new_record(owner, fd);
+    return known != nullptr || !is_handle(fd) ? known : socket_new_record(owner, fd);
 }
 
 void socket_begin_life(socket_record *self)
 {
-    socket_drop_early(self);
+    received_free(socket_remove_early(self));
     linger_forget(self);
     ++self->life;
     self->transport = sys::transport::socket;
@@ -117,12 +151,13 @@ void sockets_free(backend *owner)
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
-        if (record->early.connection != 0 && !socket_has_another_ones(record))
-            sys::end_connection(static_cast<SOCKET>(socket_descriptor(record))); // its next owner would miss them
-        socket_drop_early(record);
+        const received_bytes *early = socket_early(record);
+        if (early != nullptr && early->connection != 0 && !socket_has_another_ones(record))
+            sys::end_connection(static_cast<SOCKET>(record->fd)); // its next owner would miss them
+        received_free(socket_remove_early(record));
         free_if_any(record->poll);
-        mm_free(record);
     }
+    socket_free_records(&owner->sockets);
     fd_table_clear(&all);
 }
 
@@ -131,23 +166,23 @@ socket_record *socket_next(const backend *owner, size_t *at)
     return static_cast<socket_record *>(fd_table_next(&owner->sockets.by_descriptor, at));
 }
 
-bool socket_bind(backend *owner, evutil_socket_t fd, bool *skips_packets)
+bool socket_bind(backend *owner, evutil_socket_t fd)
 {
     socket_record *record = socket_obtain(owner, fd);
-    return record != nullptr && socket_join_port(record, sys::transport::socket, skips_packets) == 0;
+    return record != nullptr && socket_join_port(record, sys::transport::socket) == 0;
 }
 
-int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by, bool *skips_packets)
+int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by)
 {
     socket_record *record = socket_obtain(owner, fd);
-    return record != nullptr ? socket_join_port(record, by, skips_packets) : WSAENOBUFS;
+    return record != nullptr ? socket_join_port(record, by) : WSAENOBUFS;
 }
 
 void socket_leave_port(socket_record *self)
 {
     if (!self->bound || !socket_is_unused(self))
         return;
-    if (sys::leave_port(static_cast<SOCKET>(socket_descriptor(self))) == 0)
+    if (sys::leave_port(static_cast<SOCKET>(self->fd)) == 0)
         socket_begin_life(self);
     else if (self->transport != sys::transport::socket)
         socket_unregister(self);
@@ -166,8 +201,8 @@ bool socket_is_stale(backend *owner, evutil_socket_t fd)
 
 bool socket_set_source(source *added)
 {
-    socket_record *known = socket_find(added->owner, added->fd);
-    if (known == nullptr || !known->bound || known->own != nullptr || !socket_register(known))
+    socket_record *known = socket_of(added);
+    if (!known->bound || known->own != nullptr || !socket_register(known))
         return false;
     known->own = added;
     return true;
@@ -175,8 +210,8 @@ bool socket_set_source(source *added)
 
 void socket_clear_source(source *removed)
 {
-    socket_record *known = socket_find(removed->owner, removed->fd);
-    if (known == nullptr || known->own != removed)
+    socket_record *known = socket_of(removed);
+    if (known->own != removed)
         return;
     known->own = nullptr;
     known->goes_by_own = false;
@@ -192,14 +227,14 @@ source *socket_own_source(backend *owner, evutil_socket_t fd)
 bool socket_register(socket_record *self)
 {
     if (!self->registered)
-        self->registered = registry_add(socket_descriptor(self), self->owner);
+        self->registered = registry_add(self);
     return self->registered;
 }
 
 void socket_unregister(socket_record *self)
 {
     if (self->registered)
-        registry_remove(socket_descriptor(self), self->owner);
+        registry_remove(self);
     self->registered = false;
 }
 
@@ -224,26 +259,22 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
     return was;
 }
 
-bool socket_keep_early(backend *owner, evutil_socket_t fd, early_data early, bool back)
+bool socket_keep_early(backend *owner, evutil_socket_t fd, received_bytes *early, bool back)
 {
     socket_record *known = socket_find(owner, fd);
-    if (known == nullptr || !known->bound || known->early.bytes != nullptr || (back && !known->came_early) ||
-        !socket_register(known))
+    if (known == nullptr || !known->bound || known->keeps_early || (back && !known->came_early) ||
+        !socket_register(known) || !socket_set_early(known, early))
         return false;
-    socket_set_early(known, early);
     known->came_early = true;
     return true;
 }
 
-bool socket_keep_moved(backend *owner, evutil_socket_t fd, early_data early)
+bool socket_keep_moved(backend *owner, evutil_socket_t fd, received_bytes *early)
 {
     socket_record *record = socket_obtain(owner, fd);
     if (record != nullptr && record->transport != sys::transport::socket && record->own == nullptr)
         socket_begin_life(record); // only sockets' bytes move: the file that had the number is gone
-    if (record == nullptr || record->early.bytes != nullptr || !socket_register(record))
-        return false;
-    socket_set_early(record, early);
-    return true;
+    return record != nullptr && !record->keeps_early && socket_register(record) && socket_set_early(record, early);
 }
 
 bool sockets_keep_any()
@@ -260,16 +291,21 @@ bool socket_came_early(backend *owner, evutil_socket_t fd)
 bool socket_has_early(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
-    return known != nullptr && known->early.bytes != nullptr;
+    return known != nullptr && known->keeps_early;
 }
 
-early_data socket_take_early(backend *owner, evutil_socket_t fd)
+const received_bytes *socket_early(const socket_record *self)
+{
+    const fd_table *kept = &self->owner->sockets.kept;
+    return self->keeps_early ? static_cast<const received_bytes *>(fd_table_find(kept, self->fd)) : nullptr;
+}
+
+received_bytes *socket_take_early(backend *owner, evutil_socket_t fd)
 {
     socket_record *known = socket_find(owner, fd);
     if (known == nullptr)
-        return {};
-    early_data taken = known->early;
-    socket_set_early(known, early_data());
+        return nullptr;
+    received_bytes *taken = socket_remove_early(known);
     socket_unregister_unused(known);
     return taken;
 }

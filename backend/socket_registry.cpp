@@ -32,20 +32,20 @@ struct exclusive {
 
 } // namespace
 
-bool registry_add(evutil_socket_t fd, backend *owner)
+bool registry_add(owned_descriptor *added)
 {
     exclusive locked;
     // Another base may share the socket, or have had one of that number which was closed behind its back: the last is
     // asked.
-    fd_table_remove(&sockets.owners, fd);
-    return fd_table_add(&sockets.owners, fd, owner);
+    fd_table_remove(&sockets.owners, added->fd);
+    return fd_table_add(&sockets.owners, added);
 }
 
-void registry_remove(evutil_socket_t fd, const backend *owner)
+void registry_remove(const owned_descriptor *removed)
 {
     exclusive locked;
-    if (fd_table_find(&sockets.owners, fd) == owner)
-        fd_table_remove(&sockets.owners, fd);
+    if (fd_table_find(&sockets.owners, removed->fd) == removed)
+        fd_table_remove(&sockets.owners, removed->fd);
 }
 
 backend *registry_close(evutil_socket_t fd)
@@ -57,7 +57,8 @@ backend *registry_close(evutil_socket_t fd)
 backend *registry_owner(evutil_socket_t fd)
 {
     AcquireSRWLockShared(&sockets.lock);
-    auto *owner = static_cast<backend *>(fd_table_find(&sockets.owners, fd));
+    auto *found = static_cast<owned_descriptor *>(fd_table_find(&sockets.owners, fd));
+    backend *owner = found != nullptr ? found->owner : nullptr;
     ReleaseSRWLockShared(&sockets.lock);
     return owner;
 }

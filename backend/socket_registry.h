@@ -10,11 +10,10 @@
 
 namespace iocp {
 
-struct backend;
-
-// Two bases may use one listening socket; the one that registered last is asked. False for want of memory.
-bool registry_add(evutil_socket_t fd, backend *owner);
-void registry_remove(evutil_socket_t fd, const backend *owner);
+// Two bases may use one listening socket; the one that registered last is asked. False for want of memory. What is added
+// is looked at until it is removed.
+bool registry_add(owned_descriptor *added);
+void registry_remove(const owned_descriptor *removed);
 // NULL: none need be asked.
 backend *registry_owner(evutil_socket_t fd);
 // The same, and the descriptor counts as closed.

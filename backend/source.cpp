@@ -5,9 +5,8 @@ namespace iocp {
 
 namespace {
 
-source_list *source_list_at(source *self, source_place place)
+source_list *source_list_at(loop *queues, source_place place)
 {
-    loop *queues = &self->owner->loop;
     switch (place) {
     case source_place::starting:
         return &queues->starting;
@@ -20,13 +19,19 @@ source_list *source_list_at(source *self, source_place place)
     }
 }
 
+// The list that it is in, if any.
+void source_leave(source *self, loop *queues)
+{
+    if (self->place != source_place::nowhere)
+        TAILQ_REMOVE(source_list_at(queues, self->place), self, queued);
+}
+
 } // namespace
 
-void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd)
+void source_init(source *self, const source_ops *ops, owned_descriptor *of)
 {
     self->ops = ops;
-    self->owner = owner;
-    self->fd = fd;
+    self->of = of;
     self->sent_in_round = 0;
     self->wanted = 0;
     self->place = source_place::nowhere;
@@ -53,41 +58,44 @@ void source_queue_in(source *self, source_place place)
 {
     if (self->place == place)
         return;
-    source_unqueue(self);
-    source_list *list = source_list_at(self, place);
+    loop *queues = &source_owner(self)->loop;
+    source_leave(self, queues);
     self->place = place;
-    // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
-    bool at_front = place != source_place::changed && self->waits;
-    if (at_front && place != source_place::starting)
-        (place == source_place::receiving ? self->owner->loop.receive_pace : self->owner->loop.poll_pace).any_at_front =
-            true;
-    if (at_front)
-        TAILQ_INSERT_HEAD(list, self, queued);
-    else
+    source_list *list = source_list_at(queues, place);
+    if (place == source_place::changed || !self->waits) {
         TAILQ_INSERT_TAIL(list, self, queued);
-    self->waits = self->waits || place != source_place::changed;
+        if (place != source_place::changed)
+            self->waits = true;
+        return;
+    }
+    // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
+    TAILQ_INSERT_HEAD(list, self, queued);
+    if (place != source_place::starting)
+        (place == source_place::receiving ? queues->receive_pace : queues->poll_pace).any_at_front = true;
 }
 
 void source_unqueue(source *self)
 {
     if (self->place == source_place::nowhere)
         return;
-    TAILQ_REMOVE(source_list_at(self, self->place), self, queued);
+    source_leave(self, &source_owner(self)->loop);
     self->place = source_place::nowhere;
 }
 
 void source_ready(source *self, short ready)
 {
-    if (self->wanted == 0 || self->owner->draining)
+    const backend *owner = source_owner(self);
+    if (self->wanted == 0 || owner->draining)
         return;
     source_queue(self);
-    struct event_base *base = self->owner->base;
+    struct event_base *base = owner->base;
+    evutil_socket_t fd = source_descriptor(self);
     auto told = static_cast<short>(ready & self->wanted);
     // As on select, where who reads is told first: what it writes then can be sent in the same pass.
     if ((told & ~EV_WRITE) != 0)
-        evmap_io_active_(base, self->fd, static_cast<short>(told & ~EV_WRITE));
+        evmap_io_active_(base, fd, static_cast<short>(told & ~EV_WRITE));
     if ((told & EV_WRITE) != 0)
-        evmap_io_active_(base, self->fd, EV_WRITE);
+        evmap_io_active_(base, fd, EV_WRITE);
 }
 
 bool source_start(source *self)
@@ -102,7 +110,7 @@ bool source_start(source *self)
 void source_free_later(source *self)
 {
     source_unqueue(self);
-    TAILQ_INSERT_TAIL(&self->owner->loop.to_free, self, queued);
+    TAILQ_INSERT_TAIL(&source_owner(self)->loop.to_free, self, queued);
 }
 
 void sources_free(backend *owner)

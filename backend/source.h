@@ -9,11 +9,10 @@
 #ifndef LIBEVENT_IOCP_BACKEND_SOURCE_H
 #define LIBEVENT_IOCP_BACKEND_SOURCE_H
 
-#include "compat/libevent.h"
+#include "backend/fd_table.h"
 
 namespace iocp {
 
-struct backend;
 struct source;
 
 constexpr short source_events = EV_READ | EV_WRITE | EV_CLOSED;
@@ -36,7 +35,7 @@ struct source_ops {
     short (*ready)(const source *self);
     // Starts what self->wanted needs, returns the events of it that are ready now.
     short (*submit)(source *self);
-    // The base is freed, and nothing is in flight any more: it has no owner from now on.
+    // The base is freed, and nothing is in flight any more: `of` is gone when this returns.
     void (*base_ends)(source *self);
     // Where it waits to be submitted: starting, receiving or polling; nowhere if there is nothing to start.
     source_place (*waits_in)(const source *self);
@@ -46,17 +45,26 @@ TAILQ_HEAD(source_list, source);
 
 struct source {
     const source_ops *ops;
-    backend *owner;
-    evutil_socket_t fd;
+    owned_descriptor *of; // what its base knows of the descriptor (see socket_of); NULL: its base is gone
     TAILQ_ENTRY(source) queued;
     unsigned sent_in_round; // see send_round.h; 0: never
     short wanted;
     source_place place;
-    bool in_use; // its readiness is what the descriptor's events go by
-    bool waits;  // has been queued to be started, and not been started since
+    bool in_use : 1; // its readiness is what the descriptor's events go by
+    bool waits : 1;  // has been queued to be started, and not been started since
 };
 
-void source_init(source *self, const source_ops *ops, backend *owner, evutil_socket_t fd);
+inline backend *source_owner(const source *self)
+{
+    return self->of->owner;
+}
+
+inline evutil_socket_t source_descriptor(const source *self)
+{
+    return self->of->fd;
+}
+
+void source_init(source *self, const source_ops *ops, owned_descriptor *of);
 // For a source's table: it always has something to start.
 source_place source_starts_soon(const source *self);
 source_place source_polls(const source *self);

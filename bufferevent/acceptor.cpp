@@ -23,7 +23,7 @@ void acceptor_accept_freed(completion *operation, int, DWORD)
 // Said once a pause, however many accepts end by it.
 void acceptor_note_shortage(acceptor *self, int error)
 {
-    int64_t now = backend_now_us(self->as_source.owner);
+    int64_t now = backend_now_us(acceptor_owner(self));
     if (now < self->pause_until_us)
         return;
     self->error = error;
@@ -33,7 +33,7 @@ void acceptor_note_shortage(acceptor *self, int error)
 short acceptor_ready(const source *as_source)
 {
     auto *self = reinterpret_cast<const acceptor *>(as_source);
-    bool any = !TAILQ_EMPTY(&self->done) || listening_has_left(as_source->fd);
+    bool any = !TAILQ_EMPTY(&self->done) || listening_has_left(source_descriptor(as_source));
     return any || self->error != 0 || backlog_is_due(self) ? EV_READ : 0;
 }
 
@@ -69,22 +69,23 @@ int acceptor_start_one(acceptor *self)
     accept_operation *accepting = accept_operation_new(self, &accept_ops, room);
     if (accepting == nullptr)
         return WSAENOBUFS;
-    auto listener = static_cast<SOCKET>(self->as_source.fd);
+    auto listener = static_cast<SOCKET>(acceptor_descriptor(self));
     int error = sys::socket_like(self->kind, self->inherit, &accepting->socket);
     if (error != 0) {
         accept_operation_free(accepting);
         return error;
     }
-    port *on = self->as_source.owner->port;
+    port *on = acceptor_owner(self)->port;
+    bool skips_packets = socket_of(&self->as_source)->skips_packets;
     accepts_locked held(self);
     if (self->listening->shared) {
         accept_operation_free(accepting);
         return WSAEADDRINUSE;
     }
-    OVERLAPPED *overlapped = completion_begin(&accepting->operation, self->as_source.fd);
-    sys::start_result result = completion_settle_start(on, &accepting->operation,
-                                                       sys::accept(listener, accepting->socket, accepting->buffer, room,
-                                                                   address_room, overlapped, self->skips_packets));
+    OVERLAPPED *overlapped = completion_begin(&accepting->operation, acceptor_descriptor(self));
+    sys::start_result result = completion_settle_start(
+        on, &accepting->operation,
+        sys::accept(listener, accepting->socket, accepting->buffer, room, address_room, overlapped, skips_packets));
     accepting->length = result.bytes;
     if (result.how != sys::started::pending && !sys::is_shortage(result.error))
         ++self->done_in_turn;
@@ -123,8 +124,8 @@ void acceptor_fill(acceptor *self)
 {
     acceptor_adapt_depth(self);
     if (self->pause_until_us != 0) {
-        if (backend_now_us(self->as_source.owner) < self->pause_until_us) {
-            self->as_source.owner->loop.retry_soon = true;
+        if (backend_now_us(acceptor_owner(self)) < self->pause_until_us) {
+            acceptor_owner(self)->loop.retry_soon = true;
             source_queue(&self->as_source);
             return;
         }
@@ -146,7 +147,7 @@ void acceptor_fill(acceptor *self)
         }
     }
     if (acceptor_wants_more(self)) { // others get their turn
-        self->as_source.owner->loop.retry_soon = true;
+        acceptor_owner(self)->loop.retry_soon = true;
         source_queue(&self->as_source);
     }
 }
@@ -208,10 +209,10 @@ short acceptor_submit(source *as_source)
     acceptor_make_way(self);
     if (self->plain && TAILQ_EMPTY(&self->pending) && self->error == 0 && !holds_done(self)) {
         // What is left over is told of once more: who listens takes it all, and who begins to listen is told then.
-        if (listening_has_left(as_source->fd))
+        if (listening_has_left(source_descriptor(as_source)))
             source_ready(as_source, EV_READ);
-        as_source->owner->loop.retry_soon = true; // its poll is started by the next turn
-        interest_fall_back(as_source->owner, as_source);
+        source_owner(as_source)->loop.retry_soon = true; // its poll is started by the next turn
+        interest_fall_back(as_source);
         return 0;
     }
     return acceptor_ready(as_source);
@@ -231,7 +232,7 @@ void acceptor_base_ends(source *as_source)
     for (unsigned i = 0; i < self->listeners; ++i)
         listening_end(self->listening);
     self->listening = nullptr;
-    as_source->owner = nullptr;
+    as_source->of = nullptr;
 }
 
 const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
@@ -246,7 +247,7 @@ bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockadd
                               length);
         return backlog_set_mode(accepting->socket, flags);
     }
-    auto listener = static_cast<SOCKET>(self->as_source.fd);
+    auto listener = static_cast<SOCKET>(acceptor_descriptor(self));
     if (sys::finish_accept(listener, accepting->socket) != 0)
         return false;
     // Whether it has inherited that from the listener is not said by Microsoft.
@@ -304,10 +305,11 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     // A program may hand over a socket and have it listen later, or never: a poll tells what becomes of it.
     if (owner->draining || !sys::is_listening(static_cast<SOCKET>(fd)))
         return nullptr;
-    auto *self = static_cast<acceptor *>(mm_calloc(1, sizeof(acceptor)));
+    socket_record *record = socket_obtain(owner, fd);
+    auto *self = record != nullptr ? static_cast<acceptor *>(mm_calloc(1, sizeof(acceptor))) : nullptr;
     if (self == nullptr)
         return nullptr;
-    source_init(&self->as_source, &acceptor_ops, owner, fd);
+    source_init(&self->as_source, &acceptor_ops, record);
     self->listening = on;
     TAILQ_INIT(&self->pending);
     TAILQ_INIT(&self->done);
@@ -315,24 +317,24 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     self->depth = min_accepts;
     self->inherit = inherit;
     self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
-    if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd, &self->skips_packets) ||
+    if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !socket_bind(owner, fd) ||
         !socket_set_source(&self->as_source)) {
         mm_free(self);
         return nullptr;
     }
     listening_hold(on, self, left_over_call_back);
-    interest_take_over(owner, &self->as_source);
+    interest_take_over(&self->as_source);
     return self;
 }
 
 void acceptor_detach(acceptor *self)
 {
-    backend *owner = self->as_source.owner;
+    backend *owner = self->as_source.of != nullptr ? acceptor_owner(self) : nullptr;
     base_locked held(owner != nullptr ? owner->base : nullptr);
     if (--self->listeners > 0)
         return;
     if (owner != nullptr) {
-        interest_fall_back(owner, &self->as_source);
+        interest_fall_back(&self->as_source);
         socket_clear_source(&self->as_source);
     }
     if (self->listening != nullptr)
@@ -347,11 +349,10 @@ void acceptor_detach(acceptor *self)
         accept_operation_free(accepting);
     self->listening = nullptr;  // may be gone before the loop's thread has left it
     self->never_blocks = false; // if the loop is about to take from it: there is nothing
-    if (owner == nullptr) {
+    if (owner != nullptr)
+        source_free_later(&self->as_source);
+    else
         mm_free(self);
-        return;
-    }
-    source_free_later(&self->as_source);
 }
 
 acceptor *acceptor_find(backend *owner, evutil_socket_t fd)
@@ -378,14 +379,14 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
     int error = WSAEWOULDBLOCK;
     SOCKET socket;
     {
-        base_locked held(self->as_source.owner->base);
-        socket = left_over_take(self->as_source.fd, address, length, flags);
+        base_locked held(acceptor_owner(self)->base);
+        socket = left_over_take(acceptor_descriptor(self), address, length, flags);
         if (socket == INVALID_SOCKET)
             socket = acceptor_take_done(self, address, length, flags);
         if (socket == INVALID_SOCKET && self->error == 0)
             socket = acceptor_take_waiting(self, address, length, flags);
         if (socket != INVALID_SOCKET && (flags & EVUTIL_SOCK_NONBLOCK) != 0)
-            socket_note_accepted(self->as_source.owner, static_cast<evutil_socket_t>(socket));
+            socket_note_accepted(acceptor_owner(self), static_cast<evutil_socket_t>(socket));
         if (socket == INVALID_SOCKET && self->error != 0) {
             error = self->error;
             self->error = 0;

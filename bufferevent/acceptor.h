@@ -44,13 +44,22 @@ struct acceptor {
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
     sys::socket_kind kind;
-    bool inherit; // accepted sockets are passed on to child processes
-    bool skips_packets;
+    bool inherit;          // accepted sockets are passed on to child processes
     bool plain;            // AcceptEx does not work here, or is not for this socket: accept is called
     bool never_blocks;     // accept() on it does not
     bool found_in_backlog; // the last turn that looked into it found somebody there
     bool backlog_waits;    // connections may be in the backlog that no accept in flight will take
 };
+
+inline backend *acceptor_owner(const acceptor *self)
+{
+    return source_owner(&self->as_source);
+}
+
+inline evutil_socket_t acceptor_descriptor(const acceptor *self)
+{
+    return source_descriptor(&self->as_source);
+}
 
 // For one more listener. NULL when the socket cannot be on the base's port: it is then watched for readiness, like any
 // other.

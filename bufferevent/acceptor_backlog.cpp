@@ -48,7 +48,7 @@ int backlog_take_next(acceptor *self, SOCKET *taken, struct sockaddr *peer, int 
 {
     while (self->taken_in_turn < max_taken_in_turn) {
         *length = sizeof(struct sockaddr_storage);
-        int error = sys::accept_now(static_cast<SOCKET>(self->as_source.fd), taken, peer, length);
+        int error = sys::accept_now(static_cast<SOCKET>(acceptor_descriptor(self)), taken, peer, length);
         bool found = error == 0 || backlog_peer_has_gone(error);
         self->found_in_backlog = found || self->taken_in_turn > 0;
         if (!found) {

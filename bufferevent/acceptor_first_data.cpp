@@ -67,7 +67,7 @@ void first_data_call_back(acceptor *self, accept_operation *accepting)
 unsigned first_data_find_silent(acceptor *self, bool until_open)
 {
     unsigned found = 0;
-    int64_t now = backend_now_us(self->as_source.owner);
+    int64_t now = backend_now_us(acceptor_owner(self));
     accept_operation *accepting;
     TAILQ_FOREACH (accepting, &self->pending, listed) {
         uint32_t seconds = 0;
@@ -155,20 +155,26 @@ void first_data_watch_ended(completion *operation, int error, DWORD)
     auto *watch = reinterpret_cast<backlog_watch *>(operation);
     acceptor *self = watch->owner;
     self->first->watch = nullptr;
-    if (error == 0 && !self->as_source.owner->draining)
+    if (error == 0 && !acceptor_owner(self)->draining)
         first_data_take_outcome(self, watch->info);
     first_data_free_watch(watch);
     source_ready(&self->as_source, 0); // the next submit fills up and watches again
 }
 
-const completion_ops watch_ops = {operation_kind::poll, first_data_watch_ended, first_data_watch_freed};
+void first_data_watch_cancel(completion *operation)
+{
+    sys::cancel(reinterpret_cast<backlog_watch *>(operation)->device->handle, &operation->overlapped);
+}
+
+const completion_ops watch_ops = {operation_kind::poll, first_data_watch_ended, first_data_watch_freed,
+                                  first_data_watch_cancel};
 
 int first_data_new_watch(acceptor *self, backlog_watch **created)
 {
     auto *watch = static_cast<backlog_watch *>(mm_calloc(1, sizeof(backlog_watch)));
     if (watch == nullptr)
         return WSAENOBUFS;
-    backend *owner = self->as_source.owner;
+    backend *owner = acceptor_owner(self);
     int error = afd_device_acquire(&owner->devices, owner->port, &watch->device);
     if (error != 0) {
         mm_free(watch);
@@ -178,7 +184,7 @@ int first_data_new_watch(acceptor *self, backlog_watch **created)
     watch->owner = self;
     watch->info.timeout.QuadPart = INT64_MAX;
     watch->info.count = 1;
-    watch->info.socket = reinterpret_cast<HANDLE>(self->as_source.fd);
+    watch->info.socket = reinterpret_cast<HANDLE>(acceptor_descriptor(self));
     watch->info.events = sys::afd_accept | sys::afd_abort | sys::afd_local_close;
     *created = watch;
     return 0;
@@ -191,9 +197,9 @@ bool first_data_start_watch(acceptor *self)
     int error = first_data_new_watch(self, &watch);
     sys::start_result result = {sys::started::failed, error, 0};
     if (error == 0) {
-        port *on = self->as_source.owner->port;
+        port *on = acceptor_owner(self)->port;
         HANDLE device = watch->device->handle;
-        OVERLAPPED *overlapped = completion_begin_poll(&watch->operation, device, self->as_source.fd);
+        OVERLAPPED *overlapped = completion_begin(&watch->operation, acceptor_descriptor(self));
         result = completion_settle_start(on, &watch->operation, sys::afd_poll(device, &watch->info, overlapped));
     }
     if (result.how == sys::started::pending) {
@@ -206,7 +212,7 @@ bool first_data_start_watch(acceptor *self)
         first_data_go_blind(self);
     if (watch != nullptr)
         first_data_free_watch(watch);
-    self->as_source.owner->loop.retry_soon = true;
+    acceptor_owner(self)->loop.retry_soon = true;
     source_queue(&self->as_source);
     return result.how == sys::started::done;
 }
@@ -250,10 +256,10 @@ bool first_data_has_accepts(const acceptor *self)
 void first_data_look_at_peers(evutil_socket_t, short, void *argument)
 {
     auto *self = static_cast<acceptor *>(argument);
-    struct event_base *base = self->as_source.owner->base;
+    struct event_base *base = acceptor_owner(self)->base;
     base_locked held(base);
     bool changed = first_data_find_silent(self, false) != 0;
-    int64_t now = backend_now_us(self->as_source.owner);
+    int64_t now = backend_now_us(acceptor_owner(self));
     accept_operation *each;
     TAILQ_FOREACH (each, &self->pending, listed) {
         if (each->stage != accept_stage::silent || now - each->connected_us < self->first->patience_us)
@@ -272,7 +278,7 @@ int first_data_make(acceptor *self)
     self->first = static_cast<first_data *>(mm_calloc(1, sizeof(first_data)));
     if (self->first == nullptr)
         return WSAENOBUFS;
-    evtimer_assign(&self->first->timer, self->as_source.owner->base, first_data_look_at_peers, self);
+    evtimer_assign(&self->first->timer, acceptor_owner(self)->base, first_data_look_at_peers, self);
     self->first->timer.ev_flags |= EVLIST_INTERNAL; // keeps no loop alive
     event_priority_set(&self->first->timer, 0);
     return 0;
@@ -333,16 +339,16 @@ bool first_data_keep(acceptor *self, const accept_operation *taken)
 {
     if (taken->length == 0)
         return true;
-    backend *owner = self->as_source.owner;
+    backend *owner = acceptor_owner(self);
     auto fd = static_cast<evutil_socket_t>(taken->socket);
-    bool skips_packets;
-    early_data early = {static_cast<char *>(mm_malloc(taken->length)), taken->length, 0};
-    if (early.bytes == nullptr)
+    received_bytes *early = received_new(taken->length);
+    if (early == nullptr)
         return false;
-    memcpy(early.bytes, taken->buffer, taken->length);
-    if (socket_bind(owner, fd, &skips_packets) && socket_keep_early(owner, fd, early, false))
+    memcpy(early->bytes, taken->buffer, taken->length);
+    early->end = taken->length;
+    if (socket_bind(owner, fd) && socket_keep_early(owner, fd, early, false))
         return true;
-    mm_free(early.bytes);
+    received_free(early);
     return false;
 }
 
@@ -351,7 +357,7 @@ void first_data_free(acceptor *self)
     if (self->first == nullptr)
         return;
     self->first->closing = true;
-    if (self->as_source.owner != nullptr) // else the base has gone, and its timers
+    if (self->as_source.of != nullptr) // else the base has gone, and its timers
         event_del_nolock_(&self->first->timer, EVENT_DEL_BLOCK);
     event_debug_unassign(&self->first->timer);
     if (self->first->watch != nullptr)

@@ -43,7 +43,7 @@ void left_over_call_back(void *holder)
     TAILQ_FOREACH (each, &self->done, listed)
         left_over_leave(self->listening, each);
     TAILQ_FOREACH (each, &self->pending, listed) {
-        sys::cancel(each->operation.file, &each->operation.record.overlapped);
+        sys::cancel(reinterpret_cast<HANDLE>(acceptor_descriptor(self)), &each->operation.overlapped);
         left_over_leave(self->listening, each);
     }
 }

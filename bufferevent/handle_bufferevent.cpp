@@ -50,7 +50,7 @@ namespace iocp {
 bool handle_attach(struct bufferevent *bev, evutil_socket_t fd)
 {
     stream *before = stream_for(bev);
-    bool is_new = before == nullptr || before->as_source.fd != fd;
+    bool is_new = before == nullptr || stream_descriptor(before) != fd;
     if (is_new && fd != -1 && !handle_attach_new(bev, fd))
         return false;
     if (before != nullptr)

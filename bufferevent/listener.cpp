@@ -187,8 +187,8 @@ evutil_socket_t listener_accept_own(acceptor *own, struct sockaddr *address, ev_
 {
     evutil_socket_t taken = acceptor_take(own, address, length, flags);
     if (taken >= 0) {
-        base_locked held(own->as_source.owner->base);
-        rounds_pass_on(own->as_source.owner);
+        base_locked held(acceptor_owner(own)->base);
+        rounds_pass_on(acceptor_owner(own));
     }
     return taken;
 }

@@ -39,7 +39,7 @@ int evconnlistener_iocp_set_first_data(struct evconnlistener *listener, size_t b
     {
         base_locked held(base);
         acceptor *own = listener_acceptor(listener);
-        if (own != nullptr && own->as_source.owner != nullptr)
+        if (own != nullptr && own->as_source.of != nullptr)
             error = first_data_set(own, static_cast<unsigned>(bytes), patience_us);
     }
     return error == 0 ? 0 : listener_fail(error);
@@ -52,7 +52,7 @@ int evconnlistener_iocp_avoid_acceptex(struct evconnlistener *listener)
         return listener_fail(WSAEOPNOTSUPP);
     base_locked held(base);
     acceptor *own = listener_acceptor(listener);
-    if (own != nullptr && own->as_source.owner != nullptr)
+    if (own != nullptr && own->as_source.of != nullptr)
         acceptor_avoid_accept_ex(own);
     return 0;
 }

@@ -15,20 +15,20 @@ std::atomic<event_callback_fn> reader;
 
 // What that base has kept of the descriptor. Of a connection that is no more, whose number has come back, it is nothing;
 // and what has no mark is for that base alone.
-early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
+received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
 {
     if (backend_is_out_of_reach(keeper))
-        return {};
+        return nullptr;
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
     base_locked held(keeper->base);
     socket_record *record = socket_find(keeper, fd);
-    if (record == nullptr || record->early.bytes == nullptr || (!is_own && record->early.connection == 0) ||
-        record->transport != sys::transport::socket)
-        return {};
-    early_data moved = socket_take_early(keeper, fd);
-    if (moved.connection != 0 && moved.connection != connection) {
-        mm_free(moved.bytes);
-        return {};
+    const received_bytes *early = record != nullptr ? socket_early(record) : nullptr;
+    if (early == nullptr || (!is_own && early->connection == 0) || record->transport != sys::transport::socket)
+        return nullptr;
+    received_bytes *moved = socket_take_early(keeper, fd);
+    if (moved->connection != 0 && moved->connection != connection) {
+        received_free(moved);
+        return nullptr;
     }
     if (!is_own)
         socket_leave_port(record);
@@ -37,30 +37,30 @@ early_data moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
 
 } // namespace
 
-early_data moving_take(const backend *owner, evutil_socket_t fd)
+received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
 {
     backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
-    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd, false) : early_data();
+    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd, false) : nullptr;
 }
 
-void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved)
+void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved)
 {
-    if (moved.bytes == nullptr)
+    if (moved == nullptr)
         return;
-    bool is_held = own != nullptr && stream_receive_hold(own, moved);
-    if (is_held) {
-        own->receiving->in_use.came_early = false;
+    if (own != nullptr) {
+        stream_receive_hold(own, moved);
+        moved->came_early = false;
         source_queue(&own->as_source);
-    } else if (own != nullptr || !socket_keep_moved(owner, fd, moved)) {
+    } else if (!socket_keep_moved(owner, fd, moved)) {
         moving_lose(fd, moved); // for want of memory
     }
 }
 
-void moving_lose(evutil_socket_t fd, early_data moved)
+void moving_lose(evutil_socket_t fd, received_bytes *moved)
 {
-    if (moved.bytes == nullptr)
+    if (moved == nullptr)
         return;
-    mm_free(moved.bytes);
+    received_free(moved);
     sys::end_connection(static_cast<SOCKET>(fd));
 }
 
@@ -76,7 +76,7 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
         return false;
     backend *owner = backend_of(base);
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
-    bool is_here = record != nullptr && record->own == nullptr && record->early.bytes != nullptr &&
+    bool is_here = record != nullptr && record->own == nullptr && record->keeps_early &&
                    record->transport == sys::transport::socket;
     // The base that has it is another one, whose lock is not taken with this one's: be it in vain.
     return is_here || (owner == nullptr && registry_owner(waiting->ev_fd) != nullptr);
@@ -87,22 +87,21 @@ int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
     bool is_own = keeper != nullptr && bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
-    early_data kept = keeper != nullptr ? moving_take_from(keeper, fd, is_own) : early_data();
-    if (kept.bytes == nullptr)
+    received_bytes *kept = keeper != nullptr ? moving_take_from(keeper, fd, is_own) : nullptr;
+    if (kept == nullptr)
         return 0;
-    bool all = at_most < 0 || static_cast<unsigned>(at_most) >= kept.length;
-    unsigned length = all ? kept.length : static_cast<unsigned>(at_most);
-    if (evbuffer_add(input, kept.bytes, length) != 0)
+    unsigned all = received_length(kept);
+    unsigned length = at_most < 0 || static_cast<unsigned>(at_most) >= all ? all : static_cast<unsigned>(at_most);
+    if (evbuffer_add(input, received_first(kept), length) != 0)
         length = 0;
-    kept.length -= length;
-    memmove(kept.bytes, kept.bytes + length, kept.length);
-    if (kept.length == 0) {
-        mm_free(kept.bytes);
+    kept->begin += length;
+    if (length == all) {
+        received_free(kept);
     } else {
         base_locked held(keeper->base);
         moving_give(keeper, fd, nullptr, kept);
     }
-    if (kept.length > 0)
+    if (length < all)
         event_active(&bev->ev_read, EV_READ, 1); // no backend knows of the rest
     if (length == 0)
         WSASetLastError(WSAEWOULDBLOCK); // for want of memory: later

@@ -16,10 +16,10 @@
 
 namespace iocp {
 
-// What another base has kept of the socket, whose port it leaves; no bytes: there is nothing. No base's lock is held.
-early_data moving_take(const backend *owner, evutil_socket_t fd);
+// What another base has kept of the socket, whose port it leaves; NULL: there is nothing. No base's lock is held.
+received_bytes *moving_take(const backend *owner, evutil_socket_t fd);
 // Gives it to this base's stream, or its record. With the base's lock held.
-void moving_give(backend *owner, evutil_socket_t fd, stream *own, early_data moved);
+void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved);
 // Of any socket bufferevent, as it is made.
 void moving_note_reader(const struct bufferevent *bev);
 // Bytes may be kept for an event that waits for them, and no stream of its base has them. With the base's lock held.
@@ -27,7 +27,7 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting);
 // As evbuffer_read, for a bufferevent without a stream, of a base of any kind. 0: there are none.
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most);
 // They are read past us: it must not look as if nothing were missing.
-void moving_lose(evutil_socket_t fd, early_data moved);
+void moving_lose(evutil_socket_t fd, received_bytes *moved);
 
 } // namespace iocp
 

@@ -2,12 +2,11 @@
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 #define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 
-#include "compat/libevent.h"
+#include "backend/received_bytes.h"
 
 namespace iocp {
 
-struct receive_operation;
-TAILQ_HEAD(receive_list, receive_operation);
+TAILQ_HEAD(receive_list, received_bytes);
 
 // Bytes that one base allots to buffers of receives. Beyond, connections wait without a buffer.
 constexpr size_t receive_budget_bytes = 4 * 1024 * 1024;

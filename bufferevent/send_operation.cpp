@@ -109,7 +109,7 @@ bool send_rest(send_operation *self)
     if (length == 0)
         return false;
     self->operation.alone = false;
-    sys::start_result result = send_operation_start(self, owner->port, socket_descriptor(record), self->rest, length);
+    sys::start_result result = send_operation_start(self, owner->port, record->fd, self->rest, length);
     if (result.how == sys::started::failed)
         return false;
     send_operation_take(self->rest, result.bytes);
@@ -124,7 +124,7 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
         return false;
     socket_record *record = self->left.record;
     self->operation.alone = false;
-    bool goes_on = send_operation_goes_on(self, record->owner->port, socket_descriptor(record), error, bytes);
+    bool goes_on = send_operation_goes_on(self, record->owner->port, record->fd, error, bytes);
     if (goes_on)
         completion_abandon(&self->operation);
     return goes_on;
@@ -154,7 +154,7 @@ void send_operation_left_ended(completion *operation, int error, DWORD bytes)
 
 send_operation *send_operation_new(stream *owner, const completion_ops *ops)
 {
-    idle_sends *idle = &owner->as_source.owner->streams.idle;
+    idle_sends *idle = &stream_owner(owner)->streams.idle;
     auto *self = reinterpret_cast<send_operation *>(SIMPLEQ_FIRST(&idle->operations));
     if (self != nullptr) {
         SIMPLEQ_REMOVE_HEAD(&idle->operations, &self->operation, next.waits);
@@ -166,8 +166,8 @@ send_operation *send_operation_new(stream *owner, const completion_ops *ops)
     }
     completion_init(&self->operation, ops);
     self->owner = owner;
-    self->skips_packets = owner->skips_packets;
-    self->transport = owner->transport;
+    self->skips_packets = stream_skips_packets(owner);
+    self->transport = stream_transport(owner);
     return self;
 }
 

@@ -2,6 +2,7 @@
 #include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/moving.h"
+#include "bufferevent/stream_queue.h"
 
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
@@ -21,7 +22,7 @@ void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
         return;
-    early_data moved = moving_take(owner, fd);
+    received_bytes *moved = moving_take(owner, fd);
     base_locked held(owner->base);
     socket_record *known = socket_find(owner, fd);
     if (known != nullptr)
@@ -82,7 +83,7 @@ void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t 
     if (to_connect)
         owner->streams.connecting = nullptr;
     stream *own = stream_for(bev);
-    if (own != nullptr && own->as_source.fd == fd && !socket_is_stale(own->as_source.owner, fd))
+    if (own != nullptr && stream_descriptor(own) == fd && !socket_is_stale(stream_owner(own), fd))
         return; // the same socket as before
     if (own != nullptr)
         stream_detach(own, false);
@@ -141,7 +142,7 @@ stream *socket_bufferevent_stream_in_use(const struct bufferevent *bev)
 // A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
 bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const stream *own)
 {
-    return bev->be_ops != &iocp_bufferevent_ops && own->seen_by == nullptr;
+    return bev->be_ops != &iocp_bufferevent_ops && !stream_is_seen(own);
 }
 
 // Where the program says nothing of how much is written at once, a send may be longer than libevent's default, as long

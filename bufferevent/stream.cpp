@@ -56,7 +56,7 @@ short stream_submit(source *as_source)
     stream_queue_submit(self);
     if (stream_queue_waits(self)) { // a shortage
         self->send_again = false;
-        as_source->owner->loop.retry_soon = true;
+        source_owner(as_source)->loop.retry_soon = true;
         source_queue(as_source);
     }
     if ((as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
@@ -64,7 +64,7 @@ short stream_submit(source *as_source)
     if ((as_source->wanted & EV_WRITE) != 0 && stream_queue_has_room(self)) {
         if (self->send_again) {
             self->send_again = false;
-            as_source->owner->loop.retry_soon = true;
+            source_owner(as_source)->loop.retry_soon = true;
             source_queue(as_source);
         } else {
             ready |= EV_WRITE;
@@ -83,59 +83,34 @@ bool stream_is_connected(SOCKET socket)
 void stream_base_ends(source *as_source)
 {
     stream *self = stream_of(as_source);
-    if (self->seen_by != nullptr)
-        *self->seen_by = nullptr;
-    if (as_source->owner->port->in_flight.count != 0)
+    stream_unseen(self);
+    if (source_owner(as_source)->port->in_flight.count != 0)
         return; // what the kernel has not given back points to it
-    stream_receive_let_go(self, nullptr, true);
+    stream_receive_let_go(self, true);
     stream_queue_let_go(self);
-    stream_connect_let_go(self, nullptr);
     mm_free(self);
 }
 
 const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
                                stream_submit,  stream_base_ends, stream_waits_in};
 
-// What came with the connection is read first. If it cannot be held, stream_early_is_lost finds it.
+// What came with the connection is read first.
 void stream_take_early(stream *self)
 {
-    backend *owner = self->as_source.owner;
-    early_data early = socket_take_early(owner, self->as_source.fd);
-    if (early.bytes != nullptr && !stream_receive_hold(self, early))
-        socket_keep_early(owner, self->as_source.fd, early, false);
+    received_bytes *early = socket_take_early(stream_owner(self), stream_descriptor(self));
+    if (early != nullptr)
+        stream_receive_hold(self, early);
 }
 
 stream *stream_new(backend *owner, evutil_socket_t fd, const void *holder)
 {
-    auto *self = static_cast<stream *>(mm_calloc(1, sizeof(stream)));
+    socket_record *record = socket_obtain(owner, fd);
+    auto *self = record != nullptr ? static_cast<stream *>(mm_calloc(1, sizeof(stream))) : nullptr;
     if (self == nullptr)
         return nullptr;
-    source_init(&self->as_source, &stream_ops, owner, fd);
+    source_init(&self->as_source, &stream_ops, record);
+    stream_receive_init(self);
     self->holder = holder;
-    return self;
-}
-
-stream *stream_attach_to(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
-{
-    auto socket = static_cast<SOCKET>(fd);
-    // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
-    bool just_accepted = socket_was_just_accepted(owner, fd);
-    // Nor when bytes are kept for it, be it that the connection has been reset since.
-    bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
-    if (owner->draining || (!is_known && !stream_is_connected(socket)))
-        return nullptr;
-    stream *self = stream_new(owner, fd, holder);
-    if (self == nullptr)
-        return nullptr;
-    self->looks_first = just_accepted;
-    if (!socket_bind(owner, fd, &self->skips_packets) || !socket_set_source(&self->as_source)) {
-        mm_free(self);
-        return nullptr;
-    }
-    rounds_count(&owner->rounds, 1);
-    if (to_connect)
-        interest_take_over(owner, &self->as_source);
-    stream_take_early(self);
     return self;
 }
 
@@ -149,9 +124,25 @@ void stream_early_is_lost(backend *owner, evutil_socket_t fd)
 
 stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bool to_connect)
 {
-    stream *self = stream_attach_to(owner, fd, holder, to_connect);
-    if (self != nullptr)
-        stream_early_is_lost(owner, fd); // it could not be held
+    auto socket = static_cast<SOCKET>(fd);
+    // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
+    bool just_accepted = socket_was_just_accepted(owner, fd);
+    // Nor when bytes are kept for it, be it that the connection has been reset since.
+    bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
+    if (owner->draining || (!is_known && !stream_is_connected(socket)))
+        return nullptr;
+    stream *self = stream_new(owner, fd, holder);
+    if (self == nullptr)
+        return nullptr;
+    self->looks_first = just_accepted;
+    if (!socket_bind(owner, fd) || !socket_set_source(&self->as_source)) {
+        mm_free(self);
+        return nullptr;
+    }
+    rounds_count(&owner->rounds, 1);
+    if (to_connect)
+        interest_take_over(&self->as_source);
+    stream_take_early(self);
     return self;
 }
 
@@ -160,7 +151,7 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
     stream *self = owner->draining ? nullptr : stream_new(owner, fd, holder);
     int error = WSAENOBUFS;
     if (self != nullptr)
-        error = socket_bind_file(owner, fd, by, &self->skips_packets);
+        error = socket_bind_file(owner, fd, by);
     if (error == 0 && !socket_set_source(&self->as_source))
         error = stream_find(owner, fd) != nullptr ? WSAEALREADY : WSAENOBUFS;
     if (error != 0) {
@@ -171,40 +162,34 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
         WSASetLastError(error);
         return nullptr;
     }
-    self->transport = by;
     self->never_ahead = never_ahead;
     rounds_count(&owner->rounds, 1);
     stream_take_early(self);
-    if (!socket_has_early(owner, fd))
-        return self;
-    stream_release(self, false); // what was read must come first, and could not be held
-    WSASetLastError(WSAENOBUFS);
-    return nullptr;
+    return self;
 }
 
 void stream_release(stream *self, bool closing)
 {
-    backend *owner = self->as_source.owner;
-    socket_record *record = socket_find(owner, self->as_source.fd);
+    backend *owner = stream_owner(self);
     if (closing)
-        interest_close(owner, &self->as_source);
+        interest_close(&self->as_source);
     else
-        interest_fall_back(owner, &self->as_source);
+        interest_fall_back(&self->as_source);
     socket_clear_source(&self->as_source);
     rounds_count(&owner->rounds, -1);
-    if (self->seen_by != nullptr)
-        *self->seen_by = nullptr;
-    stream_receive_let_go(self, record, closing);
+    stream_unseen(self);
+    stream_receive_let_go(self, closing);
     stream_queue_let_go(self);
-    stream_connect_let_go(self, record);
+    stream_connect_let_go(self);
     if (!closing)
-        socket_leave_port(record);
-    source_free_later(&self->as_source);
+        socket_leave_port(socket_of(&self->as_source));
+    if (!self->receiving.pending) // else by its packet
+        source_free_later(&self->as_source);
 }
 
 void stream_detach(stream *self, bool closing)
 {
-    struct event_base *base = self->as_source.owner->base;
+    struct event_base *base = stream_owner(self)->base;
     base_locked held(base);
     stream_release(self, closing);
 }

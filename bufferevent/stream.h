@@ -11,8 +11,9 @@
 //   EV_WRITE wanted  -> writable unless a send or a connect is in flight
 //   write            -> one gathered send of the evbuffer's own memory; would block until it has ended
 //
-// A stream belongs to one descriptor of one base and is found by it (socket_record.h). Its operations are allocated
-// apart, and outlive it if the kernel still has them.
+// A stream belongs to one descriptor of one base and is found by it (socket_record.h). Its sends and its connect are
+// allocated apart, and outlive it if the kernel still has them. Its receive, which every idle connection has in flight, is
+// one block of memory with it: the block is freed when neither is needed any more.
 //
 // Only descriptors that libevent closes itself have one (BEV_OPT_CLOSE_ON_FREE, and evhttp's). Any other may be used by
 // its program at any time, in any way, and an operation in flight would show: it is watched for readiness, as on
@@ -24,17 +25,20 @@
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_H
 
 #include "backend/backend.h"
+#include "backend/socket_record.h"
 
 namespace iocp {
 
-struct receive_operation;
 struct send_operation;
 struct connect_operation;
+struct stream_queue;
 
 // The most that one receive or one send moves, whatever the program allows (bufferevent_set_max_single_read and _write;
 // 16 KiB by default): what one operation has in flight is bounded, since the kernel may lock it in memory.
 constexpr unsigned max_receive_size = 256 * 1024;
 constexpr unsigned max_send_size = 1024 * 1024;
+// Size of a receive's buffer at first. It doubles when filled, up to what a read may take, and halves when nearly empty.
+constexpr unsigned first_receive_size = 2048;
 // The same for bytes received for a reader with memory of its own (see stream_queue.h).
 constexpr unsigned max_take_size = 64 * 1024;
 
@@ -49,33 +53,39 @@ enum class receive_state : unsigned char {
 
 enum class connect_state : unsigned char { none, pending, succeeded, failed };
 
+// There is one for each idle connection: its size counts. What only some have, or only for a time, is allocated apart.
 struct stream {
-    source as_source;   // first: a source is cast to its stream
-    const void *holder; // the bufferevent that brought it
-    receive_operation *receiving;
-    send_operation *sending; // in flight; NULL: nothing is
-    connect_operation *connecting;
-    struct evbuffer *queued; // to be sent, see stream_queue.h; NULL: nothing ever was
-    stream **seen_by;        // who else keeps a pointer to it (see tls_bio.h); set to NULL when it goes. NULL: nobody
-    int send_error;          // of a send that was in flight; told to every write from then on
-    int receive_error;
-    int connect_error;
-    unsigned receive_size; // of the next receive with a buffer
-    unsigned read_limit;   // what the last read was allowed to take
+    source as_source;     // first: a source is cast to its stream
+    completion receiving; // its receives, one after the other. In flight it outlives the stream, and frees it
+    union {
+        const void *holder;    // the bufferevent that brought it
+        socket_life left_life; // let go: which of the socket's lives the receive in flight is of
+    };
+    union {
+        send_operation *sending;       // in flight; NULL: nothing is
+        connect_operation *connecting; // while `connect` says so
+    };
+    received_bytes *received; // what is held, or the buffer of the receive in flight or the next; NULL: it has none
+    stream_queue *queue;      // of what TLS hands over, see stream_queue.h; NULL: it never did
+    uint16_t send_error;      // of a send that was in flight; told to every write from then on
+    uint16_t failure;         // of the connect or receive that has failed, until it is told
     receive_state receive;
-    connect_state connect;
-    sys::transport transport;
-    bool skips_packets;           // an operation that is done at once leaves no packet
-    bool warm;                    // has received something lately
-    bool send_again;              // the kernel had no memory for a send: wait before the next
-    bool receive_again;           // nor for a receive
-    bool looks_first;             // a new connection's first bytes may have come: its first receive may have a buffer
-    bool steps_aside;             // once its connect has ended
-    bool never_ahead;             // what nobody has asked for stays with the kernel, where it can wait there
-    unsigned char send_doublings; // of what it may send at once, see send_growth.h
-    unsigned char send_lasting;   // how much longer than the default its last sends are, see send_growth_lasting
-    unsigned char receipts;       // 0, 1, or 2: has received that often, or oftener
+    connect_state connect : 2;
+    unsigned char receipts : 2;          // 0, 1, or 2: has received that often, or oftener
+    unsigned char calls_paid : 2;        // in a row, for want of a receive's buffer, see receive_budget.h
+    bool steps_aside : 1;                // once its connect has ended
+    bool never_ahead : 1;                // what nobody has asked for stays with the kernel, where it can wait there
+    unsigned char receive_doublings : 3; // of the next buffer's size, see stream_receive_size
+    unsigned char send_doublings : 3;    // of what it may send at once, see send_growth.h
+    bool looks_first : 1;           // a new connection's first bytes may have come: its first receive may have a buffer
+    bool has_read : 1;              // ever
+    unsigned char send_lasting : 4; // how much longer than the default its last sends are, see send_growth_lasting
+    bool warm : 1;                  // has received something lately
+    bool send_again : 1;            // the kernel had no memory for a send: wait before the next
+    bool receive_again : 1;         // nor for a receive
 };
+
+static_assert(sizeof(void *) != 8 || sizeof(stream) == 136, "there is one for each idle connection");
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
 // provider does not reach the port): it is then watched for readiness, like any other.
@@ -115,6 +125,44 @@ int stream_connect_outcome(stream *self);
 inline stream *stream_of(source *as_source)
 {
     return reinterpret_cast<stream *>(as_source);
+}
+
+inline backend *stream_owner(const stream *self)
+{
+    return source_owner(&self->as_source);
+}
+
+inline evutil_socket_t stream_descriptor(const stream *self)
+{
+    return source_descriptor(&self->as_source);
+}
+
+inline sys::transport stream_transport(const stream *self)
+{
+    return socket_of(&self->as_source)->transport;
+}
+
+// An operation of its that is done at once leaves no packet.
+inline bool stream_skips_packets(const stream *self)
+{
+    return socket_of(&self->as_source)->skips_packets;
+}
+
+// NULL: no send is in flight.
+inline send_operation *stream_sending(const stream *self)
+{
+    return self->connect == connect_state::pending ? nullptr : self->sending;
+}
+
+inline unsigned stream_receive_size(const stream *self)
+{
+    return first_receive_size << self->receive_doublings;
+}
+
+// The codes of Winsock and Win32 have 16 bits; a file's driver can say anything.
+inline uint16_t stream_error(int error)
+{
+    return static_cast<uint16_t>(error >= 0 && error <= UINT16_MAX ? error : ERROR_GEN_FAILURE);
 }
 
 } // namespace iocp

@@ -6,7 +6,8 @@ namespace iocp {
 struct connect_operation {
     completion operation; // first
     stream *owner;        // not looked at once disowned
-    lingering_on left;    // what it was let go on
+    socket_record *left;  // what it was let go on, and
+    socket_life left_life;
 };
 
 namespace {
@@ -15,24 +16,25 @@ namespace {
 void connect_settled(stream *self, int error)
 {
     if (error == 0)
-        error = sys::finish_connect(static_cast<SOCKET>(self->as_source.fd));
+        error = sys::finish_connect(static_cast<SOCKET>(stream_descriptor(self)));
     self->connect = error == 0 ? connect_state::succeeded : connect_state::failed;
-    self->connect_error = error;
+    self->failure = stream_error(error);
 }
 
 void connect_freed(completion *operation, int, DWORD)
 {
-    linger_end(&reinterpret_cast<connect_operation *>(operation)->left);
+    auto *connecting = reinterpret_cast<connect_operation *>(operation);
+    linger_end_cancelled(connecting->left, connecting->left_life);
     mm_free(operation);
 }
 
 // Whoever reads and writes from here on is told by a poll; of a failure now, since a poll may not know of it.
 void connect_leave_to_poll(stream *self)
 {
-    backend *owner = self->as_source.owner;
+    backend *owner = stream_owner(self);
     short wanted = self->as_source.wanted;
     bool failed = self->connect == connect_state::failed;
-    evutil_socket_t fd = self->as_source.fd;
+    evutil_socket_t fd = stream_descriptor(self);
     stream_release(self, false);
     if (failed && wanted != 0 && !owner->draining)
         evmap_io_active_(owner->base, fd, wanted);
@@ -54,7 +56,9 @@ const completion_ops connect_ops = {operation_kind::connect, connect_ended, conn
 
 int connect_start(stream *self, const struct sockaddr *address, int length)
 {
-    auto socket = static_cast<SOCKET>(self->as_source.fd);
+    auto socket = static_cast<SOCKET>(stream_descriptor(self));
+    if (stream_sending(self) != nullptr)
+        return WSAEISCONN; // or it could send nothing
     int error = sys::bind_any(socket, address->sa_family);
     if (error != 0)
         return error;
@@ -63,10 +67,10 @@ int connect_start(stream *self, const struct sockaddr *address, int length)
         return WSAENOBUFS;
     completion_init(&connecting->operation, &connect_ops);
     connecting->owner = self;
-    port *on = self->as_source.owner->port;
-    OVERLAPPED *overlapped = completion_begin(&connecting->operation, self->as_source.fd);
+    port *on = stream_owner(self)->port;
+    OVERLAPPED *overlapped = completion_begin(&connecting->operation, stream_descriptor(self));
     sys::start_result result = completion_settle_start(
-        on, &connecting->operation, sys::connect(socket, address, length, overlapped, self->skips_packets));
+        on, &connecting->operation, sys::connect(socket, address, length, overlapped, stream_skips_packets(self)));
     if (result.how == sys::started::pending) {
         self->connecting = connecting;
         self->connect = connect_state::pending;
@@ -83,7 +87,7 @@ int connect_start(stream *self, const struct sockaddr *address, int length)
 
 int stream_connect(stream *self, const struct sockaddr *address, int length)
 {
-    backend *owner = self->as_source.owner;
+    backend *owner = stream_owner(self);
     int error;
     {
         base_locked held(owner->base);
@@ -104,13 +108,13 @@ int stream_connect_outcome(stream *self)
     self->connect = connect_state::none;
     if (outcome != connect_state::failed)
         return 1;
-    WSASetLastError(self->connect_error);
+    WSASetLastError(self->failure);
     return -1;
 }
 
 void stream_step_aside(stream *self)
 {
-    struct event_base *base = self->as_source.owner->base;
+    struct event_base *base = stream_owner(self)->base;
     base_locked held(base);
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
@@ -118,13 +122,15 @@ void stream_step_aside(stream *self)
         connect_leave_to_poll(self);
 }
 
-void stream_connect_let_go(stream *self, socket_record *record)
+void stream_connect_let_go(stream *self)
 {
-    if (self->connecting != nullptr) {
-        linger_begin(&self->connecting->left, record, &self->connecting->operation, 0);
-        completion_disown(&self->connecting->operation);
+    if (self->connect == connect_state::pending) {
+        connect_operation *connecting = self->connecting;
+        self->connecting = nullptr;
+        connecting->left = socket_of(&self->as_source);
+        connecting->left_life = linger_begin_cancelled(connecting->left);
+        completion_disown(&connecting->operation);
     }
-    self->connecting = nullptr;
     self->connect = connect_state::none;
 }
 

@@ -7,7 +7,7 @@
 namespace iocp {
 
 // The stream goes: a connect in flight is cancelled.
-void stream_connect_let_go(stream *self, socket_record *record);
+void stream_connect_let_go(stream *self);
 
 } // namespace iocp
 

@@ -28,7 +28,7 @@ int queue_is_not_ready(stream *self)
 
 size_t queue_length(const stream *self)
 {
-    return self->queued != nullptr ? evbuffer_get_length(self->queued) : 0;
+    return self->queue != nullptr && self->queue->bytes != nullptr ? evbuffer_get_length(self->queue->bytes) : 0;
 }
 
 // With those in flight.
@@ -39,31 +39,68 @@ bool queue_is_full(const stream *self)
 
 void queue_flush(stream *self)
 {
-    if (self->connect != connect_state::none || self->as_source.owner->draining)
+    if (self->connect != connect_state::none || stream_owner(self)->draining)
         return;
     for (int sends = 0; queue_length(self) > 0 && sends < max_sends; ++sends) {
-        if (stream_send_locked(self, self->queued) >= 0)
+        if (stream_send_locked(self, self->queue->bytes) >= 0)
             continue;
         int error = WSAGetLastError();
         if (error == WSAEWOULDBLOCK)
             return;
-        self->send_error = error;
-        evbuffer_drain(self->queued, queue_length(self));
+        self->send_error = stream_error(error);
+        evbuffer_drain(self->queue->bytes, queue_length(self));
     }
+}
+
+// NULL for want of memory.
+stream_queue *queue_of(stream *self)
+{
+    if (self->queue == nullptr)
+        self->queue = static_cast<stream_queue *>(mm_calloc(1, sizeof(stream_queue)));
+    return self->queue;
+}
+
+struct evbuffer *queue_bytes(stream *self)
+{
+    stream_queue *queue = queue_of(self);
+    if (queue != nullptr && queue->bytes == nullptr)
+        queue->bytes = evbuffer_new();
+    return queue != nullptr ? queue->bytes : nullptr;
 }
 
 } // namespace
 
+bool stream_set_seen_by(stream *self, stream **by)
+{
+    stream_queue *queue = queue_of(self);
+    if (queue != nullptr)
+        queue->seen_by = by;
+    return queue != nullptr;
+}
+
+bool stream_is_seen(const stream *self)
+{
+    return self->queue != nullptr && self->queue->seen_by != nullptr;
+}
+
+void stream_unseen(stream *self)
+{
+    if (!stream_is_seen(self))
+        return;
+    *self->queue->seen_by = nullptr;
+    self->queue->seen_by = nullptr;
+}
+
 int stream_take(stream *self, char *into, int at_most)
 {
-    base_locked locked(self->as_source.owner->base);
+    base_locked locked(stream_owner(self)->base);
     int error = queue_is_not_ready(self);
     return error == 0 ? stream_receive_take(self, into, at_most) : queue_fail(error);
 }
 
 int stream_put(stream *self, const char *bytes, int length)
 {
-    base_locked locked(self->as_source.owner->base);
+    base_locked locked(stream_owner(self)->base);
     int error = queue_is_not_ready(self);
     if (error != 0)
         return queue_fail(error);
@@ -73,26 +110,25 @@ int stream_put(stream *self, const char *bytes, int length)
         return queue_fail(self->send_error);
     if (queue_is_full(self))
         return queue_fail(WSAEWOULDBLOCK);
-    if (self->queued == nullptr)
-        self->queued = evbuffer_new();
-    if (self->queued == nullptr || evbuffer_add(self->queued, bytes, static_cast<size_t>(length)) != 0)
+    struct evbuffer *queued = queue_bytes(self);
+    if (queued == nullptr || evbuffer_add(queued, bytes, static_cast<size_t>(length)) != 0)
         return queue_fail(WSAENOBUFS);
     source_queue(&self->as_source); // if nobody flushes, the next turn does
-    if (!self->as_source.owner->base->running_loop)
+    if (!stream_owner(self)->base->running_loop)
         queue_flush(self); // there may be none
     return length;
 }
 
 int stream_flush(stream *self)
 {
-    base_locked locked(self->as_source.owner->base);
+    base_locked locked(stream_owner(self)->base);
     queue_flush(self);
     return self->send_error == 0 ? 0 : queue_fail(self->send_error);
 }
 
 bool stream_queue_has_room(const stream *self)
 {
-    return self->queued != nullptr ? !queue_is_full(self) : stream_send_ready(self);
+    return self->queue != nullptr ? !queue_is_full(self) : stream_send_ready(self);
 }
 
 bool stream_queue_waits(const stream *self)
@@ -102,15 +138,17 @@ bool stream_queue_waits(const stream *self)
 
 void stream_queue_submit(stream *self)
 {
-    if (self->queued != nullptr)
+    if (self->queue != nullptr)
         queue_flush(self);
 }
 
 void stream_queue_let_go(stream *self)
 {
     queue_flush(self);
-    struct evbuffer *rest = self->queued;
-    self->queued = nullptr;
+    stream_unseen(self);
+    struct evbuffer *rest = self->queue != nullptr ? self->queue->bytes : nullptr;
+    free_if_any(self->queue);
+    self->queue = nullptr;
     stream_send_let_go(self, rest);
 }
 

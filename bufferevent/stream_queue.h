@@ -14,6 +14,17 @@ namespace iocp {
 // While so many bytes wait or are in flight, no more are taken.
 constexpr size_t max_queued = 64 * 1024;
 
+struct stream_queue {
+    struct evbuffer *bytes; // NULL: nothing ever was
+    stream **seen_by; // who else keeps a pointer to the stream (see tls_bio.h); set to NULL when it goes. NULL: nobody
+};
+
+// Who keeps a pointer from now on. False for want of memory.
+bool stream_set_seen_by(stream *self, stream **by);
+bool stream_is_seen(const stream *self);
+// Nobody does any more: sets the pointer to NULL.
+void stream_unseen(stream *self);
+
 // Reads as from a non-blocking socket: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_take(stream *self, char *into, int at_most);
 

@@ -1,4 +1,5 @@
 #include "bufferevent/stream_receive.h"
+#include "backend/socket_lingering.h"
 #include "backend/transport.h"
 #include "bufferevent/receive_operation.h"
 
@@ -13,126 +14,117 @@ constexpr unsigned unlimited_read = 16 * 1024;
 // From here on a filled buffer is handed to the evbuffer as it is, rather than copied.
 constexpr unsigned handover_size = 8 * 1024;
 
-receive_operation *receive_from_completion(completion *operation)
+stream *receive_from_completion(completion *operation)
 {
-    return reinterpret_cast<receive_operation *>(operation);
+    return EVUTIL_UPCAST(operation, stream, receiving);
 }
 
 // A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over; so
 // would a driver that aborts them. (An empty message is gone once it is received.)
 bool receive_was_in_vain(const stream *self, int error)
 {
-    if (self->receive != receive_state::none || self->transport == sys::transport::socket)
+    if (self->receive != receive_state::none || stream_transport(self) == sys::transport::socket)
         return false;
-    return error == 0 ? self->transport != sys::transport::messages : !self->receiving->operation.cancelled;
+    return error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)
 {
-    receive_operation *receiving = receive_from_completion(operation);
-    stream *self = receiving->in_use.owner;
-    receive_list_remove(&self->as_source.owner->streams.budget, receiving);
-    self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
+    stream *self = receive_from_completion(operation);
+    if (self->received != nullptr)
+        receive_list_remove(&stream_owner(self)->streams.budget, self->received);
+    self->receive = receive_outcome(self, error, bytes);
     self->receive_again = self->receive_again || receive_was_in_vain(self, error);
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
+// The stream has been let go.
 void receive_freed(completion *operation, int, DWORD)
 {
-    receive_operation *receiving = receive_from_completion(operation);
-    linger_end(&receiving->left);
-    free_if_any(receiving->buffer);
-    mm_free(receiving);
+    stream *self = receive_from_completion(operation);
+    linger_end_cancelled(socket_of(&self->as_source), self->left_life);
+    received_free(self->received);
+    source_free_later(&self->as_source);
 }
 
 const completion_ops receive_ops = {operation_kind::receive, receive_ended, receive_freed};
 
-receive_operation *receive_operation_for(stream *self)
-{
-    if (self->receiving != nullptr)
-        return self->receiving;
-    auto *receiving = static_cast<receive_operation *>(mm_calloc(1, sizeof(receive_operation)));
-    if (receiving == nullptr)
-        return nullptr;
-    completion_init(&receiving->operation, &receive_ops);
-    receiving->in_use.owner = self;
-    self->receiving = receiving;
-    if (self->receive_size == 0)
-        self->receive_size = first_receive_size;
-    return receiving;
-}
-
 bool receive_retry_later(stream *self)
 {
-    self->as_source.owner->loop.retry_soon = true;
+    stream_owner(self)->loop.retry_soon = true;
     source_queue(&self->as_source);
     return false;
 }
 
-// Receives what is there into the operation's own buffer, where it is held.
+// Receives what is there into the stream's own buffer, where it is held.
 void receive_fill(stream *self)
 {
-    backend *owner = self->as_source.owner;
-    receive_operation *receiving = receive_operation_for(self);
-    if (receiving == nullptr || !receive_allocate_buffer(owner, receiving, self->receive_size)) {
+    if (!receive_allocate_buffer(self, stream_receive_size(self))) {
         self->receive = receive_state::none;
         self->receive_again = true;
         return;
     }
-    WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
+    WSABUF buffer = {self->received->capacity, self->received->bytes};
     DWORD bytes = 0;
-    int error = sys::receive_now(static_cast<SOCKET>(self->as_source.fd), &buffer, 1, &bytes);
+    int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
         self->receive = receive_state::none;
         self->receive_again = error == WSAENOBUFS;
     } else {
-        self->receive = receive_outcome(receiving, error, bytes, &self->receive_error);
+        self->receive = receive_outcome(self, error, bytes);
     }
-}
-
-// For a file no more than is asked for now: the rest waits there.
-unsigned receive_size_at_once(const stream *self)
-{
-    bool limited = self->transport != sys::transport::socket && self->read_limit < self->receive_size;
-    return limited ? self->read_limit : self->receive_size;
 }
 
 // Nobody has called back what never started. A serial port with fAbortOnError aborts each call until its program clears
 // the error (ClearCommError), of which it must hear.
 void receive_settle_refused(stream *self, int error)
 {
-    if (self->transport == sys::transport::socket || self->receive != receive_state::none)
+    if (stream_transport(self) == sys::transport::socket || self->receive != receive_state::none)
         return;
     self->receive = receive_state::failed;
-    self->receive_error = error;
+    self->failure = stream_error(error);
 }
 
-// `waits`: for data to come. If it does not, the receive has a buffer, since that is one call, and is called back if it
-// would wait: no receive but an overlapped one is sure not to block, whatever the program did to its socket.
-bool receive_start(stream *self, bool waits)
+// Starts one with the buffer that the stream has, or with none.
+sys::start_result receive_hand_over(stream *self)
 {
-    backend *owner = self->as_source.owner;
-    receive_operation *receiving = receive_operation_for(self);
-    if (receiving == nullptr)
+    WSABUF buffer = {0, nullptr};
+    if (self->received != nullptr)
+        buffer = {self->received->capacity, self->received->bytes};
+    backend *owner = stream_owner(self);
+    completion_note_turn(&self->receiving, owner->loop.turn);
+    return transport_receive(stream_transport(self), owner->port, &self->receiving, stream_descriptor(self), &buffer,
+                             stream_skips_packets(self));
+}
+
+// The kernel has it.
+void receive_note_pending(stream *self)
+{
+    self->receive = receive_state::pending;
+    received_bytes *with = self->received;
+    if (with == nullptr || with->capacity <= cold_receive_size) // to call a small one back makes no room
+        return;
+    receive_list_append(&stream_owner(self)->streams.budget, with);
+}
+
+// `at_once`: 0 if it waits for data to come. Otherwise the receive has a buffer of this size, since that is one call, and is
+// called back if it would wait: no receive but an overlapped one is sure not to block, whatever the program did to its
+// socket.
+bool receive_start(stream *self, unsigned at_once)
+{
+    bool waits = at_once == 0;
+    if (waits ? !receive_provide_buffer(self) : !receive_allocate_buffer(self, at_once))
         return receive_retry_later(self);
-    if (waits ? !receive_provide_buffer(self, receiving)
-              : !receive_allocate_buffer(owner, receiving, receive_size_at_once(self)))
-        return receive_retry_later(self);
-    WSABUF buffer = {receiving->in_use.capacity, receiving->buffer};
-    receiving->in_use.started_turn = static_cast<unsigned>(owner->loop.turn);
-    sys::start_result result = transport_receive(self->transport, owner->port, &receiving->operation,
-                                                 self->as_source.fd, &buffer, self->skips_packets);
+    sys::start_result result = receive_hand_over(self);
     if (result.how == sys::started::pending) {
-        self->receive = receive_state::pending;
-        if (receiving->in_use.capacity > cold_receive_size) // a smaller one makes no room
-            receive_list_append(&owner->streams.budget, receiving);
+        receive_note_pending(self);
         if (!waits)
-            completion_cancel(&receiving->operation);
+            completion_cancel(&self->receiving);
         return false;
     }
     if (result.how == sys::started::failed && result.error == WSAENOBUFS)
         return receive_retry_later(self);
-    self->receive = receive_outcome(receiving, result.error, result.bytes, &self->receive_error);
+    self->receive = receive_outcome(self, result.error, result.bytes);
     if (result.how == sys::started::failed)
         receive_settle_refused(self, result.error);
     if (receive_was_in_vain(self, result.error))
@@ -142,69 +134,64 @@ bool receive_start(stream *self, bool waits)
 
 // The first bytes of a connection that was just accepted have come already, or have not, as those of the last one had:
 // that is up to its listener's protocol. A buffer in vain costs two calls, none in vain costs one.
-bool receive_start_next(stream *self)
+bool receive_start_first(stream *self)
 {
-    bool *new_ones_wait = &self->as_source.owner->streams.new_ones_wait;
-    bool is_new = self->looks_first;
+    bool *new_ones_wait = &stream_owner(self)->streams.new_ones_wait;
     self->looks_first = false;
-    bool found = receive_start(self, !is_new || *new_ones_wait);
-    if (is_new)
-        *new_ones_wait = self->receive == receive_state::pending;
+    bool found = receive_start(self, *new_ones_wait ? 0 : stream_receive_size(self));
+    *new_ones_wait = self->receive == receive_state::pending;
     return found;
 }
 
-void receive_adapt_size(stream *self, unsigned asked, unsigned got)
+// After a read that might take `limit` bytes.
+void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned limit)
 {
-    if (got == asked && self->receive_size * 2 <= self->read_limit)
-        self->receive_size *= 2;
-    else if (got < self->receive_size / 4 && self->receive_size > first_receive_size)
-        self->receive_size /= 2;
-    self->warm = self->read_limit >= unlimited_read;
+    unsigned size = stream_receive_size(self);
+    if (got == asked && size * 2 <= limit)
+        ++self->receive_doublings;
+    else if (got < size / 4 && self->receive_doublings > 0)
+        --self->receive_doublings;
+    self->warm = limit >= unlimited_read;
     self->receipts = self->receipts == 0 ? 1 : 2;
 }
 
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
-    receive_operation *receiving = self->receiving;
-    bool all_at_once = receiving->in_use.begin == 0 && length == receiving->in_use.end;
-    if (!all_at_once || length < handover_size || length < receiving->in_use.capacity / 2)
-        return evbuffer_add(input, receiving->buffer + receiving->in_use.begin, length);
-    if (evbuffer_add_reference(input, receiving->buffer, length, receive_free_handed_over, nullptr) != 0)
+    received_bytes *held = self->received;
+    bool all_at_once = held->begin == 0 && length == held->end;
+    if (!all_at_once || length < handover_size || length < held->capacity / 2)
+        return evbuffer_add(input, received_first(held), length);
+    if (evbuffer_add_reference(input, held->bytes, length, receive_free_handed_over, held) != 0)
         return -1;
-    struct event_base *base = self->as_source.owner->base;
-    {
-        base_locked held(base);
-        self->as_source.owner->streams.budget.spent -= receiving->in_use.capacity;
-    }
-    receiving->buffer = nullptr;
-    receiving->in_use.capacity = 0;
+    base_locked locked(stream_owner(self)->base);
+    receive_leave(self);
+    self->received = nullptr;
     return 0;
 }
 
 int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
 {
-    receive_operation *receiving = self->receiving;
-    unsigned length = receiving->in_use.end - receiving->in_use.begin;
+    received_bytes *held = self->received;
+    unsigned capacity = held->capacity, end = held->end, length = received_length(held);
     bool limited = length > at_most;
     if (limited)
         length = at_most;
-    unsigned capacity = receiving->in_use.capacity;
     if (receive_add_held(self, input, length) != 0) {
         WSASetLastError(WSAENOBUFS);
         return -1;
     }
-    receiving->in_use.begin += length;
-    if (limited)
+    if (limited) { // and not handed over
+        held->begin += length;
         return static_cast<int>(length);
-    receiving->in_use.came_early = false;
+    }
     self->receive = receive_state::none;
-    receive_adapt_size(self, capacity, receiving->in_use.end);
+    receive_adapt_size(self, capacity, end, at_most);
     return static_cast<int>(length);
 }
 
 int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
 {
-    unsigned wanted = self->receive_size != 0 ? self->receive_size : first_receive_size;
+    unsigned wanted = stream_receive_size(self);
     if (wanted > at_most)
         wanted = at_most;
     struct evbuffer_iovec space;
@@ -214,7 +201,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     }
     WSABUF buffer = {wanted, static_cast<char *>(space.iov_base)};
     DWORD bytes = 0;
-    int error = sys::receive_now(static_cast<SOCKET>(self->as_source.fd), &buffer, 1, &bytes);
+    int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     space.iov_len = error == 0 ? bytes : 0;
     if (evbuffer_commit_space(input, &space, 1) != 0)
         error = WSAENOBUFS;
@@ -230,60 +217,58 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     }
     self->receive = receive_state::none;
     if (at_most > wanted || bytes < wanted)
-        receive_adapt_size(self, wanted, bytes);
+        receive_adapt_size(self, wanted, bytes, at_most);
     return static_cast<int>(bytes);
 }
 
-// A file is read by overlapped calls alone, into the operation's own buffer: no other is sure not to block.
-void receive_file_now(stream *self)
+// A file is read by overlapped calls alone, into the stream's own buffer: no other is sure not to block. For no more than
+// is asked for: the rest waits there.
+void receive_file_now(stream *self, unsigned at_most)
 {
-    base_locked held(self->as_source.owner->base);
+    base_locked held(stream_owner(self)->base);
     self->receive = receive_state::none;
-    receive_start(self, false);
+    unsigned size = stream_receive_size(self);
+    receive_start(self, at_most < size ? at_most : size);
 }
 
 int receive_take_part(stream *self, char *into, int at_most)
 {
-    receive_operation *receiving = self->receiving;
-    unsigned length = receiving->in_use.end - receiving->in_use.begin;
-    if (length > static_cast<unsigned>(at_most))
-        length = static_cast<unsigned>(at_most);
-    memcpy(into, receiving->buffer + receiving->in_use.begin, length);
-    receiving->in_use.begin += length;
-    if (receiving->in_use.begin == receiving->in_use.end) {
-        receiving->in_use.came_early = false;
+    received_bytes *held = self->received;
+    unsigned length = received_take(held, into, static_cast<unsigned>(at_most));
+    if (received_length(held) == 0) {
+        held->came_early = false;
         self->receive = receive_state::none;
-        receive_adapt_size(self, receiving->in_use.capacity, receiving->in_use.end);
+        receive_adapt_size(self, held->capacity, held->end, max_take_size);
     }
     return static_cast<int>(length);
 }
 
 // The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
-void receive_give_back(stream *self, receive_operation *receiving)
+void receive_give_back(stream *self)
 {
-    backend *owner = self->as_source.owner;
-    early_data left = {receiving->buffer, receiving->in_use.end - receiving->in_use.begin, 0};
-    if (self->transport == sys::transport::socket)
-        left.connection = sys::connection_mark(static_cast<SOCKET>(self->as_source.fd));
-    memmove(receiving->buffer, receiving->buffer + receiving->in_use.begin, left.length);
-    if (socket_keep_early(owner, self->as_source.fd, left, receiving->in_use.came_early))
-        receiving->buffer = nullptr;
+    evutil_socket_t fd = stream_descriptor(self);
+    received_bytes *left = self->received;
+    bool is_socket = stream_transport(self) == sys::transport::socket;
+    left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
+    if (socket_keep_early(stream_owner(self), fd, left, left->came_early))
+        self->received = nullptr;
 }
 
 } // namespace
 
-bool stream_receive_hold(stream *self, early_data early)
+void stream_receive_init(stream *self)
 {
-    receive_operation *receiving = receive_operation_for(self);
-    if (receiving == nullptr)
-        return false;
-    receiving->buffer = early.bytes;
-    receiving->in_use.capacity = receiving->in_use.end = early.length;
-    receiving->in_use.begin = 0;
-    receiving->in_use.came_early = true;
-    self->as_source.owner->streams.budget.spent += early.length;
+    completion_init(&self->receiving, &receive_ops);
+}
+
+void stream_receive_hold(stream *self, received_bytes *early)
+{
+    receive_release_buffer(self);
+    self->received = early;
+    early->owner = self;
+    early->came_early = true;
+    stream_owner(self)->streams.budget.spent += early->capacity;
     self->receive = receive_state::held;
-    return true;
 }
 
 bool stream_receive_ready(const stream *self)
@@ -299,7 +284,7 @@ bool stream_receive_submit(stream *self)
     }
     switch (self->receive) {
     case receive_state::none:
-        return receive_start_next(self);
+        return self->looks_first ? receive_start_first(self) : receive_start(self, 0);
     case receive_state::pending:
         return false;
     default:
@@ -307,29 +292,28 @@ bool stream_receive_submit(stream *self)
     }
 }
 
-void stream_receive_let_go(stream *self, socket_record *record, bool closing)
+void stream_receive_let_go(stream *self, bool closing)
 {
-    receive_operation *receiving = self->receiving;
-    backend *owner = self->as_source.owner;
     // A buffer in flight may have taken bytes already, or take them before the cancel does; and who has the socket next
     // finds nothing in flight on it.
     if (!closing && self->receive == receive_state::pending)
-        port_await(owner->port, &receiving->operation);
+        port_await(stream_owner(self)->port, &self->receiving);
+    receive_leave(self);
     if (self->receive == receive_state::held && !closing)
-        receive_give_back(self, receiving);
+        receive_give_back(self);
     self->receive = receive_state::none;
-    self->receiving = nullptr;
-    if (receiving == nullptr)
-        return;
-    receive_operation_leave(owner, receiving);
-    if (receiving->operation.pending)
-        linger_begin(&receiving->left, record, &receiving->operation, 0);
-    completion_disown(&receiving->operation);
+    if (self->receiving.pending) {
+        self->left_life = linger_begin_cancelled(socket_of(&self->as_source));
+        completion_disown(&self->receiving);
+    } else {
+        received_free(self->received);
+        self->received = nullptr;
+    }
 }
 
 size_t stream_receive_held(const stream *self)
 {
-    return self->receive == receive_state::held ? self->receiving->in_use.end - self->receiving->in_use.begin : 0;
+    return self->receive == receive_state::held ? received_length(self->received) : 0;
 }
 
 int stream_receive_take(stream *self, char *into, int at_most)
@@ -339,8 +323,8 @@ int stream_receive_take(stream *self, char *into, int at_most)
     if (self->receive == receive_state::readable)
         receive_fill(self);
     else if (self->receive == receive_state::none && !receives)
-        receive_start(self, false);
-    self->read_limit = max_take_size;
+        receive_start(self, stream_receive_size(self));
+    self->has_read = true;
     switch (self->receive) {
     case receive_state::held:
         return receive_take_part(self, into, at_most);
@@ -348,7 +332,7 @@ int stream_receive_take(stream *self, char *into, int at_most)
         return 0;
     case receive_state::failed:
         self->receive = receive_state::none;
-        WSASetLastError(self->receive_error);
+        WSASetLastError(self->failure);
         return -1;
     default:
         WSASetLastError(WSAEWOULDBLOCK);
@@ -358,8 +342,8 @@ int stream_receive_take(stream *self, char *into, int at_most)
 
 void stream_receive_rest(stream *self)
 {
-    if (self->receiving != nullptr && self->receive == receive_state::none)
-        receive_release_buffer(self->as_source.owner, self->receiving);
+    if (self->receive == receive_state::none)
+        receive_release_buffer(self);
 }
 
 int stream_read(stream *self, struct evbuffer *input, int at_most)
@@ -367,9 +351,9 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     unsigned limit = max_receive_size;
     if (at_most >= 0 && static_cast<unsigned>(at_most) < max_receive_size)
         limit = static_cast<unsigned>(at_most);
-    self->read_limit = limit;
-    if (self->receive == receive_state::readable && self->transport != sys::transport::socket)
-        receive_file_now(self);
+    self->has_read = true;
+    if (self->receive == receive_state::readable && limit > 0 && stream_transport(self) != sys::transport::socket)
+        receive_file_now(self, limit);
     switch (self->receive) {
     case receive_state::held:
         return receive_take_held(self, input, limit);
@@ -377,10 +361,10 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
         return 0;
     case receive_state::failed:
         self->receive = receive_state::none;
-        WSASetLastError(self->receive_error);
+        WSASetLastError(self->failure);
         return -1;
     default:
-        if (self->receive != receive_state::pending && self->transport == sys::transport::socket)
+        if (self->receive != receive_state::pending && stream_transport(self) == sys::transport::socket)
             return receive_now(self, input, limit);
         WSASetLastError(WSAEWOULDBLOCK);
         return -1;

@@ -13,8 +13,10 @@
 
 namespace iocp {
 
-// Holds the first bytes of the connection, which came with it. Takes them over; false for want of memory.
-bool stream_receive_hold(stream *self, early_data early);
+// Of a new stream.
+void stream_receive_init(stream *self);
+// Holds the first bytes of the connection, which came with it. Takes them over.
+void stream_receive_hold(stream *self, received_bytes *early);
 // True if a read would not have to wait.
 bool stream_receive_ready(const stream *self);
 // Starts a receive if there is none. True if the stream is readable now.
@@ -25,9 +27,9 @@ size_t stream_receive_held(const stream *self);
 int stream_receive_take(stream *self, char *into, int at_most);
 // Nobody wants to read at present: gives up a buffer that is not in use.
 void stream_receive_rest(stream *self);
-// The stream goes: a receive in flight is cancelled, and what is held is freed. If the socket lives on, what was
-// received and not read is kept for the next bufferevent on it.
-void stream_receive_let_go(stream *self, socket_record *record, bool closing);
+// The stream goes: a receive in flight is cancelled, and frees the stream by its packet; what is held is freed. If the
+// socket lives on, what was received and not read is kept for the next bufferevent on it.
+void stream_receive_let_go(stream *self, bool closing);
 
 } // namespace iocp
 

@@ -8,7 +8,7 @@ namespace {
 
 uint32_t stream_send_now_ms(stream *self)
 {
-    return static_cast<uint32_t>(backend_now_us(self->as_source.owner) / 1000);
+    return static_cast<uint32_t>(backend_now_us(stream_owner(self)) / 1000);
 }
 
 bool stream_send_was_long(const send_operation *sending)
@@ -20,8 +20,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
 {
     auto *sending = reinterpret_cast<send_operation *>(operation);
     stream *self = sending->owner;
-    backend *owner = self->as_source.owner;
-    if (!owner->draining && send_operation_goes_on(sending, owner->port, self->as_source.fd, &error, &bytes))
+    backend *owner = stream_owner(self);
+    if (!owner->draining && send_operation_goes_on(sending, owner->port, stream_descriptor(self), &error, &bytes))
         return;
     if (stream_send_was_long(sending))
         self->send_doublings = send_growth_after(self->send_doublings, stream_send_now_ms(self) - sending->started_ms);
@@ -30,8 +30,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     if (!sent_chains_wait(owner, sending))
         send_operation_put_back(owner, sending);
     if (error != 0)
-        self->send_error = error;
-    if (self->queued != nullptr)
+        self->send_error = stream_error(error);
+    if (self->queue != nullptr)
         source_queue(&self->as_source); // there may be more, whoever waits for it
     source_ready(&self->as_source, EV_WRITE);
 }
@@ -54,10 +54,10 @@ int stream_send_later(stream *self)
 // A send that may grow has been started.
 void stream_send_count_grown(stream *self, send_operation *sending, bool pending)
 {
-    send_growth *growth = &self->as_source.owner->streams.growth;
+    send_growth *growth = &stream_owner(self)->streams.growth;
     size_t grown = sending->length > default_send_size ? sending->length - default_send_size : 0;
     growth->in_turn += grown;
-    self->as_source.owner->loop.sent_much |= grown > 0;
+    stream_owner(self)->loop.sent_much |= grown > 0;
     if (pending) {
         growth->in_flight += grown;
         sending->grown = grown;
@@ -70,17 +70,17 @@ void stream_send_count_grown(stream *self, send_operation *sending, bool pending
 
 sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_t at_most, bool grows)
 {
-    backend *owner = self->as_source.owner;
+    backend *owner = stream_owner(self);
     send_operation *sending = send_operation_new(self, &stream_send_ops);
     if (sending == nullptr)
         return {sys::started::failed, WSAENOBUFS, 0};
     self->as_source.sent_in_round = send_round_now(&owner->loop.round);
-    if (self->read_limit == 0)
+    if (!self->has_read)
         self->warm = true; // who sends expects an answer
     if (grows)
         sending->limit = at_most = send_growth_next(&owner->streams.growth, owner->loop.turn, self->send_doublings,
                                                     at_most, linger_limit_bytes(&owner->lingering));
-    sys::start_result result = send_operation_start(sending, owner->port, self->as_source.fd, output,
+    sys::start_result result = send_operation_start(sending, owner->port, stream_descriptor(self), output,
                                                     at_most < max_send_size ? at_most : max_send_size);
     bool pending = result.how == sys::started::pending;
     if (result.how == sys::started::failed)
@@ -109,14 +109,14 @@ int stream_send_settle(stream *self, struct evbuffer *output, const sys::start_r
 // 0 if a send may start now.
 int stream_send_refused(const stream *self)
 {
-    if (!stream_send_ready(self))
-        return WSAEWOULDBLOCK;
-    return self->send_error;
+    if (self->connect == connect_state::pending)
+        return WSAENOTCONN;
+    return stream_send_ready(self) ? self->send_error : WSAEWOULDBLOCK;
 }
 
 int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool grows)
 {
-    struct event_base *base = self->as_source.owner->base;
+    struct event_base *base = stream_owner(self)->base;
     EVBUFFER_LOCK(output);
     bool any = at_most > 0 && evbuffer_get_length(output) > 0;
     int refused;
@@ -141,7 +141,7 @@ int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool
 
 bool stream_send_ready(const stream *self)
 {
-    return self->sending == nullptr;
+    return stream_sending(self) == nullptr;
 }
 
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
@@ -169,13 +169,13 @@ size_t stream_send_in_flight(const stream *self)
 
 void stream_send_let_go(stream *self, struct evbuffer *rest)
 {
-    send_operation *sending = self->sending;
-    self->sending = nullptr;
-    if (sending != nullptr)
-        send_operation_let_go(sending, socket_find(self->as_source.owner, self->as_source.fd), rest,
-                              self->send_lasting);
-    else if (rest != nullptr)
+    send_operation *sending = stream_sending(self);
+    if (sending != nullptr) {
+        self->sending = nullptr;
+        send_operation_let_go(sending, socket_of(&self->as_source), rest, self->send_lasting);
+    } else if (rest != nullptr) {
         evbuffer_free(rest);
+    }
 }
 
 } // namespace iocp

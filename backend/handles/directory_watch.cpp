@@ -111,7 +111,7 @@ void directory_stop(evdirwatch *self)
 
 void directory_fail(evdirwatch *self, directory_report *report, int error)
 {
-    bool deleted = sys::directory_is_deleted(self->directory, &self->read->operation.record.overlapped);
+    bool deleted = sys::directory_is_deleted(self->directory, &self->read->operation.overlapped);
     report->what |= deleted ? EVDIRWATCH_DELETED : EVDIRWATCH_ERROR;
     report->error = error;
     if (self->old_name != nullptr)
@@ -147,7 +147,7 @@ void directory_take(evdirwatch *self, directory_report *report)
 {
     directory_read *read = self->read;
     bool interrupted = directory_was_interrupted(read);
-    bool lost = read->error == 0 ? sys::directory_has_lost(&read->operation.record.overlapped) : !interrupted;
+    bool lost = read->error == 0 ? sys::directory_has_lost(&read->operation.overlapped) : !interrupted;
     // More bytes than there is room for can only be a mistake.
     size_t bytes = read->error == 0 && read->bytes <= directory_buffer_size ? read->bytes : 0;
     if (!interrupted)

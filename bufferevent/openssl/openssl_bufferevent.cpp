@@ -33,25 +33,39 @@ BIO *openssl_bufferevent_own_bio(SSL *ssl)
 // What the BIO had from an earlier stream of the same socket is read first.
 void openssl_bufferevent_hand_over_kept(stream *own, BIO *bio)
 {
-    early_data kept = tls_bio_take_kept(bio);
-    if (kept.bytes != nullptr && (own->receive != receive_state::none || !stream_receive_hold(own, kept)))
-        tls_bio_keep(bio, kept);
+    if (own->receive != receive_state::none)
+        return;
+    received_bytes *kept = tls_bio_take_kept(bio);
+    if (kept != nullptr)
+        stream_receive_hold(own, kept);
 }
 
 // False for want of memory.
 bool openssl_bufferevent_put_own_bio(SSL *ssl, evutil_socket_t fd)
 {
+    if (is_tls_bio(openssl_bufferevent_own_bio(ssl)))
+        return true;
     BIO *chosen = tls_bio_new(fd);
     if (chosen != nullptr)
         SSL_set_bio(ssl, chosen, chosen);
     return chosen != nullptr;
 }
 
+// The BIO uses the stream from now on. False for want of memory.
+bool openssl_bufferevent_use_stream(SSL *ssl, stream *own)
+{
+    BIO *bio = openssl_bufferevent_own_bio(ssl);
+    if (!tls_bio_set_stream(bio, own))
+        return false;
+    openssl_bufferevent_hand_over_kept(own, bio);
+    return true;
+}
+
 void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    early_data moved = fd >= 0 ? moving_take(owner, fd) : early_data();
+    received_bytes *moved = fd >= 0 ? moving_take(owner, fd) : nullptr;
     if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || openssl_bufferevent_own_bio(ssl) == nullptr) {
         moving_lose(fd, moved); // its SSL reads past us
         return;
@@ -65,22 +79,16 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
         if (own == nullptr)
             stream_early_is_lost(owner, fd);
         if (own != nullptr) // libevent has added its events already
-            interest_take_over(owner, &own->as_source);
+            interest_take_over(&own->as_source);
     }
     if (own == nullptr)
         return;
-    if (!is_tls_bio(openssl_bufferevent_own_bio(ssl)) && !openssl_bufferevent_put_own_bio(ssl, fd)) {
-        {
-            base_locked held(owner->base);
-            stream_release(own, false);
-            stream_early_is_lost(owner, fd);
-        }
-        return;
-    }
+    bool has_bio = openssl_bufferevent_put_own_bio(ssl, fd); // with no lock held
     base_locked held(owner->base);
-    BIO *bio = openssl_bufferevent_own_bio(ssl);
-    tls_bio_set_stream(bio, own);
-    openssl_bufferevent_hand_over_kept(own, bio);
+    if (has_bio && openssl_bufferevent_use_stream(ssl, own))
+        return;
+    stream_release(own, false);
+    stream_early_is_lost(owner, fd);
 }
 
 // The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
@@ -89,8 +97,8 @@ void openssl_bufferevent_let_go(struct bufferevent *bev)
     stream *own = stream_for(bev);
     if (own == nullptr)
         return;
-    backend *owner = own->as_source.owner;
-    evutil_socket_t fd = own->as_source.fd;
+    backend *owner = stream_owner(own);
+    evutil_socket_t fd = stream_descriptor(own);
     bool bio_is_gone = own->steps_aside; // and perhaps the SSL with it
     stream_detach(own, false);
     if (bio_is_gone)
@@ -98,12 +106,12 @@ void openssl_bufferevent_let_go(struct bufferevent *bev)
     BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
     if (!is_tls_bio(bio))
         return;
-    early_data left;
+    received_bytes *left;
     {
         base_locked held(owner->base);
         left = socket_take_early(owner, fd);
     }
-    if (left.bytes != nullptr)
+    if (left != nullptr)
         tls_bio_keep(bio, left);
 }
 

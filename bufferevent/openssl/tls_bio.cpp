@@ -10,9 +10,8 @@ constexpr char method_name[] = "libevent-iocp stream";
 
 struct tls_bio {
     evutil_socket_t fd;
-    stream *used; // set to NULL when it goes
-    early_data kept;
-    unsigned kept_from; // kept.bytes before this one have been read
+    stream *used;         // set to NULL when it goes
+    received_bytes *kept; // read first; NULL: nothing
     bool at_end;
 };
 
@@ -29,14 +28,10 @@ stream *tls_bio_own_stream(const tls_bio *self)
 
 int tls_bio_read_kept(tls_bio *self, char *into, int at_most)
 {
-    unsigned length = self->kept.length - self->kept_from;
-    if (length > static_cast<unsigned>(at_most))
-        length = static_cast<unsigned>(at_most);
-    memcpy(into, self->kept.bytes + self->kept_from, length);
-    self->kept_from += length;
-    if (self->kept_from == self->kept.length) {
-        free_if_any(self->kept.bytes);
-        self->kept = {};
+    unsigned length = received_take(self->kept, into, static_cast<unsigned>(at_most));
+    if (received_length(self->kept) == 0) {
+        received_free(self->kept);
+        self->kept = nullptr;
     }
     return static_cast<int>(length);
 }
@@ -52,7 +47,7 @@ int tls_bio_settle(int error, DWORD bytes)
 
 int tls_bio_receive(tls_bio *self, char *into, int at_most)
 {
-    if (self->kept.bytes != nullptr)
+    if (self->kept != nullptr)
         return tls_bio_read_kept(self, into, at_most);
     stream *own = tls_bio_own_stream(self);
     if (own != nullptr)
@@ -105,8 +100,8 @@ int tls_bio_puts(BIO *bio, const char *text)
 
 long tls_bio_bytes_waiting(const tls_bio *self)
 {
-    if (self->kept.bytes != nullptr)
-        return static_cast<long>(self->kept.length - self->kept_from);
+    if (self->kept != nullptr)
+        return static_cast<long>(received_length(self->kept));
     stream *own = tls_bio_own_stream(self);
     return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
 }
@@ -158,11 +153,12 @@ int tls_bio_destroy(BIO *bio)
     tls_bio *self = bio != nullptr ? tls_bio_state(bio) : nullptr;
     if (self == nullptr)
         return 0;
-    if (self->used != nullptr) {
-        self->used->seen_by = nullptr;
-        stream_step_aside(self->used);
+    stream *used = self->used;
+    if (used != nullptr) {
+        stream_unseen(used);
+        stream_step_aside(used);
     }
-    free_if_any(self->kept.bytes);
+    received_free(self->kept);
     free_if_any(self);
     BIO_set_data(bio, nullptr);
     tls_bio_give_method_back(); // OpenSSL does not look at it after this call
@@ -242,32 +238,29 @@ bool is_tls_bio(BIO *bio)
     return bio != nullptr && strcmp(BIO_method_name(bio), method_name) == 0;
 }
 
-void tls_bio_set_stream(BIO *bio, stream *used)
+bool tls_bio_set_stream(BIO *bio, stream *used)
 {
     tls_bio *self = tls_bio_state(bio);
     if (self->used != nullptr)
-        self->used->seen_by = nullptr;
+        stream_unseen(self->used);
+    if (!stream_set_seen_by(used, &self->used))
+        return false;
     self->used = used;
-    used->seen_by = &self->used;
+    return true;
 }
 
-void tls_bio_keep(BIO *bio, early_data bytes)
+void tls_bio_keep(BIO *bio, received_bytes *kept)
 {
     tls_bio *self = tls_bio_state(bio);
-    EVUTIL_ASSERT(self->kept.bytes == nullptr);
-    self->kept = bytes;
-    self->kept_from = 0;
+    EVUTIL_ASSERT(self->kept == nullptr);
+    self->kept = kept;
 }
 
-early_data tls_bio_take_kept(BIO *bio)
+received_bytes *tls_bio_take_kept(BIO *bio)
 {
     tls_bio *self = tls_bio_state(bio);
-    early_data taken = self->kept;
-    self->kept = {};
-    if (taken.bytes != nullptr) {
-        taken.length -= self->kept_from;
-        memmove(taken.bytes, taken.bytes + self->kept_from, taken.length);
-    }
+    received_bytes *taken = self->kept;
+    self->kept = nullptr;
     return taken;
 }
 

@@ -17,13 +17,13 @@ struct stream;
 // NULL for want of memory.
 BIO *tls_bio_new(evutil_socket_t fd);
 // The stream that it uses from now on, for as long as that is there. If the program puts another BIO in its place, the
-// stream steps aside.
-void tls_bio_set_stream(BIO *bio, stream *used);
+// stream steps aside. False for want of memory.
+bool tls_bio_set_stream(BIO *bio, stream *used);
 bool is_tls_bio(BIO *bio);
 
-// Hands it bytes to be read first, or takes back what is left of them. The bytes change hands.
-void tls_bio_keep(BIO *bio, early_data bytes);
-early_data tls_bio_take_kept(BIO *bio);
+// Hands it bytes to be read first, or takes back what is left of them (NULL: nothing). The bytes change hands.
+void tls_bio_keep(BIO *bio, received_bytes *kept);
+received_bytes *tls_bio_take_kept(BIO *bio);
 
 } // namespace iocp
 

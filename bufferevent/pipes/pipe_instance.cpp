@@ -8,12 +8,11 @@ namespace {
 int instance_bind(backend *on, pipe_instance *self)
 {
     auto number = reinterpret_cast<evutil_socket_t>(self->handle);
-    bool skips;
     self->record = socket_obtain(on, number);
     if (self->record == nullptr)
         return WSAENOBUFS;
     socket_begin_life(self->record); // what had the number before is gone
-    return socket_bind_file(on, number, sys::transport::pipe, &skips);
+    return socket_bind_file(on, number, sys::transport::pipe);
 }
 
 } // namespace

@@ -19,6 +19,7 @@ constexpr uint64_t seeds = 50;
 struct probe {
     completion operation; // first: a completion is cast to its probe
     sys::afd_poll_info info;
+    HANDLE device; // that it was started on
     int number;
 };
 
@@ -56,15 +57,21 @@ void on_disowned(completion *operation, int, DWORD)
     mm_free(operation);
 }
 
-const completion_ops probe_ops = {operation_kind::poll, on_ended, on_disowned};
+void cancel_at_device(completion *operation)
+{
+    sys::cancel(from(operation)->device, &operation->overlapped);
+}
+
+const completion_ops probe_ops = {operation_kind::poll, on_ended, on_disowned, cancel_at_device};
 
 void start(port *on, HANDLE device, tally *mine, SOCKET socket)
 {
     probe *one = mine->of;
+    one->device = device;
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive | sys::afd_local_close;
-    OVERLAPPED *overlapped = completion_begin_poll(&one->operation, device, -1);
+    OVERLAPPED *overlapped = completion_begin(&one->operation, -1);
     sys::start_result result =
         completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_int_equal(one->operation.pending, result.how == sys::started::pending);
@@ -175,7 +182,7 @@ void fake_knows_the_rules(void **)
     one->info.count = 1;
     one->info.socket = reinterpret_cast<HANDLE>(socket);
     one->info.events = sys::afd_receive;
-    OVERLAPPED *overlapped = completion_begin_poll(&one->operation, device, -1);
+    OVERLAPPED *overlapped = completion_begin(&one->operation, -1);
     completion_settle_start(on, &one->operation, sys::afd_poll(device, &one->info, overlapped));
     assert_non_null(fake::complaint());
 

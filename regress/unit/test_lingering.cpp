@@ -135,6 +135,36 @@ void the_one_closed_first_is_reset_when_there_are_too_many_bytes(void **)
     assert_false(fake::last_closed().was_reset);
 }
 
+// Two bufferevents, one after the other, have let go of the socket.
+void all_sends_of_a_socket_count_and_are_reset_together(void **)
+{
+    set_limits(60000, 2500);
+    stuck first = make_stuck(1000);
+    bufferevent_setfd(first.bev, -1);
+    auto fd = static_cast<evutil_socket_t>(first.socket);
+    bufferevent_setfd(first.bev, fd);
+    bufferevent_write(first.bev, std::string(1000, 'y').data(), 1000);
+    turn(base);
+    bufferevent_free(first.bev);
+    turn(base);
+    assert_int_equal(backend_of(base)->lingering.bytes, 2000);
+    stuck second = make_stuck(400);
+    bufferevent_free(second.bev);
+    turn(base);
+    assert_int_equal(backend_of(base)->lingering.bytes, 2400);
+    stuck third = make_stuck(101);
+    bufferevent_free(third.bev); // one byte too many
+    turn(base);
+    assert_int_equal(backend_of(base)->lingering.bytes, 501);
+    assert_true(settles(first.socket));
+    assert_true(fake::last_closed().was_reset);
+    fake::set_send_room(second.socket, SIZE_MAX);
+    fake::set_send_room(third.socket, SIZE_MAX);
+    assert_true(settles(second.socket) && settles(third.socket));
+    assert_false(fake::last_closed().was_reset);
+    assert_int_equal(backend_of(base)->lingering.bytes, 0);
+}
+
 void a_lower_limit_holds_for_those_that_linger_already(void **)
 {
     stuck one = make_stuck(1000);
@@ -236,6 +266,7 @@ int main()
         LINGERING_TEST(a_socket_is_closed_after_the_packet_of_its_receive),
         LINGERING_TEST(a_peer_that_does_not_read_is_reset_after_the_limit),
         LINGERING_TEST(the_one_closed_first_is_reset_when_there_are_too_many_bytes),
+        LINGERING_TEST(all_sends_of_a_socket_count_and_are_reset_together),
         LINGERING_TEST(a_lower_limit_holds_for_those_that_linger_already),
         LINGERING_TEST(a_base_that_is_freed_waits_a_while_and_resets),
         LINGERING_TEST(a_descriptor_taken_back_has_no_limit),

@@ -115,8 +115,7 @@ void find_everybody(bool without_memory)
     for (size_t i = 0; i < many; i += 2)
         in_flight_remove(&table, &operations[i]);
     for (size_t i = 0; i < many; ++i)
-        assert_ptr_equal(in_flight_find(&table, &operations[i].record.overlapped),
-                         i % 2 != 0 ? &operations[i] : nullptr);
+        assert_ptr_equal(in_flight_find(&table, &operations[i].overlapped), i % 2 != 0 ? &operations[i] : nullptr);
     assert_null(in_flight_find(&table, nullptr));
     for (size_t i = 1; i < many; i += 2)
         in_flight_remove(&table, &operations[i]);

@@ -68,7 +68,7 @@ void turns(int count)
 
 void a_stream_alone_has_no_poll(void **)
 {
-    static_assert(sizeof(socket_record) <= 96, "there is one for each descriptor that a base has ever used");
+    static_assert(sizeof(socket_record) <= 48, "there is one for each descriptor that a base has ever used");
     turns(3);
     fake::peer_sends(socket_of_bev, "abc");
     bufferevent_write(bev, "def", 3);
@@ -77,10 +77,19 @@ void a_stream_alone_has_no_poll(void **)
     assert_null(record()->poll);
 }
 
+// So that the next one needs memory.
+void fill_block_of_records()
+{
+    backend *owner = backend_of(base);
+    for (evutil_socket_t fd = 1 << 20; owner->sockets.blocks->used < records_in_block; fd += 4)
+        assert_non_null(socket_obtain(owner, fd));
+}
+
 void an_event_is_refused_without_memory(void **)
 {
     SOCKET other = fake::open_socket(fake::kind::stream);
     fake::connect_now(other);
+    fill_block_of_records();
     struct event *waits = event_new(
         base, static_cast<evutil_socket_t>(other), EV_READ, [](evutil_socket_t, short, void *) {}, nullptr);
     int failures = 0;
@@ -98,6 +107,35 @@ void an_event_is_refused_without_memory(void **)
     assert_true(fake::polls_waiting(other) > 0);
     event_free(waits);
     fake::close_by_program(other);
+}
+
+// Each has its own, whose place does not change.
+void records_of_many(void **)
+{
+    backend *owner = backend_of(base);
+    constexpr int many = 5 * records_in_block;
+    static socket_record *made[many];
+    for (int i = 0; i < many; ++i) {
+        evutil_socket_t fd = (1 << 20) + 4 * i;
+        made[i] = socket_obtain(owner, fd);
+        assert_int_equal(made[i]->fd, fd);
+        assert_ptr_equal(made[i]->owner, owner);
+        assert_null(made[i]->own);
+    }
+    for (int i = 0; i < many; ++i)
+        assert_ptr_equal(socket_find(owner, (1 << 20) + 4 * i), made[i]);
+}
+
+// A handle has 32 bits that mean something.
+void what_is_no_handle_is_refused(void **)
+{
+    auto number = static_cast<evutil_socket_t>(descriptor() + (int64_t{1} << 32));
+    struct event *waits = event_new(
+        base, number, EV_READ, [](evutil_socket_t, short, void *) {}, nullptr);
+    assert_int_equal(event_add(waits, nullptr), -1);
+    assert_int_equal(WSAGetLastError(), WSAENOTSOCK);
+    forget_warnings();
+    event_free(waits);
 }
 
 // An event of the program's own, on a descriptor whose bufferevent leaves it while there is no memory.
@@ -182,6 +220,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_stream_alone_has_no_poll, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_is_refused_without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(records_of_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_handle_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_is_not_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_more_brings_it_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_no_more_is_forgotten, set_up, tear_down),

@@ -109,7 +109,7 @@ std::string describe_packet(const world *self, const fake::packet &packet)
     const fake::operation &operation = fake::k().operations.at(packet.overlapped);
     char owner = 'o';
     for (int side = 0; poll != nullptr && side < side_count; ++side)
-        if (poll->polls[side] != nullptr && &poll->polls[side]->operation.record.overlapped == packet.overlapped)
+        if (poll->polls[side] != nullptr && &poll->polls[side]->operation.overlapped == packet.overlapped)
             owner = side == side_read ? 'r' : 'w';
     if (owner == 'o')
         return "o"; // what a packet nobody waits for says is nothing to anybody
@@ -187,7 +187,7 @@ std::string world_signature(const world *self)
                                                                  : 's';
         text += poll->dead ? 'd' : poll->checked ? 'k' : '-';
         text += std::to_string(poll->misses);
-        text += poll->base_socket == static_cast<SOCKET>(poll->as_source.fd) ? 's' : 'b';
+        text += poll->base_socket == static_cast<SOCKET>(source_descriptor(&poll->as_source)) ? 's' : 'b';
     }
     for (const fake::packet &packet : fake::k().packets)
         text += describe_packet(self, packet) + ',';
