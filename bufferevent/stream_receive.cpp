@@ -155,23 +155,46 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned lim
     self->receipts = self->receipts == 0 ? 1 : 2;
 }
 
+// Handed to the evbuffer as they are.
+int receive_add_by_reference(stream *self, struct evbuffer *input)
+{
+    received_bytes *held = self->received;
+    size_t *spent = &stream_owner(self)->streams.budget.spent;
+    {
+        base_locked locked(stream_owner(self)->base);
+        receive_leave(self);
+        self->received = nullptr;
+    }
+    if (evbuffer_add_reference(input, held->bytes, held->end, receive_free_handed_over, held) == 0)
+        return 0;
+    base_locked locked(stream_owner(self)->base);
+    self->received = held;
+    *spent += held->capacity;
+    return -1;
+}
+
+// Callbacks of the input run within that. They may take from it, and free what was handed over; or set another descriptor,
+// or free the bufferevent, and what the stream still holds with it. So by then it has given these bytes away.
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     received_bytes *held = self->received;
-    bool all_at_once = held->begin == 0 && length == held->end;
-    if (!all_at_once || length < handover_size || length < held->capacity / 2)
-        return evbuffer_add(input, received_first(held), length);
-    if (evbuffer_add_reference(input, held->bytes, length, receive_free_handed_over, held) != 0)
-        return -1;
-    base_locked locked(stream_owner(self)->base);
-    receive_leave(self);
-    self->received = nullptr;
-    return 0;
+    bool all_at_once = length == held->end;
+    const char *bytes = received_first(held);
+    held->begin += length;
+    if (received_length(held) == 0)
+        self->receive = receive_state::none;
+    bool by_reference = all_at_once && length >= handover_size && length >= held->capacity / 2;
+    int result = by_reference ? receive_add_by_reference(self, input) : evbuffer_add(input, bytes, length);
+    if (result != 0) { // and nobody was called
+        held->begin -= length;
+        self->receive = receive_state::held;
+    }
+    return result;
 }
 
 int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
 {
-    received_bytes *held = self->received;
+    const received_bytes *held = self->received;
     unsigned capacity = held->capacity, end = held->end, length = received_length(held);
     bool limited = length > at_most;
     if (limited)
@@ -180,12 +203,8 @@ int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
         WSASetLastError(WSAENOBUFS);
         return -1;
     }
-    if (limited) { // and not handed over
-        held->begin += length;
-        return static_cast<int>(length);
-    }
-    self->receive = receive_state::none;
-    receive_adapt_size(self, capacity, end, at_most);
+    if (!limited)
+        receive_adapt_size(self, capacity, end, at_most);
     return static_cast<int>(length);
 }
 

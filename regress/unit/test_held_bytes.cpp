@@ -1,0 +1,182 @@
+// Bytes that a stream holds, on the fake kernel: they are read once, whatever the program does while they change hands,
+// and kept for the next reader of the same connection, and for no other.
+#include <string>
+
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+#include "backend/backend.h"
+
+using namespace iocp;
+
+namespace {
+
+struct event_base *base, *other;
+struct bufferevent *bev;
+SOCKET fd;
+std::string said, heard;
+
+void turns(struct event_base *whose, int count)
+{
+    for (int i = 0; i < count; ++i) {
+        fake::advance_us(1000);
+        turn_to_port(whose);
+    }
+}
+
+void say(size_t length)
+{
+    std::string bytes(length, ' ');
+    for (char &byte : bytes)
+        byte = static_cast<char>(fake::random());
+    said += bytes;
+    fake::peer_sends(fd, bytes);
+}
+
+void hear(struct evbuffer *input)
+{
+    std::string bytes(evbuffer_get_length(input), ' ');
+    evbuffer_remove(input, &bytes[0], bytes.size());
+    heard += bytes;
+}
+
+void on_read(struct bufferevent *from, void *)
+{
+    hear(bufferevent_get_input(from));
+}
+
+void open_on(struct event_base *whose, int options)
+{
+    bev = bufferevent_socket_new(whose, static_cast<evutil_socket_t>(fd), options);
+    bufferevent_setcb(bev, on_read, nullptr, nullptr, nullptr);
+    bufferevent_enable(bev, EV_READ);
+}
+
+void connect_new()
+{
+    fd = fake::open_socket(fake::kind::stream);
+    fake::connect_now(fd);
+}
+
+int set_up(void **)
+{
+    fake::boot(1);
+    catch_log();
+    said.clear();
+    heard.clear();
+    base = make_base(on_iocp);
+    other = make_base(on_iocp);
+    connect_new();
+    open_on(base, BEV_OPT_CLOSE_ON_FREE);
+    return 0;
+}
+
+int tear_down(void **)
+{
+    if (bev != nullptr)
+        bufferevent_free(bev);
+    bev = nullptr;
+    event_base_free(base);
+    event_base_free(other);
+    assert_null(fake::complaint_after_free());
+    return 0;
+}
+
+// So that its receives have a buffer which is handed to the input as it is.
+void grow_receives()
+{
+    turns(base, 1);
+    for (int i = 0; i < 4; ++i) {
+        say(64 * 1024);
+        turns(base, 40);
+    }
+    assert_true(heard == said);
+}
+
+void hear_at_once(struct evbuffer *input, const struct evbuffer_cb_info *info, void *)
+{
+    if (info->n_added > 0)
+        hear(input);
+}
+
+// The memory that was handed over is freed before it has been handed over.
+void a_callback_drains_the_input(void **)
+{
+    grow_receives();
+    evbuffer_add_cb(bufferevent_get_input(bev), hear_at_once, nullptr);
+    say(16 * 1024);
+    turns(base, 4);
+    assert_true(heard == said);
+    say(100);
+    turns(base, 4);
+    assert_true(heard == said);
+}
+
+void free_at_once(struct evbuffer *, const struct evbuffer_cb_info *info, void *)
+{
+    if (info->n_added == 0 || bev == nullptr)
+        return;
+    bufferevent_free(bev);
+    bev = nullptr;
+}
+
+// A bufferevent may be freed by a callback of its input, as on select.
+void a_callback_frees_the_bufferevent(void **)
+{
+    for (size_t limit : {0, 10}) // by a reference to all, or by a copy of a part
+        for (size_t length : {16 * 1024, 100}) {
+            if (bev == nullptr) {
+                connect_new();
+                open_on(base, BEV_OPT_CLOSE_ON_FREE);
+            }
+            grow_receives();
+            if (limit != 0)
+                bufferevent_set_max_single_read(bev, limit);
+            evbuffer_add_cb(bufferevent_get_input(bev), free_at_once, nullptr);
+            fake::peer_sends(fd, std::string(length, 'x'));
+            turns(base, 4);
+            assert_null(bev);
+        }
+}
+
+void move_at_once(struct evbuffer *, const struct evbuffer_cb_info *info, void *)
+{
+    if (info->n_added > 0)
+        bufferevent_setfd(bev, -1);
+}
+
+// What is in the input already does not come again.
+void a_callback_takes_the_descriptor(void **)
+{
+    for (int limit : {0, 10})
+        for (size_t length : {16 * 1024, 100}) {
+            grow_receives();
+            if (limit != 0)
+                bufferevent_set_max_single_read(bev, static_cast<size_t>(limit));
+            struct evbuffer_cb_entry *moves = evbuffer_add_cb(bufferevent_get_input(bev), move_at_once, nullptr);
+            say(length);
+            turns(base, 4);
+            evbuffer_remove_cb_entry(bufferevent_get_input(bev), moves);
+            assert_int_equal(bufferevent_getfd(bev), -1);
+            bufferevent_set_max_single_read(bev, 0);
+            bufferevent_setfd(bev, static_cast<evutil_socket_t>(fd));
+            turns(base, 4);
+            hear(bufferevent_get_input(bev));
+            assert_int_equal(heard.size(), said.size());
+            assert_true(heard == said);
+        }
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_callback_drains_the_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_callback_frees_the_bufferevent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_callback_takes_the_descriptor, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("held bytes", tests, nullptr, nullptr);
+}
