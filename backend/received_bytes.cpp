@@ -12,7 +12,8 @@ received_bytes *received_new(unsigned capacity)
     self->capacity = capacity;
     self->begin = self->end = 0;
     self->connection = 0;
-    self->in_list = self->came_early = false;
+    self->life = 0;
+    self->in_list = false;
     return self;
 }
 

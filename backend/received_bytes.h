@@ -12,6 +12,10 @@ namespace iocp {
 
 struct stream;
 
+// Which of a descriptor's lives. When a number comes back, the kernel has long given back what was in flight on all but the
+// last few sockets that had it.
+using socket_life = uint16_t;
+
 struct received_bytes : fd_table_entry { // its descriptor, while a base keeps it for that
     TAILQ_ENTRY(received_bytes) listed;  // the budget's, while a receive is in flight with it (see receive_budget.h)
     stream *owner;                       // whose receive that is
@@ -19,9 +23,9 @@ struct received_bytes : fd_table_entry { // its descriptor, while a base keeps i
     unsigned begin; // what is held: [begin, end)
     unsigned end;
     uint32_t connection; // whose they are, see sys::connection_mark; 0: they stay with the base that has them
+    socket_life life;    // of its stream's descriptor, for which the receive was started
     bool in_list;
-    bool came_early; // with the connection
-    char bytes[1];   // `capacity` of them
+    char bytes[1]; // `capacity` of them
 };
 
 // NULL for want of memory. Nothing is held.

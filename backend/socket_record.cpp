@@ -262,7 +262,7 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd)
 bool socket_keep_early(backend *owner, evutil_socket_t fd, received_bytes *early, bool back)
 {
     socket_record *known = socket_find(owner, fd);
-    if (known == nullptr || !known->bound || known->keeps_early || (back && !known->came_early) ||
+    if (known == nullptr || !known->bound || known->keeps_early || (back && early->life != known->life) ||
         !socket_register(known) || !socket_set_early(known, early))
         return false;
     known->came_early = true;

@@ -17,10 +17,6 @@ namespace iocp {
 
 struct lingering_on;
 
-// Which of a descriptor's lives. When a number comes back, the kernel has long given back what was in flight on all but the
-// last few sockets that had it.
-using socket_life = uint16_t;
-
 // There is one for each descriptor that its base has ever used: what few of them need is allocated apart, or is with the
 // operations that need it.
 struct socket_record : owned_descriptor {

@@ -49,7 +49,6 @@ void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes
         return;
     if (own != nullptr) {
         stream_receive_hold(own, moved);
-        moved->came_early = false;
         source_queue(&own->as_source);
     } else if (!socket_keep_moved(owner, fd, moved)) {
         moving_lose(fd, moved); // for want of memory

@@ -56,6 +56,13 @@ bool receive_retry_later(stream *self)
     return false;
 }
 
+// What the buffer gets is of this socket, whatever becomes of its number meanwhile.
+void receive_note_life(stream *self)
+{
+    if (self->received != nullptr)
+        self->received->life = socket_of(&self->as_source)->life;
+}
+
 // Receives what is there into the stream's own buffer, where it is held.
 void receive_fill(stream *self)
 {
@@ -64,6 +71,7 @@ void receive_fill(stream *self)
         self->receive_again = true;
         return;
     }
+    receive_note_life(self);
     WSABUF buffer = {self->received->capacity, self->received->bytes};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
@@ -93,6 +101,7 @@ sys::start_result receive_hand_over(stream *self)
         buffer = {self->received->capacity, self->received->bytes};
     backend *owner = stream_owner(self);
     completion_note_turn(&self->receiving, owner->loop.turn);
+    receive_note_life(self);
     return transport_receive(stream_transport(self), owner->port, &self->receiving, stream_descriptor(self), &buffer,
                              stream_skips_packets(self));
 }
@@ -255,7 +264,6 @@ int receive_take_part(stream *self, char *into, int at_most)
     received_bytes *held = self->received;
     unsigned length = received_take(held, into, static_cast<unsigned>(at_most));
     if (received_length(held) == 0) {
-        held->came_early = false;
         self->receive = receive_state::none;
         receive_adapt_size(self, held->capacity, held->end, max_take_size);
     }
@@ -269,7 +277,7 @@ void receive_give_back(stream *self)
     received_bytes *left = self->received;
     bool is_socket = stream_transport(self) == sys::transport::socket;
     left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
-    if (socket_keep_early(stream_owner(self), fd, left, left->came_early))
+    if (socket_keep_early(stream_owner(self), fd, left, true))
         self->received = nullptr;
 }
 
@@ -285,7 +293,7 @@ void stream_receive_hold(stream *self, received_bytes *early)
     receive_release_buffer(self);
     self->received = early;
     early->owner = self;
-    early->came_early = true;
+    receive_note_life(self);
     stream_owner(self)->streams.budget.spent += early->capacity;
     self->receive = receive_state::held;
 }

@@ -169,6 +169,48 @@ void a_callback_takes_the_descriptor(void **)
         }
 }
 
+// Kept by a base that has it by readiness, then held by a stream of that base, and given back unread.
+void moved_twice(void **)
+{
+    grow_receives();
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 0);
+    say(100);
+    bufferevent_disable(bev, EV_READ);
+    bufferevent_setfd(bev, -1);
+    bufferevent_free(bev);
+    turns(base, 2);
+    open_on(other, 0);
+    bufferevent_free(bev);
+    open_on(other, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setfd(bev, -1);
+    bufferevent_free(bev);
+    turns(other, 2);
+    open_on(other, BEV_OPT_CLOSE_ON_FREE);
+    say(10);
+    turns(other, 4);
+    assert_int_equal(heard.size(), said.size());
+    assert_true(heard == said);
+}
+
+// Its program has closed the socket by itself, and tells of the next one of that number.
+void not_those_of_an_earlier_connection(void **)
+{
+    grow_receives();
+    heard.clear();
+    fake::peer_sends(fd, std::string(100, 'x'));
+    bufferevent_disable(bev, EV_READ);
+    turns(base, 3);
+    SOCKET before = fd;
+    fake::close_by_program(fd);
+    connect_new();
+    assert_int_equal(fd, before);
+    bufferevent_setfd(bev, static_cast<evutil_socket_t>(fd));
+    bufferevent_enable(bev, EV_READ);
+    fake::peer_sends(fd, "new");
+    turns(base, 5);
+    assert_string_equal(heard.c_str(), "new");
+}
+
 } // namespace
 
 int main()
@@ -177,6 +219,8 @@ int main()
         cmocka_unit_test_setup_teardown(a_callback_drains_the_input, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_callback_frees_the_bufferevent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_callback_takes_the_descriptor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(moved_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_those_of_an_earlier_connection, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("held bytes", tests, nullptr, nullptr);
 }
