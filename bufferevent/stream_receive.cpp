@@ -168,7 +168,6 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned lim
 int receive_add_by_reference(stream *self, struct evbuffer *input)
 {
     received_bytes *held = self->received;
-    size_t *spent = &stream_owner(self)->streams.budget.spent;
     {
         base_locked locked(stream_owner(self)->base);
         receive_leave(self);
@@ -178,7 +177,7 @@ int receive_add_by_reference(stream *self, struct evbuffer *input)
         return 0;
     base_locked locked(stream_owner(self)->base);
     self->received = held;
-    *spent += held->capacity;
+    stream_owner(self)->streams.budget.spent += held->capacity;
     return -1;
 }
 
@@ -187,12 +186,11 @@ int receive_add_by_reference(stream *self, struct evbuffer *input)
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     received_bytes *held = self->received;
-    bool all_at_once = length == held->end;
+    bool by_reference = length == held->end && length >= handover_size && length >= held->capacity / 2;
     const char *bytes = received_first(held);
     held->begin += length;
     if (received_length(held) == 0)
         self->receive = receive_state::none;
-    bool by_reference = all_at_once && length >= handover_size && length >= held->capacity / 2;
     int result = by_reference ? receive_add_by_reference(self, input) : evbuffer_add(input, bytes, length);
     if (result != 0) { // and nobody was called
         held->begin -= length;
@@ -204,15 +202,13 @@ int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
 {
     const received_bytes *held = self->received;
-    unsigned capacity = held->capacity, end = held->end, length = received_length(held);
-    bool limited = length > at_most;
-    if (limited)
-        length = at_most;
+    unsigned capacity = held->capacity, end = held->end, all = received_length(held);
+    unsigned length = all < at_most ? all : at_most;
     if (receive_add_held(self, input, length) != 0) {
         WSASetLastError(WSAENOBUFS);
         return -1;
     }
-    if (!limited)
+    if (length == all)
         receive_adapt_size(self, capacity, end, at_most);
     return static_cast<int>(length);
 }
@@ -279,6 +275,8 @@ void receive_give_back(stream *self)
     left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
     if (socket_keep_early(stream_owner(self), fd, left, true))
         self->received = nullptr;
+    else if (is_socket && left->life == socket_of(&self->as_source)->life)
+        sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
 }
 
 } // namespace

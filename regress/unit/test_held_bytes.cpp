@@ -6,6 +6,7 @@
 
 #include "support/bases.h"
 #include "support/fake_kernel.h"
+#include "support/guard.h"
 
 #include "backend/backend.h"
 
@@ -211,6 +212,42 @@ void not_those_of_an_earlier_connection(void **)
     assert_string_equal(heard.c_str(), "new");
 }
 
+short ended;
+
+void on_event(struct bufferevent *, short what, void *)
+{
+    ended = what;
+}
+
+// What cannot be kept for the next reader is not passed over in silence.
+void no_memory_to_keep_them(void **)
+{
+    for (unsigned allowed = 0; allowed < 4; ++allowed) {
+        grow_receives();
+        heard.clear();
+        said.clear();
+        ended = 0;
+        say(100);
+        bufferevent_disable(bev, EV_READ);
+        turns(base, 3);
+        guard::fail_allocations(allowed, 1);
+        bufferevent_setfd(bev, -1);
+        guard::fail_allocations(0, 0);
+        bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
+        bufferevent_setfd(bev, static_cast<evutil_socket_t>(fd));
+        bufferevent_enable(bev, EV_READ);
+        say(3);
+        turns(base, 5);
+        assert_true(heard == said || (heard.empty() && ended != 0));
+        bufferevent_free(bev);
+        turns(base, 2);
+        connect_new();
+        open_on(base, BEV_OPT_CLOSE_ON_FREE);
+        heard.clear();
+        said.clear();
+    }
+}
+
 } // namespace
 
 int main()
@@ -221,6 +258,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_callback_takes_the_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moved_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_those_of_an_earlier_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_memory_to_keep_them, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("held bytes", tests, nullptr, nullptr);
 }
