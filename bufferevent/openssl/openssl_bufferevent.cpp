@@ -7,7 +7,6 @@
 #include "bufferevent/moving.h"
 #include "bufferevent/openssl/tls_bio.h"
 #include "bufferevent/stream_queue.h"
-#include "bufferevent/stream_receive.h"
 
 #include "compat/openssl_slot.h"
 
@@ -30,16 +29,6 @@ BIO *openssl_bufferevent_own_bio(SSL *ssl)
     return BIO_method_type(bio) == BIO_TYPE_SOCKET && unused ? bio : nullptr;
 }
 
-// What the BIO had from an earlier stream of the same socket is read first.
-void openssl_bufferevent_hand_over_kept(stream *own, BIO *bio)
-{
-    if (own->receive != receive_state::none)
-        return;
-    received_bytes *kept = tls_bio_take_kept(bio);
-    if (kept != nullptr)
-        stream_receive_hold(own, kept);
-}
-
 // False for want of memory.
 bool openssl_bufferevent_put_own_bio(SSL *ssl, evutil_socket_t fd)
 {
@@ -49,16 +38,6 @@ bool openssl_bufferevent_put_own_bio(SSL *ssl, evutil_socket_t fd)
     if (chosen != nullptr)
         SSL_set_bio(ssl, chosen, chosen);
     return chosen != nullptr;
-}
-
-// The BIO uses the stream from now on. False for want of memory.
-bool openssl_bufferevent_use_stream(SSL *ssl, stream *own)
-{
-    BIO *bio = openssl_bufferevent_own_bio(ssl);
-    if (!tls_bio_set_stream(bio, own))
-        return false;
-    openssl_bufferevent_hand_over_kept(own, bio);
-    return true;
 }
 
 void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
@@ -85,34 +64,19 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
         return;
     bool has_bio = openssl_bufferevent_put_own_bio(ssl, fd); // with no lock held
     base_locked held(owner->base);
-    if (has_bio && openssl_bufferevent_use_stream(ssl, own))
+    if (has_bio && tls_bio_set_stream(openssl_bufferevent_own_bio(ssl), own))
         return;
     stream_release(own, false);
     stream_early_is_lost(owner, fd);
 }
 
-// The socket lives on, and its SSL with it: bytes that were received for it must not be lost.
+// The socket lives on. Bytes that were received for it stay with it, and not with the BIO, which libevent puts another one
+// in the place of.
 void openssl_bufferevent_let_go(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
-    if (own == nullptr)
-        return;
-    backend *owner = stream_owner(own);
-    evutil_socket_t fd = stream_descriptor(own);
-    bool bio_is_gone = own->steps_aside; // and perhaps the SSL with it
-    stream_detach(own, false);
-    if (bio_is_gone)
-        return;
-    BIO *bio = SSL_get_rbio(bufferevent_openssl_get_ssl(bev));
-    if (!is_tls_bio(bio))
-        return;
-    received_bytes *left;
-    {
-        base_locked held(owner->base);
-        left = socket_take_early(owner, fd);
-    }
-    if (left != nullptr)
-        tls_bio_keep(bio, left);
+    if (own != nullptr)
+        stream_detach(own, false);
 }
 
 // Its descriptor is about to be closed.

@@ -10,8 +10,7 @@ constexpr char method_name[] = "libevent-iocp stream";
 
 struct tls_bio {
     evutil_socket_t fd;
-    stream *used;         // set to NULL when it goes
-    received_bytes *kept; // read first; NULL: nothing
+    stream *used; // set to NULL when it goes
     bool at_end;
 };
 
@@ -26,16 +25,6 @@ stream *tls_bio_own_stream(const tls_bio *self)
     return self->used != nullptr && self->used->as_source.in_use ? self->used : nullptr;
 }
 
-int tls_bio_read_kept(tls_bio *self, char *into, int at_most)
-{
-    unsigned length = received_take(self->kept, into, static_cast<unsigned>(at_most));
-    if (received_length(self->kept) == 0) {
-        received_free(self->kept);
-        self->kept = nullptr;
-    }
-    return static_cast<int>(length);
-}
-
 // On a socket without a stream: as the kernel has it.
 int tls_bio_settle(int error, DWORD bytes)
 {
@@ -47,8 +36,6 @@ int tls_bio_settle(int error, DWORD bytes)
 
 int tls_bio_receive(tls_bio *self, char *into, int at_most)
 {
-    if (self->kept != nullptr)
-        return tls_bio_read_kept(self, into, at_most);
     stream *own = tls_bio_own_stream(self);
     if (own != nullptr)
         return stream_take(own, into, at_most);
@@ -100,8 +87,6 @@ int tls_bio_puts(BIO *bio, const char *text)
 
 long tls_bio_bytes_waiting(const tls_bio *self)
 {
-    if (self->kept != nullptr)
-        return static_cast<long>(received_length(self->kept));
     stream *own = tls_bio_own_stream(self);
     return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
 }
@@ -158,7 +143,6 @@ int tls_bio_destroy(BIO *bio)
         stream_unseen(used);
         stream_step_aside(used);
     }
-    received_free(self->kept);
     free_if_any(self);
     BIO_set_data(bio, nullptr);
     tls_bio_give_method_back(); // OpenSSL does not look at it after this call
@@ -247,21 +231,6 @@ bool tls_bio_set_stream(BIO *bio, stream *used)
         return false;
     self->used = used;
     return true;
-}
-
-void tls_bio_keep(BIO *bio, received_bytes *kept)
-{
-    tls_bio *self = tls_bio_state(bio);
-    EVUTIL_ASSERT(self->kept == nullptr);
-    self->kept = kept;
-}
-
-received_bytes *tls_bio_take_kept(BIO *bio)
-{
-    tls_bio *self = tls_bio_state(bio);
-    received_bytes *taken = self->kept;
-    self->kept = nullptr;
-    return taken;
 }
 
 } // namespace iocp

@@ -1,12 +1,10 @@
 // OpenSSL's way to the network (a BIO) for a socket on a port: it reads and writes the socket's stream, or the socket
 // itself where that has none. It takes the place of the socket BIO that libevent makes, and looks like one: it has a
 // descriptor (BIO_get_fd, SSL_get_fd), and never closes it.
-//
-// Bytes that the stream had received when it went, and that OpenSSL has not asked for yet, stay with the BIO.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_OPENSSL_TLS_BIO_H
 #define LIBEVENT_IOCP_BUFFEREVENT_OPENSSL_TLS_BIO_H
 
-#include "backend/socket_record.h"
+#include "compat/libevent.h"
 
 #include <openssl/bio.h>
 
@@ -20,10 +18,6 @@ BIO *tls_bio_new(evutil_socket_t fd);
 // stream steps aside. False for want of memory.
 bool tls_bio_set_stream(BIO *bio, stream *used);
 bool is_tls_bio(BIO *bio);
-
-// Hands it bytes to be read first, or takes back what is left of them (NULL: nothing). The bytes change hands.
-void tls_bio_keep(BIO *bio, received_bytes *kept);
-received_bytes *tls_bio_take_kept(BIO *bio);
 
 } // namespace iocp
 

@@ -274,6 +274,51 @@ bool tls_writes_from_threads(struct event_base *base)
     return true;
 }
 
+// A bufferevent over a handshake that its program has made by itself.
+bool open_shaken(struct event_base *base, tls_pair *into)
+{
+    record *one = &into->one;
+    if (!connection_make(&one->on, 79) || !tls_peer_on(&into->peer, &one->on, true, TLS1_2_VERSION))
+        return false;
+    int near_end = static_cast<int>(one->on.near_end);
+    SSL *ssl = tls_new(TLS1_2_VERSION);
+    SSL_set_accept_state(ssl);
+    SSL_set_fd(ssl, near_end);
+    bool shaken = run_until(base, [&] {
+        SSL_do_handshake(ssl);
+        return tls_peer_shakes(&into->peer) && SSL_is_init_finished(ssl) != 0;
+    });
+    SSL_set_fd(ssl, near_end);
+    one->bev = tls_bufferevent(base, near_end, ssl, tls_mode::socket, BUFFEREVENT_SSL_OPEN, BEV_OPT_CLOSE_ON_FREE);
+    one->on.near_closed = true;
+    if (one->bev == nullptr)
+        return false;
+    note_callbacks(one);
+    bufferevent_enable(one->bev, EV_READ | EV_WRITE);
+    return shaken && tls_talk(base, into);
+}
+
+// What came before it was taken is there when it comes back.
+bool tls_descriptor_comes_back(struct event_base *base)
+{
+    tls_pair two = {};
+    REQUIRE(open_shaken(base, &two));
+    some_turns(base); // and it is about to receive
+    two.one.data.clear();
+    bufferevent_disable(two.one.bev, EV_READ);
+    REQUIRE(tls_peer_sends(base, &two.peer, "before"));
+    some_turns(base);
+    REQUIRE(bufferevent_setfd(two.one.bev, -1) == 0);
+    some_turns(base);
+    REQUIRE(bufferevent_setfd(two.one.bev, static_cast<evutil_socket_t>(two.one.on.near_end)) == 0);
+    bufferevent_enable(two.one.bev, EV_READ | EV_WRITE);
+    REQUIRE(tls_peer_sends(base, &two.peer, " and after"));
+    REQUIRE(run_until(base, [&] { return two.one.data == "before and after" || two.one.errors > 0; }));
+    REQUIRE(two.one.errors == 0);
+    tls_close(&two);
+    return true;
+}
+
 } // namespace
 
 const guarantee tls_data_guarantees[] = {
@@ -288,6 +333,7 @@ const guarantee tls_data_guarantees[] = {
     {"tls_peer_renegotiates", tls_peer_renegotiates},
     {"tls_quiet_when_disabled", tls_quiet_when_disabled},
     {"tls_writes_from_threads", tls_writes_from_threads},
+    {"tls_descriptor_comes_back", tls_descriptor_comes_back},
     {nullptr, nullptr},
 };
 
