@@ -86,7 +86,8 @@ void sockets_free(backend *owner);
 // All of a base, as by fd_table_next.
 socket_record *socket_next(const backend *owner, size_t *at);
 
-// Puts the socket on the base's port, if it is not there already. False: it cannot be there (it is on another port, or its provider does not reach ports).
+// Puts the socket on the base's port, if it is not there already. False: it cannot be there (it is on another port, or its
+// provider does not reach ports).
 bool socket_bind(backend *owner, evutil_socket_t fd);
 // The same for a file, of which sys::file_transport has said what it is. 0, or why it cannot be there.
 int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by);

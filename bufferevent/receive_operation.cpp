@@ -86,7 +86,7 @@ void receive_leave(stream *self)
 
 receive_state receive_outcome(stream *self, int error, DWORD bytes)
 {
-    if (stream_transport(self) != sys::transport::socket)
+    if (self->is_file)
         return receive_file_outcome(self, error, bytes);
     if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
         return receive_state::none; // called back, or its thread has ended; or not connected yet

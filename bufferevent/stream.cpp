@@ -162,6 +162,7 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
         WSASetLastError(error);
         return nullptr;
     }
+    self->is_file = true;
     self->never_ahead = never_ahead;
     rounds_count(&owner->rounds, 1);
     stream_take_early(self);

@@ -70,22 +70,30 @@ struct stream {
     uint16_t send_error;      // of a send that was in flight; told to every write from then on
     uint16_t failure;         // of the connect or receive that has failed, until it is told
     receive_state receive;
-    connect_state connect : 2;
-    unsigned char receipts : 2;          // 0, 1, or 2: has received that often, or oftener
-    unsigned char calls_paid : 2;        // in a row, for want of a receive's buffer, see receive_budget.h
-    bool steps_aside : 1;                // once its connect has ended
-    bool never_ahead : 1;                // what nobody has asked for stays with the kernel, where it can wait there
+    // Bit-fields next to each other are one memory location, so that they go together by who writes them: who reads, in the
+    // loop's thread,
     unsigned char receive_doublings : 3; // of the next buffer's size, see stream_receive_size
-    unsigned char send_doublings : 3;    // of what it may send at once, see send_growth.h
-    bool looks_first : 1;           // a new connection's first bytes may have come: its first receive may have a buffer
-    bool has_read : 1;              // ever
-    unsigned char send_lasting : 4; // how much longer than the default its last sends are, see send_growth_lasting
-    bool warm : 1;                  // has received something lately
-    bool send_again : 1;            // the kernel had no memory for a send: wait before the next
-    bool receive_again : 1;         // nor for a receive
+    unsigned char receipts : 2;          // 0, 1, or 2: has received that often, or oftener
+    bool has_read : 1;                   // ever
+    bool warm : 1;                       // has received something lately
+    bool send_again : 1;                 // the kernel had no memory for a send: wait before the next
+    unsigned char : 0;
+    // and whoever has the lock.
+    connect_state connect : 2;
+    unsigned char calls_paid : 2; // in a row, for want of a receive's buffer, see receive_budget.h
+    bool looks_first : 1;         // a new connection's first bytes may have come: its first receive may have a buffer
+    bool steps_aside : 1;         // once its connect has ended
+    bool never_ahead : 1;         // what nobody has asked for stays with the kernel, where it can wait there
+    bool is_file : 1;             // and no socket
+    unsigned char send_doublings : 3; // of what it may send at once, see send_growth.h
+    unsigned char send_lasting : 4;   // how much longer than the default its last sends are, see send_growth_lasting
+    bool receive_again : 1;           // the kernel had no memory for a receive: wait before the next
 };
 
 static_assert(sizeof(void *) != 8 || sizeof(stream) == 136, "there is one for each idle connection");
+static_assert(first_receive_size << 7 >= max_receive_size, "doublings of a receive fit");
+static_assert(max_doublings < 8 && max_grown_size / default_send_size <= 16,
+              "those of a send fit, and what lasts of them");
 
 // Puts the socket on the base's port. NULL when it cannot be there (no stream socket, on another port already, its
 // provider does not reach the port): it is then watched for readiness, like any other.
@@ -162,7 +170,7 @@ inline unsigned stream_receive_size(const stream *self)
 // The codes of Winsock and Win32 have 16 bits; a file's driver can say anything.
 inline uint16_t stream_error(int error)
 {
-    return static_cast<uint16_t>(error >= 0 && error <= UINT16_MAX ? error : ERROR_GEN_FAILURE);
+    return static_cast<uint16_t>(error >= 0 && error <= int{UINT16_MAX} ? error : ERROR_GEN_FAILURE);
 }
 
 } // namespace iocp

@@ -23,7 +23,7 @@ stream *receive_from_completion(completion *operation)
 // would a driver that aborts them. (An empty message is gone once it is received.)
 bool receive_was_in_vain(const stream *self, int error)
 {
-    if (self->receive != receive_state::none || stream_transport(self) == sys::transport::socket)
+    if (self->receive != receive_state::none || !self->is_file)
         return false;
     return error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
 }
@@ -87,7 +87,7 @@ void receive_fill(stream *self)
 // the error (ClearCommError), of which it must hear.
 void receive_settle_refused(stream *self, int error)
 {
-    if (stream_transport(self) == sys::transport::socket || self->receive != receive_state::none)
+    if (!self->is_file || self->receive != receive_state::none)
         return;
     self->receive = receive_state::failed;
     self->failure = stream_error(error);
@@ -161,7 +161,8 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned lim
     else if (got < size / 4 && self->receive_doublings > 0)
         --self->receive_doublings;
     self->warm = limit >= unlimited_read;
-    self->receipts = self->receipts == 0 ? 1 : 2;
+    if (self->receipts < 2)
+        ++self->receipts;
 }
 
 // Handed to the evbuffer as they are.
@@ -271,10 +272,10 @@ void receive_give_back(stream *self)
 {
     evutil_socket_t fd = stream_descriptor(self);
     received_bytes *left = self->received;
-    bool is_socket = stream_transport(self) == sys::transport::socket;
-    left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
-    if (socket_keep_early(stream_owner(self), fd, left, true))
-        self->received = nullptr;
+    if (self->receive != receive_state::none || !self->is_file)
+        return false;
+    return error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
+    self->received = nullptr;
     else if (is_socket && left->life == socket_of(&self->as_source)->life)
         sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
 }
@@ -288,6 +289,7 @@ void stream_receive_init(stream *self)
 
 void stream_receive_hold(stream *self, received_bytes *early)
 {
+    EVUTIL_ASSERT(!self->receiving.pending);
     receive_release_buffer(self);
     self->received = early;
     early->owner = self;
@@ -377,7 +379,7 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     if (at_most >= 0 && static_cast<unsigned>(at_most) < max_receive_size)
         limit = static_cast<unsigned>(at_most);
     self->has_read = true;
-    if (self->receive == receive_state::readable && limit > 0 && stream_transport(self) != sys::transport::socket)
+    if (self->receive == receive_state::readable && limit > 0 && self->is_file)
         receive_file_now(self, limit);
     switch (self->receive) {
     case receive_state::held:
@@ -389,7 +391,7 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
         WSASetLastError(self->failure);
         return -1;
     default:
-        if (self->receive != receive_state::pending && stream_transport(self) == sys::transport::socket)
+        if (self->receive != receive_state::pending && !self->is_file)
             return receive_now(self, input, limit);
         WSASetLastError(WSAEWOULDBLOCK);
         return -1;

@@ -111,7 +111,7 @@ int stream_send_refused(const stream *self)
 {
     if (self->connect == connect_state::pending)
         return WSAENOTCONN;
-    return stream_send_ready(self) ? self->send_error : WSAEWOULDBLOCK;
+    return self->sending == nullptr ? self->send_error : WSAEWOULDBLOCK;
 }
 
 int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool grows)
