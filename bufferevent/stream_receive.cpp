@@ -63,12 +63,19 @@ void receive_note_life(stream *self)
         self->received->life = socket_of(&self->as_source)->life;
 }
 
+// By a reader, who need not have the lock.
+void receive_note_shortage(stream *self, bool is_short)
+{
+    base_locked held(stream_owner(self)->base);
+    self->receive_again = is_short;
+}
+
 // Receives what is there into the stream's own buffer, where it is held.
 void receive_fill(stream *self)
 {
     if (!receive_allocate_buffer(self, stream_receive_size(self))) {
         self->receive = receive_state::none;
-        self->receive_again = true;
+        receive_note_shortage(self, true);
         return;
     }
     receive_note_life(self);
@@ -77,7 +84,7 @@ void receive_fill(stream *self)
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
         self->receive = receive_state::none;
-        self->receive_again = error == WSAENOBUFS;
+        receive_note_shortage(self, error == WSAENOBUFS);
     } else {
         self->receive = receive_outcome(self, error, bytes);
     }
@@ -232,8 +239,8 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
         error = WSAENOBUFS;
     if (error != 0) {
         self->receive = receive_state::none;
-        self->receive_again = error == WSAENOBUFS;
-        WSASetLastError(self->receive_again ? WSAEWOULDBLOCK : error);
+        receive_note_shortage(self, error == WSAENOBUFS);
+        WSASetLastError(error == WSAENOBUFS ? WSAEWOULDBLOCK : error);
         return -1;
     }
     if (bytes == 0) {
@@ -272,10 +279,10 @@ void receive_give_back(stream *self)
 {
     evutil_socket_t fd = stream_descriptor(self);
     received_bytes *left = self->received;
-    if (self->receive != receive_state::none || !self->is_file)
-        return false;
-    return error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
-    self->received = nullptr;
+    bool is_socket = !self->is_file;
+    left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
+    if (socket_keep_early(stream_owner(self), fd, left, true))
+        self->received = nullptr;
     else if (is_socket && left->life == socket_of(&self->as_source)->life)
         sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
 }
