@@ -1,7 +1,8 @@
 // Bytes that were received and wait to be read, or the room for those that a receive is to bring: one block of memory with
 // all that need be known of it, so that a connection that waits without has none of that.
 //
-// It changes hands as a whole: from a receive to the descriptor's record, to another base's, and to the next reader. Whoever has it frees it (received_free), or hands its bytes to an evbuffer.
+// It changes hands as a whole: from a receive to the descriptor's record, to another base's, and to the next reader. Whoever
+// has it frees it (received_free), or hands its bytes to an evbuffer.
 #ifndef LIBEVENT_IOCP_BACKEND_RECEIVED_BYTES_H
 #define LIBEVENT_IOCP_BACKEND_RECEIVED_BYTES_H
 

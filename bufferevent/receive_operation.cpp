@@ -157,4 +157,10 @@ bool receive_provide_buffer(stream *self)
     return receive_wait_small(self);
 }
 
+void receive_note_shortage(stream *self, bool is_short)
+{
+    base_locked held(stream_owner(self)->base);
+    self->receive_again = is_short;
+}
+
 } // namespace iocp

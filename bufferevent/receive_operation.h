@@ -29,6 +29,9 @@ void receive_free_handed_over(const void *data, size_t length, void *received);
 // where it needs one. False if there is none, for want of memory.
 bool receive_provide_buffer(stream *self);
 
+// By a reader, who need not have the lock: whether the next receive waits for memory.
+void receive_note_shortage(stream *self, bool is_short);
+
 } // namespace iocp
 
 #endif

@@ -63,13 +63,6 @@ void receive_note_life(stream *self)
         self->received->life = socket_of(&self->as_source)->life;
 }
 
-// By a reader, who need not have the lock.
-void receive_note_shortage(stream *self, bool is_short)
-{
-    base_locked held(stream_owner(self)->base);
-    self->receive_again = is_short;
-}
-
 // Receives what is there into the stream's own buffer, where it is held.
 void receive_fill(stream *self)
 {
