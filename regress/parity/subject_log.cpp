@@ -61,6 +61,13 @@ void check_input(subject *self)
         self->wrong += " the input has other bytes;";
 }
 
+// In the next step.
+bool has_much_to_write(const subject *self)
+{
+    return self->fuzzy_write ||
+           (self->bev != nullptr && evbuffer_get_length(bufferevent_get_output(self->bev)) > surely_sent_at_once);
+}
+
 } // namespace
 
 std::string subject_log(subject *self)
@@ -91,7 +98,8 @@ std::string subject_log(subject *self)
     log += lengths(self);
     if (!self->wrong.empty())
         log += " WRONG:" + self->wrong;
-    self->read_called = self->written_much = self->hide_reading = self->hide_writing = false;
+    self->read_called = self->hide_reading = self->hide_writing = false;
+    self->written_much = has_much_to_write(self);
     self->write_calls = 0;
     self->connect_events.clear();
     self->read_events.clear();
