@@ -23,9 +23,8 @@ stream *receive_from_completion(completion *operation)
 // would a driver that aborts them. (An empty message is gone once it is received.)
 bool receive_was_in_vain(const stream *self, int error)
 {
-    if (self->receive != receive_state::none || !self->is_file)
-        return false;
-    return error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
+    bool counts = error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
+    return self->is_file && self->receive == receive_state::none && counts;
 }
 
 void receive_ended(completion *operation, int error, DWORD bytes)
