@@ -33,6 +33,9 @@ void move_away(subject *self, moment when)
     // So is whether a write that is bound to fail was tried before the program heard of what it has read.
     if (self->on != nullptr && self->on->near_shut && evbuffer_get_length(bufferevent_get_output(self->bev)) > 0)
         return;
+    // And of much that is to be written a part may be on its way to the peer, who is asked for nothing any more.
+    if (self->written_much)
+        return;
     stop_being_sure(self, when);
     subject_move(self, nullptr);
 }
