@@ -174,6 +174,12 @@ int socket_bufferevent_would_block()
     return -1;
 }
 
+int socket_bufferevent_connect_outcome(stream *own)
+{
+    base_locked held(stream_owner(own)->base);
+    return stream_connect_outcome(own);
+}
+
 } // namespace
 
 extern "C" {
@@ -240,7 +246,7 @@ int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 {
     stream *own = socket_bufferevent_stream_in_use(bev);
     bool is_ours = own != nullptr && own->connect != connect_state::none;
-    int outcome = is_ours ? stream_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
+    int outcome = is_ours ? socket_bufferevent_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
     if (BEV_UPCAST(bev)->connection_refused) // by connect() itself, of which the socket does not tell again
         WSASetLastError(WSAECONNREFUSED);
     if (own == nullptr || outcome == 0 || owns_descriptor(bev))

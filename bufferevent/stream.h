@@ -127,7 +127,8 @@ int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most);
 
 // Starts a ConnectEx. 0, or -1 with the socket error.
 int stream_connect(stream *self, const struct sockaddr *address, int length);
-// 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome.
+// 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome, with the
+// base's lock held.
 int stream_connect_outcome(stream *self);
 
 inline stream *stream_of(source *as_source)

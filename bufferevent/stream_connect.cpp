@@ -102,7 +102,6 @@ int stream_connect(stream *self, const struct sockaddr *address, int length)
 
 int stream_connect_outcome(stream *self)
 {
-    base_locked held(stream_owner(self)->base);
     connect_state outcome = self->connect;
     if (outcome == connect_state::pending)
         return 0;

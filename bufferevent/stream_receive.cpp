@@ -67,7 +67,7 @@ void receive_fill(stream *self)
 {
     if (!receive_allocate_buffer(self, stream_receive_size(self))) {
         self->receive = receive_state::none;
-        receive_note_shortage(self, true);
+        self->receive_again = true;
         return;
     }
     receive_note_life(self);
@@ -76,7 +76,7 @@ void receive_fill(stream *self)
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
         self->receive = receive_state::none;
-        receive_note_shortage(self, error == WSAENOBUFS);
+        self->receive_again = error == WSAENOBUFS;
     } else {
         self->receive = receive_outcome(self, error, bytes);
     }
