@@ -1,7 +1,7 @@
 #include "bufferevent/moving.h"
 #include "backend/socket_record.h"
 #include "backend/socket_registry.h"
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 #include "bufferevent/stream_receive.h"
 
 #include <atomic>

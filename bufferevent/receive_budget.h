@@ -1,4 +1,4 @@
-// What a base spends on buffers that wait for data. Kept by receive_operation.cpp and stream_receive.cpp.
+// What a base spends on buffers that wait for data. Kept by receive_buffer.cpp and stream_receive.cpp.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 #define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUDGET_H
 

@@ -1,5 +1,5 @@
 #include "bufferevent/sent_chains.h"
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 #include "bufferevent/send_operation.h"
 
 namespace iocp {

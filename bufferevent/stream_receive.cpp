@@ -1,7 +1,7 @@
 #include "bufferevent/stream_receive.h"
 #include "backend/socket_lingering.h"
 #include "backend/transport.h"
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 
 namespace iocp {
 

@@ -3,7 +3,7 @@
 #include "support/handle_users.h"
 
 #include "backend/backend.h"
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 
 using namespace iocp;
 using namespace iocp::handle_users;

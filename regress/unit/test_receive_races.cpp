@@ -8,7 +8,7 @@
 #include "support/fake_kernel.h"
 
 #include "backend/backend.h"
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 
 using namespace iocp;
 

@@ -1,4 +1,4 @@
-#include "bufferevent/receive_operation.h"
+#include "bufferevent/receive_buffer.h"
 
 namespace iocp {
 

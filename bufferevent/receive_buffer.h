@@ -1,8 +1,8 @@
-// One receive of a stream: its buffer, and how much of that the base can afford.
+// The buffer of a stream's receive: whether it has one, how large, and how much of that the base can afford.
 //
 // The buffer lives until the packet. What was received stays in it until it is read.
-#ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
-#define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_OPERATION_H
+#ifndef LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUFFER_H
+#define LIBEVENT_IOCP_BUFFEREVENT_RECEIVE_BUFFER_H
 
 #include "bufferevent/stream.h"
 
