@@ -157,10 +157,11 @@ bool receive_provide_buffer(stream *self)
     return receive_wait_small(self);
 }
 
-void receive_note_shortage(stream *self, bool is_short)
+int receive_wait_for_memory(stream *self)
 {
     base_locked held(stream_owner(self)->base);
-    self->receive_again = is_short;
+    self->receive_again = true;
+    return WSAEWOULDBLOCK;
 }
 
 } // namespace iocp

@@ -29,8 +29,9 @@ void receive_free_handed_over(const void *data, size_t length, void *received);
 // where it needs one. False if there is none, for want of memory.
 bool receive_provide_buffer(stream *self);
 
-// By a reader, who need not have the lock: whether the next receive waits for memory.
-void receive_note_shortage(stream *self, bool is_short);
+// By a reader, who need not have the lock: the kernel had no memory, and the next receive waits for some. Returns what the
+// reader is told.
+int receive_wait_for_memory(stream *self);
 
 } // namespace iocp
 

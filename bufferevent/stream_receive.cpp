@@ -231,8 +231,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
         error = WSAENOBUFS;
     if (error != 0) {
         self->receive = receive_state::none;
-        receive_note_shortage(self, error == WSAENOBUFS);
-        WSASetLastError(error == WSAENOBUFS ? WSAEWOULDBLOCK : error);
+        WSASetLastError(error == WSAENOBUFS ? receive_wait_for_memory(self) : error);
         return -1;
     }
     if (bytes == 0) {
