@@ -154,7 +154,7 @@ ROWS = [
     *((pipes(1, step_units=50), pipes(10)) if HAS_PIPES else ()),
     Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
     Row("connects", "connect, 64 B and back, and stay; 10 at a time", "connection", "connects", 10, 10,
-        time_units=2500, open_ends=16500, left_out={"wepoll": NO_KEPT}),
+        time_units=1000, open_ends=7500, left_out={"wepoll": NO_KEPT}),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),
     plain(100, step_units=50),
