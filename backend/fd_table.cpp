@@ -69,6 +69,14 @@ bool fd_table_add(fd_table *self, fd_table_entry *added)
     return true;
 }
 
+bool fd_table_put(fd_table *self, fd_table_entry *added)
+{
+    if (fd_table_find(self, added->fd) == nullptr)
+        return fd_table_add(self, added);
+    *fd_table_probe(self->slots, self->capacity, added->fd) = added;
+    return true;
+}
+
 void fd_table_remove(fd_table *self, evutil_socket_t fd)
 {
     if (fd_table_find(self, fd) == nullptr)

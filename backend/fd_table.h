@@ -28,6 +28,8 @@ struct fd_table {
 fd_table_entry *fd_table_find(const fd_table *self, evutil_socket_t fd);
 // Its descriptor must not be in the table. False for want of memory.
 bool fd_table_add(fd_table *self, fd_table_entry *added);
+// The same, but takes the place of another with that descriptor.
+bool fd_table_put(fd_table *self, fd_table_entry *added);
 // Nothing if it is not in it. The last one to go frees the table's memory.
 void fd_table_remove(fd_table *self, evutil_socket_t fd);
 

@@ -37,8 +37,7 @@ bool registry_add(owned_descriptor *added)
     exclusive locked;
     // Another base may share the socket, or have had one of that number which was closed behind its back: the last is
     // asked.
-    fd_table_remove(&sockets.owners, added->fd);
-    return fd_table_add(&sockets.owners, added);
+    return fd_table_put(&sockets.owners, added);
 }
 
 void registry_remove(const owned_descriptor *removed)

@@ -107,6 +107,26 @@ void there_is_no_memory_to_grow(void **)
     assert_null(fd_table_find(&table, all[0].fd));
 }
 
+// That takes no memory: it cannot fail, and end with neither of them.
+void one_takes_the_place_of_another(void **)
+{
+    numbered first, second, apart;
+    first.fd = second.fd = number_of(spread::gaps, 0);
+    apart.fd = number_of(spread::gaps, 1);
+    fd_table table = {};
+    assert_true(fd_table_put(&table, &first));
+    guard::fail_allocations(0, UINT_MAX);
+    assert_true(fd_table_put(&table, &second));
+    guard::fail_allocations(0, 0);
+    assert_ptr_equal(fd_table_find(&table, first.fd), &second);
+    assert_true(fd_table_put(&table, &apart));
+    assert_int_equal(table.used, 2);
+    fd_table_remove(&table, first.fd);
+    assert_null(fd_table_find(&table, first.fd));
+    assert_ptr_equal(fd_table_find(&table, apart.fd), &apart);
+    fd_table_clear(&table);
+}
+
 // A slot is a pointer, and few are empty: each connection has one in two tables.
 void it_takes_little_room(void **)
 {
@@ -128,6 +148,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_is_found),
         cmocka_unit_test(there_is_no_memory_to_grow),
+        cmocka_unit_test(one_takes_the_place_of_another),
         cmocka_unit_test(it_takes_little_room),
     };
     return cmocka_run_group_tests_name("fd_table", tests, nullptr, nullptr);
