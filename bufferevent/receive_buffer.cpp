@@ -157,6 +157,21 @@ bool receive_provide_buffer(stream *self)
     return receive_wait_small(self);
 }
 
+void receive_give_back(stream *self)
+{
+    evutil_socket_t fd = stream_descriptor(self);
+    received_bytes *left = self->received;
+    bool is_socket = !self->is_file;
+    left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
+    if (socket_keep_early(stream_owner(self), fd, left, true))
+        self->received = nullptr;
+    else if (!is_socket)
+        event_warnx("iocp: no memory to keep %u bytes of a file for its next reader: they are lost",
+                    received_length(left));
+    else if (left->life == socket_of(&self->as_source)->life)
+        sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
+}
+
 int receive_wait_for_memory(stream *self)
 {
     base_locked held(stream_owner(self)->base);

@@ -29,6 +29,10 @@ void receive_free_handed_over(const void *data, size_t length, void *received);
 // where it needs one. False if there is none, for want of memory.
 bool receive_provide_buffer(stream *self);
 
+// The descriptor may live on, and another bufferevent read from it: what was received ahead of need is kept for that. If it
+// cannot be, the next reader is told, or the log.
+void receive_give_back(stream *self);
+
 // By a reader, who need not have the lock: the kernel had no memory, and the next receive waits for some. Returns what the
 // reader is told.
 int receive_wait_for_memory(stream *self);

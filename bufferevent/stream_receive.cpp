@@ -265,19 +265,6 @@ int receive_take_part(stream *self, char *into, int at_most)
     return static_cast<int>(length);
 }
 
-// The descriptor may live on, and another bufferevent read from it: what was received ahead of need is not lost.
-void receive_give_back(stream *self)
-{
-    evutil_socket_t fd = stream_descriptor(self);
-    received_bytes *left = self->received;
-    bool is_socket = !self->is_file;
-    left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
-    if (socket_keep_early(stream_owner(self), fd, left, true))
-        self->received = nullptr;
-    else if (is_socket && left->life == socket_of(&self->as_source)->life)
-        sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
-}
-
 } // namespace
 
 void stream_receive_init(stream *self)

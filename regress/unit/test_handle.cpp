@@ -1,5 +1,6 @@
 // Bufferevents over files on the fake kernel, which keeps to what Windows does with pipes and serial ports: what waits
 // without a buffer and what cannot, what fails in its call and yet sends a packet, what is nothing and no end.
+#include "support/guard.h"
 #include "support/handle_users.h"
 
 #include "backend/backend.h"
@@ -225,6 +226,32 @@ void bytes_that_somebody_else_has_taken(void **)
     free_user(&one);
 }
 
+// A file has no reset that could tell its next reader: the log says that bytes are missing.
+void no_memory_to_keep_what_was_read(void **)
+{
+    for (sys::transport kind : kinds)
+        for (unsigned allowed = 0; allowed < 4; ++allowed) {
+            user one;
+            HANDLE file = fake::open_file(kind);
+            use_file(&one, file, 0);
+            fake::file_peer_writes(file, "read");
+            turns(5);
+            fake::file_peer_writes(file, "ahead");
+            bufferevent_disable(one.bev, EV_READ);
+            turns(3);
+            forget_warnings();
+            guard::fail_allocations(allowed, 1);
+            bufferevent_free(one.bev);
+            guard::fail_allocations(0, 0);
+            use_file(&one, file, BEV_OPT_CLOSE_ON_FREE);
+            fake::file_peer_writes(file, "after");
+            turns(5);
+            assert_string_equal(one.heard.c_str(), warnings().empty() ? "aheadafter" : "after");
+            forget_warnings();
+            free_user(&one);
+        }
+}
+
 void a_plain_event_is_refused(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -253,6 +280,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_device_that_aborts_in_its_call_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_aborts_by_packets_is_asked_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_somebody_else_has_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_memory_to_keep_what_was_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plain_event_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("handle", tests, nullptr, nullptr);
