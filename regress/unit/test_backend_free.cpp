@@ -12,10 +12,7 @@ namespace {
 
 int tear_down(void **)
 {
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 SOCKET stream(ULONG level)

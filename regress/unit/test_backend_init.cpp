@@ -15,10 +15,7 @@ int tear_down(void **)
 {
     for (const char *name : {"EVENT_IOCP=", "EVENT_NOIOCP=", "EVENT_NOWIN32=", "EVENT_PRECISE_TIMER="})
         _putenv(name);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 enum class expected { iocp, win32, none };

@@ -22,10 +22,7 @@ int set_up(void **)
 int tear_down(void **)
 {
     event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 constexpr int64_t windows_look_us = 1; // some 0.4 us

@@ -23,8 +23,7 @@ int set_up(void **)
 
 int tear_down(void **)
 {
-    assert_null(fake::complaint_after_free());
-    return 0;
+    return check_nothing_is_left();
 }
 
 // "1:name 4:old 5:new", and "lost".

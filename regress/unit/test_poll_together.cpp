@@ -32,10 +32,7 @@ int tear_down(void **)
     for (counted *reader : readers)
         free_counted(reader);
     event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 counted *watch(ULONG level, short what = EV_READ | EV_PERSIST)

@@ -25,10 +25,7 @@ int tear_down(void **)
 {
     fake::set_computing_threads(0);
     event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 std::string received;

@@ -46,10 +46,7 @@ int tear_down(void **)
 {
     if (base != nullptr)
         event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 void post(int count)

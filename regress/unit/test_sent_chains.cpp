@@ -113,10 +113,7 @@ int tear_down(void **)
     if (base != nullptr)
         event_base_free(base);
     assert_int_equal(held, 0);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 void add_owned_to(struct evbuffer *output)

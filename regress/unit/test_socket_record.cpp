@@ -52,10 +52,7 @@ int tear_down(void **)
 {
     bufferevent_free(bev);
     event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 void turns(int count)

@@ -18,8 +18,7 @@ int set_up(void **)
 
 int tear_down(void **)
 {
-    assert_null(fake::complaint_after_free());
-    return 0;
+    return check_nothing_is_left();
 }
 
 std::string utf8(const std::wstring &wide)

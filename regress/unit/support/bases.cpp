@@ -1,4 +1,5 @@
 #include "support/bases.h"
+#include "support/check.h"
 
 #include "backend/backend.h"
 
@@ -86,6 +87,14 @@ int set_up_kernel(void **)
     fake::boot(1);
     catch_log();
     return 0;
+}
+
+int check_nothing_is_left()
+{
+    const char *complaint = fake::complaint_after_free();
+    if (complaint != nullptr)
+        print_error("%s\n", complaint);
+    return complaint == nullptr ? 0 : -1;
 }
 
 void use_fake_threads()

@@ -35,6 +35,8 @@ void forget_warnings();
 
 // A test's set-up: a kernel in which nothing has happened, and libevent's log caught.
 int set_up_kernel(void **);
+// The end of a test's tear-down, when all is freed: 0, or -1 with a word on what the kernel still has.
+int check_nothing_is_left();
 
 // What the calling thread is to libevent: the loop's own until set to another.
 void use_fake_threads();

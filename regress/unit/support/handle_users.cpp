@@ -36,8 +36,7 @@ int set_up(void **)
 int tear_down(void **)
 {
     event_base_free(base);
-    assert_null(fake::complaint_after_free());
-    return 0;
+    return check_nothing_is_left();
 }
 
 void use_bufferevent(user *self, struct bufferevent *bev)

@@ -27,10 +27,7 @@ int tear_down(void **)
     become_thread(loop_thread);
     if (base != nullptr)
         event_base_free(base);
-    const char *complaint = fake::complaint_after_free();
-    if (complaint != nullptr)
-        print_error("%s\n", complaint);
-    return complaint == nullptr ? 0 : -1;
+    return check_nothing_is_left();
 }
 
 int run(int flags)
