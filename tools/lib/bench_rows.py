@@ -168,7 +168,7 @@ ROWS = [
     http("http", 100, idle=4000),
     http("https", 100),
     *(native(protocol, *counted) for protocol in ("echo", "http", "https")
-      for counted in ((1,), (10,), (100,), (1000, 2000))),
+      for counted in ((1, 200), (10,), (100,), (1000, 2000))),
     native_among(90),
     native_among(19990, count_units=200, select="goes through all of them in each turn: it had not accepted them in 200 s"),
     waiting(1, count_units=80, time_units=800),
