@@ -78,7 +78,7 @@ def parse_arguments():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mingw",
                         help="build folder (default: build/mingw)")
     parser.add_argument("--columns", default=",".join(COLUMNS),
-                        help="columns to run, with commas between them (default: all)")
+                        help="columns to run, with commas between them (default: %(default)s)")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
                         help="run tests whose name matches, such as 'http/*'; may be repeated")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN",

@@ -24,12 +24,17 @@ COLUMNS = {
 # What cannot be provoked with the real kernel under Wine, and where it is tested instead.
 ELSEWHERE = {
     "r4 (WSAENOBUFS, WSAEMFILE), s2": "shortage of memory or handles: fake kernel",
+    "r7": "random operations on plain events: the scripts of parity; against a model: fake kernel (unit-readiness_model)",
     "r8 (plain events)": "Wine refuses a loopback connect within connect(): fake kernel",
     "r9 (layered providers)": "Wine has none: fake kernel",
+    "r10": "datagrams: unit-real_readiness",
+    "r11": "timers: unit-real_loop, fake kernel; write timeouts: unit-slow_peers, unit-send_growth",
     "r14 (FALSE or TRUE with a packet queued), s1": "the kernel decides: fake kernel",
     "s11": "a port without a base, shut down under its threads: libevent's iocp/port, fake kernel",
     "s13": "the port cannot be created: fake kernel",
     "s14 (other providers)": "AF_UNIX, LSPs: not in Wine 8; fake kernel",
+    "s17": "packets dequeued in batches: tools/bench",
+    "s20": "signals need no sockets: unit-real_signals, unit-backend_signals",
 }
 
 # The library has nothing of the kind.

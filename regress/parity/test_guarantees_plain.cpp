@@ -172,10 +172,20 @@ void count_call(evutil_socket_t, short, void *argument)
     ++*static_cast<int *>(argument);
 }
 
+constexpr int chunk = 16384;
+
+bool fill_kernel(const connection *on)
+{
+    static char data[chunk];
+    for (int i = 0; i < 10000; ++i)
+        if (send(on->near_end, data, chunk, 0) < 0)
+            return WSAGetLastError() == WSAEWOULDBLOCK;
+    return false;
+}
+
 // A writable event that stays is told each turn, as long as the socket is writable, and no longer.
 bool plain_write_is_told_while_it_can(struct event_base *base)
 {
-    constexpr int chunk = 16384;
     connection on = {};
     int told = 0, reads = 0;
     REQUIRE(connection_make(&on, 31));
@@ -185,11 +195,7 @@ bool plain_write_is_told_while_it_can(struct event_base *base)
     event_add(reading, nullptr);
     event_add(writing, nullptr);
     REQUIRE(run_until(base, [&] { return told >= 10; }));
-    static char data[chunk];
-    bool full = false;
-    for (int i = 0; i < 10000 && !full; ++i)
-        full = send(on.near_end, data, chunk, 0) < 0;
-    REQUIRE(full);
+    REQUIRE(fill_kernel(&on));
     turn(base);
     told = 0;
     some_turns(base);
@@ -206,6 +212,46 @@ bool plain_write_is_told_while_it_can(struct event_base *base)
     return true;
 }
 
+bool urgent_has_come(const connection *on)
+{
+    fd_set urgent;
+    FD_ZERO(&urgent);
+    FD_SET(on->near_end, &urgent);
+    struct timeval at_once = {0, 0};
+    return select(0, nullptr, nullptr, &urgent, &at_once) == 1;
+}
+
+// libevent's select asks for exceptions, for connects that fail, and takes urgent data for one.
+bool s18_urgent_data_does_not_make_it_writable(struct event_base *base)
+{
+    for (int sockets : {1, 2}) { // polled, and looked at together
+        connection on[2] = {};
+        struct event *writing[2];
+        int told = 0;
+        for (int i = 0; i < sockets; ++i) {
+            REQUIRE(connection_make(&on[i], 32 + i));
+            writing[i] =
+                event_new(base, static_cast<evutil_socket_t>(on[i].near_end), EV_WRITE | EV_PERSIST, count_call, &told);
+            event_add(writing[i], nullptr);
+            REQUIRE(fill_kernel(&on[i]));
+        }
+        turn(base);
+        told = 0;
+        for (int i = 0; i < sockets; ++i) {
+            REQUIRE(send(on[i].far_end, "u", 1, MSG_OOB) == 1);
+            REQUIRE(run_until(base, [&] { return urgent_has_come(&on[i]); }));
+        }
+        some_turns(base);
+        REQUIRE(told == 0);
+        for (int i = 0; i < sockets; ++i) {
+            event_free(writing[i]);
+            closesocket(on[i].near_end);
+            closesocket(on[i].far_end);
+        }
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee plain_guarantees[] = {
@@ -216,6 +262,7 @@ const guarantee plain_guarantees[] = {
     {"plain_both_in_one", plain_both_in_one},
     {"plain_once", plain_once},
     {"plain_write_is_told_while_it_can", plain_write_is_told_while_it_can},
+    {"s18_urgent_data_does_not_make_it_writable", s18_urgent_data_does_not_make_it_writable},
     {nullptr, nullptr},
 };
 

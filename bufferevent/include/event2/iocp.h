@@ -229,10 +229,10 @@ int event_iocp_get_stats(struct event_base *base, struct event_iocp_stats *into,
 #endif
 
 #include "event2/iocp_directory.h" /* changes in directories */
+#include "event2/iocp_embed.h"     /* a base inside another loop */
 #include "event2/iocp_handle.h"    /* a bufferevent over a pipe or a serial port */
 #include "event2/iocp_pipe.h"      /* listeners and connects of named pipes */
 #include "event2/iocp_process.h"   /* child processes */
 #include "event2/iocp_wait.h"      /* handles that can be waited for */
-#include "event2/iocp_embed.h"
 
 #endif

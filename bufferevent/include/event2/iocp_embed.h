@@ -1,7 +1,7 @@
 /* A base inside somebody else's loop: a window's message loop, another library's. Plain C. Included by event2/iocp.h.
  *
  * The base's loop runs as event_base_loop runs it, but where it would wait it returns, and the outer loop waits in its
- * place: for the base's handle, among whatever else it waits for, and for so long as it was told at most.
+ * place: for the base's handle, among whatever else it waits for, and for no longer than it was told.
  *
  *     HANDLE handle = event_base_iocp_get_handle(base);
  *     DWORD wait_ms;
@@ -11,8 +11,8 @@
  *     }
  *
  * Such a run of the loop begins with the first call of event_base_iocp_run and lasts, over many calls, until one returns
- * something else than 1, event_base_iocp_end_run is called, or the base is freed, which all may be done in the outer loop
- * at any time. For all that time the loop counts as running in the thread that called, also while the outer loop has the
+ * something other than 1, event_base_iocp_end_run is called, or the base is freed, all of which may be done in the outer
+ * loop at any time. For all that time the loop counts as running in the thread that called, also while the outer loop has the
  * thread: event_base_loop must not be called (it warns and returns -1), another thread's event_add, event_active,
  * bufferevent_write or event_base_loopbreak makes the handle signalled, and event_base_loopbreak from the outer loop ends
  * the run. What that thread itself does to the base between two calls is seen by the next one: call it before each
