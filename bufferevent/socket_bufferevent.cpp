@@ -113,6 +113,8 @@ bool socket_bufferevent_waits_in_vain(const struct bufferevent *bev)
 
 int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
+    if (op == BEV_CTRL_SET_FD && connect_is_refused(bev))
+        return 0;
     if (op == BEV_CTRL_SET_FD && has_file(bev)) {
         if (!handle_attach(bev, data->fd))
             return -1;
@@ -172,6 +174,24 @@ int socket_bufferevent_would_block()
 {
     WSASetLastError(WSAEWOULDBLOCK);
     return -1;
+}
+
+// A descriptor that is connected, or about to be: as connect() says it, 0 if it may be connected. On select that call fails,
+// and has changed nothing.
+int socket_bufferevent_connect_refusal(const struct bufferevent *bev)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    if (has_file(bev))
+        return WSAEOPNOTSUPP;
+    if (fd < 0)
+        return 0;
+    const stream *own = stream_for(bev);
+    int refusal = 0;
+    if (own != nullptr) {
+        base_locked held(stream_owner(own)->base);
+        refusal = stream_connect_refusal(own);
+    }
+    return refusal == 0 && sys::is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
 }
 
 int socket_bufferevent_connect_outcome(stream *own)
@@ -260,11 +280,14 @@ int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 int bufferevent_async_can_connect_(struct bufferevent *bev)
 {
     backend *owner = backend_for(bev);
-    if (has_file(bev))
-        return 1; // and then it cannot
     bool ours = bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
-    if (owner == nullptr || !ours || event_get_win32_extension_fns_()->ConnectEx == nullptr)
+    bool by_connect = !has_file(bev) && event_get_win32_extension_fns_()->ConnectEx == nullptr;
+    if (owner == nullptr || !ours || by_connect)
         return 0;
+    owner->streams.refusal = socket_bufferevent_connect_refusal(bev);
+    owner->streams.refused = owner->streams.refusal != 0 ? bev : nullptr;
+    if (owner->streams.refusal != 0)
+        return 1; // and then it cannot
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
     owner->streams.connecting = bev;
@@ -277,8 +300,10 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
 int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, const struct sockaddr *address, int length)
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
-    if (has_file(bev)) {
-        WSASetLastError(WSAEOPNOTSUPP);
+    if (connect_is_refused(bev)) {
+        backend *owner = backend_for(bev);
+        owner->streams.refused = nullptr;
+        WSASetLastError(owner->streams.refusal);
         return -1;
     }
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;

@@ -57,8 +57,6 @@ const completion_ops connect_ops = {operation_kind::connect, connect_ended, conn
 int connect_start(stream *self, const struct sockaddr *address, int length)
 {
     auto socket = static_cast<SOCKET>(stream_descriptor(self));
-    if (stream_sending(self) != nullptr)
-        return WSAEISCONN; // or it could send nothing
     int error = sys::bind_any(socket, address->sa_family);
     if (error != 0)
         return error;
@@ -85,14 +83,26 @@ int connect_start(stream *self, const struct sockaddr *address, int length)
 
 } // namespace
 
+int stream_connect_refusal(const stream *self)
+{
+    if (self->connect == connect_state::pending)
+        return WSAEALREADY;
+    bool is_in_use = self->connect == connect_state::succeeded || stream_sending(self) != nullptr ||
+                     self->receiving.pending || self->receive == receive_state::held;
+    return is_in_use ? WSAEISCONN : 0;
+}
+
 int stream_connect(stream *self, const struct sockaddr *address, int length)
 {
     backend *owner = stream_owner(self);
     int error;
     {
         base_locked held(owner->base);
-        self->receive = receive_state::none; // of an earlier connection, if any
-        error = connect_start(self, address, length);
+        error = stream_connect_refusal(self);
+        if (error == 0)
+            error = connect_start(self, address, length);
+        if (error == 0)
+            self->receive = receive_state::none; // of an earlier connection, if any
     }
     if (error == 0)
         return 0;

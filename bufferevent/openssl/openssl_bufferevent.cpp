@@ -134,7 +134,7 @@ int openssl_bufferevent_set_descriptor(struct bufferevent *bev, union buffereven
 int openssl_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
     if (op == BEV_CTRL_SET_FD)
-        return openssl_bufferevent_set_descriptor(bev, data);
+        return connect_is_refused(bev) ? 0 : openssl_bufferevent_set_descriptor(bev, data);
     // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
     if (op == BEV_CTRL_CANCEL_ALL)
         openssl_bufferevent_let_go_to_close(bev);

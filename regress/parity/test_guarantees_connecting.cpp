@@ -79,6 +79,58 @@ bool r3_setfd_to_the_same_amid_a_connect(struct event_base *base)
     return true;
 }
 
+enum class stage { under_way, told, bytes_wait, bytes_are_read };
+
+bool reaches(struct event_base *base, record *one, stage wanted)
+{
+    if (wanted == stage::under_way)
+        return true;
+    REQUIRE(accept_from(one));
+    REQUIRE(run_until(base, [&] { return one->connected == 1; }));
+    if (wanted == stage::told)
+        return true;
+    peer_send(&one->on, 100, 1);
+    REQUIRE(run_until(base, [&] { return one->data.size() == one->on.sent; }));
+    if (wanted == stage::bytes_are_read)
+        bufferevent_disable(one->bev, EV_READ);
+    peer_send(&one->on, 100, 1);
+    some_turns(base);
+    peer_send(&one->on, 100, 1);
+    return true;
+}
+
+// It is refused, as connect() would be, and whatever is under way goes on.
+bool r3_a_second_connect_changes_nothing(struct event_base *base)
+{
+    for (int options : {0, static_cast<int>(BEV_OPT_CLOSE_ON_FREE)})
+        for (stage wanted : {stage::under_way, stage::told, stage::bytes_wait, stage::bytes_are_read}) {
+            record one;
+            REQUIRE(open_unconnected(base, &one, options));
+            REQUIRE(bufferevent_enable(one.bev, EV_READ | EV_WRITE) == 0);
+            REQUIRE(connect_to(&one, open_address()));
+            evutil_socket_t fd = bufferevent_getfd(one.bev);
+            REQUIRE(reaches(base, &one, wanted));
+            int writes = one.writes;
+            REQUIRE(!connect_to(&one, open_address()));
+            REQUIRE(bufferevent_getfd(one.bev) == fd);
+            if (wanted == stage::under_way)
+                REQUIRE(accept_from(&one));
+            else
+                some_turns(base);
+            REQUIRE(wanted == stage::under_way || one.writes == writes);
+            bufferevent_enable(one.bev, EV_READ);
+            bufferevent_write(one.bev, "on", 2);
+            peer_send(&one.on, 50, 1);
+            REQUIRE(run_until(base, [&] { return one.connected == 1 && one.data.size() == one.on.sent; }));
+            REQUIRE(one.data == pattern(one.on.id, 0, one.on.sent));
+            std::string got;
+            REQUIRE(peer_reads(base, &one.on, &got, 2) && got == "on");
+            REQUIRE(one.errors == 0 && one.ended == 0 && one.connected == 1);
+            close_pair(&one);
+        }
+    return true;
+}
+
 bool r8_refused_connect_is_prompt_and_typed(struct event_base *base)
 {
     for (int i = 0; i < 20; ++i) {
@@ -187,6 +239,7 @@ const guarantee connecting_guarantees[] = {
     {"r3_enable_before_a_connection", r3_enable_before_a_connection},
     {"r3_enable_without_a_descriptor_then_connect", r3_enable_without_a_descriptor_then_connect},
     {"r3_setfd_to_the_same_amid_a_connect", r3_setfd_to_the_same_amid_a_connect},
+    {"r3_a_second_connect_changes_nothing", r3_a_second_connect_changes_nothing},
     {"r8_refused_connect_is_prompt_and_typed", r8_refused_connect_is_prompt_and_typed},
     {"r8_refused_by_name", r8_refused_by_name},
     {"r12_connected_is_told_once_and_first", r12_connected_is_told_once_and_first},

@@ -45,6 +45,28 @@ bool tls_getfd_and_the_bio_name_the_descriptor(struct event_base *base)
     return true;
 }
 
+// It is refused, and the session goes on, with what has come already.
+bool tls_a_second_connect_changes_nothing(struct event_base *base)
+{
+    tls_pair two;
+    REQUIRE(tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(tls_talk(base, &two));
+    bufferevent_disable(two.one.bev, EV_READ);
+    size_t before = two.one.data.size(), sent = 0;
+    REQUIRE(tls_peer_writes(&two.peer, "has come", &sent) && sent == 8);
+    some_turns(base);
+    struct sockaddr_in address = open_address();
+    REQUIRE(bufferevent_socket_connect(two.one.bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) !=
+            0);
+    REQUIRE(names_the_descriptor(two.one.bev, two.one.on.near_end));
+    bufferevent_enable(two.one.bev, EV_READ);
+    REQUIRE(run_until(base, [&] { return two.one.data.size() == before + sent; }));
+    REQUIRE(two.one.data.substr(before) == "has come" && two.one.errors == 0);
+    REQUIRE(tls_talk(base, &two));
+    tls_close(&two);
+    return true;
+}
+
 // The SSL may have its descriptor before the bufferevent is made.
 bool tls_descriptor_is_learnt_from_the_ssl(struct event_base *base)
 {
@@ -284,6 +306,7 @@ const guarantee tls_opening_guarantees[] = {
     {"row491_every_connect_of_one_bufferevent_is_told", row491_every_connect_of_one_bufferevent_is_told},
     {"row491_connect_after_a_refused_one", row491_connect_after_a_refused_one},
     {"tls_getfd_and_the_bio_name_the_descriptor", tls_getfd_and_the_bio_name_the_descriptor},
+    {"tls_a_second_connect_changes_nothing", tls_a_second_connect_changes_nothing},
     {"tls_descriptor_is_learnt_from_the_ssl", tls_descriptor_is_learnt_from_the_ssl},
     {"tls_setfd_begins_anew", tls_setfd_begins_anew},
     {"tls_connect_by_address_in_either_version", tls_connect_by_address_in_either_version},
