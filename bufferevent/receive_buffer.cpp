@@ -51,8 +51,16 @@ receive_state receive_hold(stream *self, DWORD bytes)
     return receive_state::held;
 }
 
+// Nothing more comes, or nothing for now: the buffer is for others.
+receive_state receive_end(stream *self)
+{
+    receive_release_buffer(self);
+    return receive_state::ended;
+}
+
 receive_state receive_fail(stream *self, int error)
 {
+    receive_release_buffer(self);
     self->failure = stream_error(error);
     return receive_state::failed;
 }
@@ -62,7 +70,7 @@ receive_state receive_fail(stream *self, int error)
 receive_state receive_file_outcome(stream *self, int error, DWORD bytes)
 {
     if (sys::file_has_ended(error))
-        return receive_state::ended;
+        return receive_end(self);
     if (error != 0 && error != ERROR_MORE_DATA && error != ERROR_OPERATION_ABORTED)
         return receive_fail(self, error);
     if (error == 0 && (self->received == nullptr || self->received->capacity <= cold_receive_size))
@@ -93,7 +101,7 @@ receive_state receive_outcome(stream *self, int error, DWORD bytes)
     if (error != 0)
         return receive_fail(self, error);
     if (self->received != nullptr)
-        return bytes != 0 ? receive_hold(self, bytes) : receive_state::ended;
+        return bytes != 0 ? receive_hold(self, bytes) : receive_end(self);
     receive_paid_a_call(self);
     return receive_state::readable;
 }

@@ -53,7 +53,9 @@ int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, W
         size_t length = chain->off < at_most ? chain->off : at_most;
         if (length == 0)
             continue;
-        if (length == chain->off) {
+        // What other evbuffers refer to (evbuffer_add_buffer_reference) their threads may be about to free, with another lock.
+        bool goes_whole = length == chain->off && chain->refcnt == 1;
+        if (goes_whole) {
             evbuffer_chain_pin_(chain, EVBUFFER_MEM_PINNED_W);
             self->chains[self->chain_count++] = chain;
         } else {
@@ -64,7 +66,7 @@ int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, W
             bytes = self->copied;
         }
         send_add_buffer(buffers, &count, bytes, length);
-        at_most -= length;
+        at_most = goes_whole ? at_most - length : 0;
         self->length += length;
     }
     return count;

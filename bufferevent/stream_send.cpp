@@ -174,6 +174,8 @@ void stream_send_let_go(stream *self, struct evbuffer *rest)
         self->sending = nullptr;
         send_operation_let_go(sending, socket_of(&self->as_source), rest, self->send_lasting);
     } else if (rest != nullptr) {
+        if (evbuffer_get_length(rest) > 0) // for want of memory; the program thinks them sent
+            socket_of(&self->as_source)->resets = true;
         evbuffer_free(rest);
     }
 }

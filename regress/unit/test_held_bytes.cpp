@@ -218,6 +218,19 @@ void on_event(struct bufferevent *, short what, void *)
     ended = what;
 }
 
+// It stays for its program's answers, and so may thousands: what it received with is for others.
+void one_that_has_ended_has_no_buffer(void **)
+{
+    struct event_iocp_stats stats;
+    grow_receives();
+    assert_int_equal(event_iocp_get_stats(base, &stats, sizeof(stats)), 0);
+    assert_true(stats.receive_buffer_bytes > 0);
+    fake::peer_finishes(fd);
+    turns(base, 5);
+    assert_int_equal(event_iocp_get_stats(base, &stats, sizeof(stats)), 0);
+    assert_int_equal(stats.receive_buffer_bytes, 0);
+}
+
 // What cannot be kept for the next reader is not passed over in silence.
 void no_memory_to_keep_them(void **)
 {
@@ -257,6 +270,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_callback_takes_the_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moved_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_those_of_an_earlier_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_has_ended_has_no_buffer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_to_keep_them, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("held bytes", tests, nullptr, nullptr);

@@ -225,6 +225,17 @@ void the_rest_of_the_queue_lingers_too(void **)
 }
 
 // The stream went first, and the program closes the socket itself.
+// They are lost, though whoever put them took them for sent: the peer is told so.
+void without_memory_for_the_last_send_it_is_reset(void **)
+{
+    fake::fail_calls(fake::call::send, WSAENOBUFS, 1);
+    put("the last words");
+    close_socket();
+    assert_true(settles([] { return !fake::is_open(socket_fd); }));
+    assert_string_equal(fake::last_closed().sent.c_str(), "");
+    assert_true(fake::last_closed().was_reset);
+}
+
 void a_socket_closed_after_its_stream_lingers_too(void **)
 {
     fake::set_send_room(socket_fd, 0);
@@ -337,6 +348,7 @@ int main()
         QUEUE_TEST(a_closed_socket_lives_until_its_send_has_ended),
         QUEUE_TEST(a_base_that_is_freed_closes_it_too),
         QUEUE_TEST(the_rest_of_the_queue_lingers_too),
+        QUEUE_TEST(without_memory_for_the_last_send_it_is_reset),
         QUEUE_TEST(a_socket_closed_after_its_stream_lingers_too),
         QUEUE_TEST(a_stream_that_goes_leaves_its_send_alone),
         QUEUE_TEST(takes_in_pieces_what_one_receive_brought),
