@@ -5,6 +5,7 @@
 #include "backend/port_watcher.h"
 #include "backend/port_workers.h"
 #include "backend/socket_record.h"
+#include "backend/socket_registry.h"
 
 extern "C" const struct eventop iocp_stock_select_ops; // libevent's win32ops, renamed
 
@@ -72,11 +73,16 @@ void backend_free_idle_sends(idle_sends *idle)
 
 } // namespace
 
+std::atomic<unsigned> *backend_uses(backend *owner)
+{
+    return &owner->uses;
+}
+
 void backend_drain(backend *self)
 {
-    self->draining = true;
     {
         base_locked held(self->base);
+        self->draining = true;
         embedding_end(self);
         port_watcher_stop(self->port);
     }
@@ -96,6 +102,11 @@ void backend_drain(backend *self)
 
 void backend_close(backend *self)
 {
+    {
+        base_locked held(self->base);
+        sockets_unregister(self);
+    }
+    registry_await_uses(self);
     sources_free(self);
     rounds_end(self);
     sockets_free(self);

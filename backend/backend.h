@@ -12,6 +12,8 @@
 #include "backend/socket_lingering.h"
 #include "bufferevent/base_streams.h"
 
+#include <atomic>
+
 namespace iocp {
 
 struct backend {
@@ -28,6 +30,7 @@ struct backend {
     embedding embedded;
     struct event_overlapped wake;        // posted by th_notify_fn
     struct event_overlapped signal_wake; // posted by the signal handler
+    std::atomic<unsigned> uses;          // see registry_use
     bool draining;                       // the base is being freed: start nothing
     bool precise;                        // holds the system's fine clock
 };

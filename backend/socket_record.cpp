@@ -142,6 +142,13 @@ void socket_forget_file(socket_record *self)
         socket_begin_life(self);
 }
 
+void sockets_unregister(backend *owner)
+{
+    size_t at = 0;
+    while (socket_record *record = socket_next(owner, &at))
+        socket_unregister(record);
+}
+
 void sockets_free(backend *owner)
 {
     fd_table all = owner->sockets.by_descriptor; // and no descriptor is found any more

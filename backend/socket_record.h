@@ -82,6 +82,8 @@ void socket_begin_life(socket_record *self);
 // A file that its program had back, and closed by itself, may have left its number to a socket, which is none of what is
 // known of the file.
 void socket_forget_file(socket_record *self);
+// The base is about to end: no other thread is led to it by a descriptor any more.
+void sockets_unregister(backend *owner);
 void sockets_free(backend *owner);
 // All of a base, as by fd_table_next.
 socket_record *socket_next(const backend *owner, size_t *at);

@@ -1,6 +1,6 @@
 #include "backend/socket_registry.h"
 
-#include <atomic>
+#include "compat/sys.h"
 
 namespace iocp {
 
@@ -47,19 +47,39 @@ void registry_remove(const owned_descriptor *removed)
         fd_table_remove(&sockets.owners, removed->fd);
 }
 
-backend *registry_close(evutil_socket_t fd)
+void registry_note_close(evutil_socket_t fd)
 {
     registry_closes_of(fd)->fetch_add(1, std::memory_order_relaxed);
-    return registry_owner(fd);
 }
 
-backend *registry_owner(evutil_socket_t fd)
+bool registry_has(evutil_socket_t fd)
+{
+    AcquireSRWLockShared(&sockets.lock);
+    bool has = fd_table_find(&sockets.owners, fd) != nullptr;
+    ReleaseSRWLockShared(&sockets.lock);
+    return has;
+}
+
+registry_use::registry_use(evutil_socket_t fd)
 {
     AcquireSRWLockShared(&sockets.lock);
     auto *found = static_cast<owned_descriptor *>(fd_table_find(&sockets.owners, fd));
-    backend *owner = found != nullptr ? found->owner : nullptr;
+    owner = found != nullptr ? found->owner : nullptr;
+    if (owner != nullptr)
+        ++*backend_uses(owner);
     ReleaseSRWLockShared(&sockets.lock);
-    return owner;
+}
+
+registry_use::~registry_use()
+{
+    if (owner != nullptr)
+        --*backend_uses(owner);
+}
+
+void registry_await_uses(backend *owner)
+{
+    while (*backend_uses(owner) != 0)
+        sys::let_others_run();
 }
 
 unsigned registry_closes(evutil_socket_t fd)

@@ -40,10 +40,13 @@ extern "C" {
 
 int evutil_closesocket(evutil_socket_t fd)
 {
-    backend *owner = registry_close(fd);
     auto by = sys::transport::socket;
-    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_waits(owner, fd, &by))
-        return 0;
+    registry_note_close(fd);
+    {
+        registry_use held(fd);
+        if (held.owner != nullptr && !backend_is_out_of_reach(held.owner) && closing_waits(held.owner, fd, &by))
+            return 0;
+    }
     int error = transport_close(by, fd);
     if (error != 0)
         WSASetLastError(error);
@@ -52,8 +55,8 @@ int evutil_closesocket(evutil_socket_t fd)
 
 int iocp_http_shutdown(evutil_socket_t fd, int how)
 {
-    backend *owner = registry_owner(fd);
-    if (owner != nullptr && !backend_is_out_of_reach(owner) && closing_shutdown_waits(owner, fd))
+    registry_use held(fd);
+    if (held.owner != nullptr && !backend_is_out_of_reach(held.owner) && closing_shutdown_waits(held.owner, fd))
         return 0;
     return shutdown(static_cast<SOCKET>(fd), how);
 }

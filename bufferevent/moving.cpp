@@ -39,8 +39,10 @@ received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, bool is_ow
 
 received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
 {
-    backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
-    return keeper != nullptr && keeper != owner ? moving_take_from(keeper, fd, false) : nullptr;
+    if (!sockets_keep_any())
+        return nullptr;
+    registry_use keeper(fd);
+    return keeper.owner != nullptr && keeper.owner != owner ? moving_take_from(keeper.owner, fd, false) : nullptr;
 }
 
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved)
@@ -78,13 +80,16 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
     bool is_here = record != nullptr && record->own == nullptr && record->keeps_early &&
                    record->transport == sys::transport::socket;
     // The base that has it is another one, whose lock is not taken with this one's: be it in vain.
-    return is_here || (owner == nullptr && registry_owner(waiting->ev_fd) != nullptr);
+    return is_here || (owner == nullptr && registry_has(waiting->ev_fd));
 }
 
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    backend *keeper = sockets_keep_any() ? registry_owner(fd) : nullptr;
+    if (!sockets_keep_any())
+        return 0;
+    registry_use held(fd);
+    backend *keeper = held.owner;
     bool is_own = keeper != nullptr && bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
     received_bytes *kept = keeper != nullptr ? moving_take_from(keeper, fd, is_own) : nullptr;
     if (kept == nullptr)
@@ -97,7 +102,7 @@ int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
     if (length == all) {
         received_free(kept);
     } else {
-        base_locked held(keeper->base);
+        base_locked locked(keeper->base);
         moving_give(keeper, fd, nullptr, kept);
     }
     if (length < all)

@@ -180,7 +180,7 @@ void close_some()
     SOCKET fd = m.owners[slot]->fd;
     bool announced = pick(2) != 0; // by evutil_closesocket
     if (announced)
-        registry_close(static_cast<evutil_socket_t>(fd));
+        registry_note_close(static_cast<evutil_socket_t>(fd));
     close_owner(slot);
     if (pick(4) != 0)
         m.owners[slot] = open_owner(); // at once, mostly under the same number

@@ -218,6 +218,7 @@ void cleanup()
 void let_others_run()
 {
     fake::advance_us(1000);
+    fake::run_due_actions();
 }
 
 void precise_clock(bool on)

@@ -131,7 +131,7 @@ int64_t now_us();
 void advance_us(int64_t by);
 // What a look at the port takes that does not wait.
 void set_look_cost_us(int64_t cost);
-// What other threads and the network do: runs when a wait reaches that time.
+// What other threads and the network do: runs when a wait, or sys::let_others_run, reaches that time.
 void at(int64_t time_us, std::function<void()> action);
 // Waits end only on multiples of this, as with the clock interrupt of a real system.
 void set_clock_grain_us(int64_t grain);

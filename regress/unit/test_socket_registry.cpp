@@ -1,0 +1,72 @@
+// Which base is asked when a descriptor is closed, while that base may be about to end in another thread.
+#include "support/check.h"
+
+#include "support/bases.h"
+#include "support/fake_kernel.h"
+
+#include "backend/backend.h"
+#include "backend/socket_registry.h"
+
+using namespace iocp;
+
+namespace {
+
+constexpr int64_t long_after_us = 10 * 1000 * 1000;
+
+// A descriptor that its program has back, with a send in flight.
+evutil_socket_t given_back(struct event_base *base)
+{
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    fake::set_send_room(socket, 0);
+    auto fd = static_cast<evutil_socket_t>(socket);
+    struct bufferevent *bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_enable(bev, EV_WRITE);
+    bufferevent_write(bev, "in flight", 9);
+    turn(base);
+    turn(base);
+    bufferevent_setfd(bev, -1);
+    bufferevent_free(bev);
+    turn(base);
+    return fd;
+}
+
+// The one that looks at a base is in the middle of evutil_closesocket.
+void a_base_ends_when_nobody_looks_at_it(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    evutil_socket_t fd = given_back(base);
+    auto *looks = new registry_use(fd);
+    assert_ptr_equal(looks->owner, backend_of(base));
+    bool has_looked = false;
+    fake::at(fake::now_us() + long_after_us, [&] {
+        has_looked = !registry_has(fd); // who comes now is not led to it
+        delete looks;
+    });
+    event_base_free(base);
+    assert_true(has_looked);
+    fake::close_by_program(static_cast<SOCKET>(fd));
+    assert_int_equal(check_nothing_is_left(), 0);
+}
+
+void one_that_is_gone_is_not_asked(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    evutil_socket_t fd = given_back(base);
+    assert_true(registry_has(fd));
+    event_base_free(base);
+    assert_false(registry_has(fd));
+    assert_int_equal(evutil_closesocket(fd), 0);
+    assert_int_equal(check_nothing_is_left(), 0);
+}
+
+} // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_base_ends_when_nobody_looks_at_it, set_up_kernel),
+        cmocka_unit_test_setup(one_that_is_gone_is_not_asked, set_up_kernel),
+    };
+    return cmocka_run_group_tests_name("socket_registry", tests, nullptr, nullptr);
+}
