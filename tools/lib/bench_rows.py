@@ -65,6 +65,7 @@ class Row:
     longer: int = 1  # times the pace's time, where that would be a round or two of all connections
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
     open_ends: int = 0  # that a whole run comes to, where connections stay
+    takes_ports: bool = False  # it makes so many connections that the ports of those before may run out
     plot: str = ""  # the rows of one plot differ in connections alone
     quick: bool = True  # part of --quick
     left_out: dict = dataclasses.field(default_factory=dict)  # peer: why
@@ -152,9 +153,10 @@ ROWS = [
         step_units=10),
     Row("bulk", "one way, 64 KiB blocks, 1 connection", "block", "bulk", size=65536, step_units=20),
     *((pipes(1, step_units=50), pipes(10)) if HAS_PIPES else ()),
-    Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30),
+    Row("churn", "connect, 64 B and back, close; 10 at a time", "connection", "churn", 10, 10, step_units=30,
+        time_units=300, takes_ports=True),
     Row("connects", "connect, 64 B and back, and stay; 10 at a time", "connection", "connects", 10, 10,
-        time_units=1000, open_ends=7500, left_out={"wepoll": NO_KEPT}),
+        time_units=600, open_ends=4500, takes_ports=True, left_out={"wepoll": NO_KEPT}),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),
     plain(100, step_units=50),

@@ -72,6 +72,20 @@ def allow_descriptors(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
+# A connection's port stays taken for a minute after its end. With most of Linux's 28,000 taken, a bind that looks for
+# one takes milliseconds.
+MOST_PORTS_TAKEN = 10000
+PORTS_LIMIT = 90
+
+
+def wait_for_ports():
+    """Until few enough are taken by connections that have ended."""
+    def are_free():
+        found = re.search(r"^TCP: .* tw (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.MULTILINE)
+        return not found or int(found.group(1)) < MOST_PORTS_TAKEN
+    wait_until(are_free, PORTS_LIMIT, "ports of connections that have ended are not free again")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
