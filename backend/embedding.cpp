@@ -27,6 +27,20 @@ bool embedding_is_left(const embedding *self)
     return self->stage == embedding_stage::sleeps || self->stage == embedding_stage::yields;
 }
 
+// Whether a thread can take the base's lock, which it has, once more.
+bool embedding_lock_nests(struct event_base *base)
+{
+#ifndef EVENT__DISABLE_THREAD_SUPPORT
+    if (base->th_base_lock == nullptr)
+        return true;
+    if (evthreadimpl_is_lock_debugging_enabled_() || !EVLOCK_TRY_LOCK_(base->th_base_lock))
+        return false;
+    EVBASE_RELEASE_LOCK(base, th_base_lock);
+#endif
+    (void)base;
+    return true;
+}
+
 void embedding_hold_lock(backend *self)
 {
     if (!self->embedded.holds_lock)
@@ -49,8 +63,36 @@ int embedding_leave(backend *self, embedding_stage stage, int64_t wait_us)
     self->embedded.wait_us = wait_us;
     if (stage == embedding_stage::sleeps && self->port->watcher != nullptr)
         port_watcher_watch(self->port);
-    embedding_hold_lock(self);
+    if (self->embedded.lock == embedding_lock::nests)
+        embedding_hold_lock(self);
     return -1;
+}
+
+bool embedding_has_queued(const backend *self)
+{
+    const loop *queues = &self->loop;
+    return !TAILQ_EMPTY(&queues->changed) || !TAILQ_EMPTY(&queues->starting) || !TAILQ_EMPTY(&queues->receiving) ||
+           !TAILQ_EMPTY(&queues->polling);
+}
+
+// The lock was free between the loop's end and the mark, when nobody would have woken the base: what other threads have
+// asked of it meanwhile shortens the wait.
+void embedding_look_for_changes(backend *self)
+{
+    struct event_base *base = self->base;
+    embedding *state = &self->embedded;
+    if (N_ACTIVE_CALLBACKS(base) != 0 || base->event_break || embedding_has_queued(self))
+        state->wait_us = 0;
+    const struct event *first = min_heap_top_(&base->timeheap);
+    if (first == nullptr)
+        return;
+    struct timeval now, left = {0, 0};
+    evutil_gettime_monotonic_(&base->monotonic_timer, &now);
+    if (evutil_timercmp(&first->ev_timeout, &now, >))
+        evutil_timersub(&first->ev_timeout, &now, &left);
+    int64_t left_us = static_cast<int64_t>(left.tv_sec) * 1000000 + left.tv_usec;
+    if (state->wait_us < 0 || left_us < state->wait_us)
+        state->wait_us = left_us;
 }
 
 // As Windows' waits take it, and never early.
@@ -73,7 +115,7 @@ int embedding_may_run(const backend *self)
     return is_ours ? 0 : WSAEINPROGRESS;
 }
 
-// Lock held once, and more than that when it returns. What event_base_loop returns.
+// Lock held once, and when it returns. What event_base_loop returns.
 int embedding_enter_loop(backend *self, int flags)
 {
     embedding *state = &self->embedded;
@@ -81,13 +123,17 @@ int embedding_enter_loop(backend *self, int flags)
     state->stage = embedding_stage::runs;
     state->turns_left = EVENT_IOCP_MAX_TURNS_A_RUN;
     self->base->running_loop = 0;
+    if (state->lock == embedding_lock::unknown)
+        state->lock = embedding_lock_nests(self->base) ? embedding_lock::nests : embedding_lock::single;
     // A break that is asked for before libevent has begun would be forgotten by that.
     state->holds_lock = true;
-    if (IOCP_LOOP_CALLS_FIRST(self->base))
+    if (state->lock == embedding_lock::single || IOCP_LOOP_CALLS_FIRST(self->base))
         embedding_let_go_of_lock(self);
     int result = event_base_loop(self->base, flags);
     embedding_hold_lock(self);
     state->holds_lock = false;
+    if (state->lock == embedding_lock::single && embedding_is_left(state))
+        embedding_look_for_changes(self);
     return result;
 }
 

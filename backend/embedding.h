@@ -6,6 +6,10 @@
 // libevent wakes only such a base when another thread changes something. The lock is held from the dispatch that leaves to
 // the mark, and from where the mark is taken away to the next dispatch: so no such change falls between the two.
 //
+// That takes a lock which its thread can take twice, as Windows's are. Where it cannot (evthread_use_pthreads, or lock
+// debugging), the lock is let go of there, and what was changed meanwhile is looked for: only a break that is asked for just
+// when a call begins is forgotten, as event_base_loop forgets one that comes before it begins.
+//
 // Threads: with the base's lock held.
 #ifndef LIBEVENT_IOCP_BACKEND_EMBEDDING_H
 #define LIBEVENT_IOCP_BACKEND_EMBEDDING_H
@@ -23,6 +27,8 @@ enum class embedding_stage : unsigned char {
     yields, // left before a turn, so that the outer loop has its own
 };
 
+enum class embedding_lock : unsigned char { unknown, nests, single };
+
 // All zeros: none.
 struct embedding {
     HANDLE handle; // that was given out
@@ -31,6 +37,7 @@ struct embedding {
     embedding_stage stage;
     bool slept;      // the run that is gone on with has: that wait is not over
     bool holds_lock; // once more than libevent does
+    embedding_lock lock;
 };
 
 // In place of loop_take_turn, while such a run is under way.
