@@ -146,7 +146,8 @@ int process_create(process_start *start, struct evprocess *self)
 void process_ended(void *, short, void *argument)
 {
     auto *self = static_cast<struct evprocess *>(argument);
-    self->cb(self, sys::process_exit_code(self->child.process), self->arg);
+    if (self->cb != nullptr) // else it has never run, and is about to be freed
+        self->cb(self, sys::process_exit_code(self->child.process), self->arg);
 }
 
 int process_watch(struct evprocess *self, struct event_base *base)
@@ -159,15 +160,32 @@ int process_watch(struct evprocess *self, struct event_base *base)
     return 0;
 }
 
-// Once it runs, its end may be told in another thread at any time, and `self` be freed by that.
-int process_let_run(struct evprocess *self)
+int process_resume(struct evprocess *self)
 {
     HANDLE thread = self->child.thread;
     self->child.thread = nullptr;
     return sys::process_resume(thread);
 }
 
-// It does nothing before its end can be told: one that cannot be watched has never run.
+// It does nothing before its end can be told: one that cannot be watched has never run. Others may end it before it
+// runs, and the callback free `self`: not before the lock is let go of, and from then on nothing of `self` is touched.
+// (Its wait is not freed here: that may wait for the loop, which waits for the lock.)
+int process_let_run(struct evprocess *self, struct event_base *base)
+{
+    base_locked held(base);
+    int error = process_watch(self, base);
+    bool is_watched = error == 0;
+    if (is_watched)
+        error = process_resume(self);
+    if (error == 0)
+        return 0;
+    bool has_ended = sys::process_terminate(self->child.process, ERROR_PROCESS_ABORTED) == ERROR_ACCESS_DENIED;
+    if (is_watched && has_ended)
+        return 0; // by others, and is told of as if it had run
+    self->cb = nullptr;
+    return error;
+}
+
 int process_run(process_start *start, struct evprocess *self, struct event_base *base)
 {
     int error = process_make_texts(start);
@@ -175,17 +193,7 @@ int process_run(process_start *start, struct evprocess *self, struct event_base 
         error = process_make_handles(start, self);
     if (error == 0)
         error = process_create(start, self);
-    if (error != 0)
-        return error;
-    error = process_watch(self, base);
-    if (error == 0)
-        error = process_let_run(self);
-    if (error == 0)
-        return 0;
-    evwait_iocp_free(self->wait); // first: its end is nobody's news
-    self->wait = nullptr;
-    sys::process_terminate(self->child.process, ERROR_PROCESS_ABORTED);
-    return error;
+    return error == 0 ? process_let_run(self, base) : error;
 }
 
 } // namespace

@@ -57,7 +57,8 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
 /* Starts a child, which inherits its three standard handles and no other, whatever else of ours is inheritable
  * (PROC_THREAD_ATTRIBUTE_HANDLE_LIST). `cb` is called once, in the base's loop, when it has ended; until then the base
  * has something to wait for. NULL: nobody is told, and the base does not wait for it. Where the loop runs in another
- * thread, it may be called before this has returned.
+ * thread, it may be called before this has returned. A child that others end before its first instruction is
+ * told of, too.
  *
  * The child's ends of its pipes can be inherited while this runs, as ever on Windows: a child that another thread starts
  * meanwhile by CreateProcess, with all handles that can be, has them open, too, and their end comes after its own. Children

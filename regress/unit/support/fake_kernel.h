@@ -193,7 +193,8 @@ struct kernel {
     std::map<HANDLE, std::shared_ptr<waitable>> waitables; // each of files, too
     std::deque<waiting> handle_waits;                      // from their start until they have been told of
     std::vector<child_object> children;
-    std::function<void()> on_resume;
+    bool next_child_ends; // before it runs
+    uint32_t next_exit_code;
     bool has_wait_packets;
     bool hold_wait_threads;
     std::map<HANDLE, event_object> events;

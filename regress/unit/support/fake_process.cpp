@@ -32,9 +32,10 @@ void child_ends(DWORD id, uint32_t exit_code)
             end_child(&each, exit_code);
 }
 
-void while_a_child_is_resumed(std::function<void()> action)
+void next_child_ends_before_it_runs(uint32_t exit_code)
 {
-    k().on_resume = std::move(action);
+    k().next_child_ends = true;
+    k().next_exit_code = exit_code;
 }
 
 DWORD last_child()
@@ -95,6 +96,9 @@ int process_create(const child_start &start, child *created)
     k().files[made.thread] = {};
     k().children.push_back(made);
     *created = {made.process, made.thread, made.id};
+    if (k().next_child_ends)
+        end_child(&k().children.back(), k().next_exit_code);
+    k().next_child_ends = false;
     return 0;
 }
 
@@ -104,10 +108,13 @@ int process_resume(HANDLE thread)
     close_handle(thread);
     if (error != 0)
         return error;
-    for (child_object &each : k().children)
-        each.resumed = each.resumed || each.thread == thread;
-    if (k().on_resume)
-        std::function<void()>(std::move(k().on_resume))();
+    for (child_object &each : k().children) {
+        if (each.thread != thread)
+            continue;
+        if (each.ended)
+            return ERROR_ACCESS_DENIED;
+        each.resumed = true;
+    }
     return 0;
 }
 

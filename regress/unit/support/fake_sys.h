@@ -173,8 +173,8 @@ size_t waits_under_way();             // that nothing has satisfied
 
 // --- child processes -----------------------------------------------------------------------------------------------
 void child_ends(DWORD id, uint32_t exit_code);
-// Once, when the next one runs and whoever started it has not been told so.
-void while_a_child_is_resumed(std::function<void()> action);
+// As others may do, once, before it runs: who starts it has not been told of it.
+void next_child_ends_before_it_runs(uint32_t exit_code);
 DWORD last_child();
 size_t children_started();
 size_t children_running();

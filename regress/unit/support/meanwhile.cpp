@@ -8,14 +8,30 @@ namespace iocp {
 
 namespace {
 
+int (*lock_really)(unsigned, void *);
 int (*unlock_really)(unsigned, void *);
 struct event_base *watched;
+bool (*may_do)();
 void (*to_do)();
+int held; // how often, since something is to be done
+
+int lock_and_count(unsigned mode, void *lock)
+{
+    int result = lock_really(mode, lock);
+    if (result == 0 && to_do != nullptr && lock == watched->th_base_lock)
+        ++held;
+    return result;
+}
+
+bool is_before_callback()
+{
+    return watched->current_event != nullptr;
+}
 
 int unlock_and_let_others(unsigned mode, void *lock)
 {
     int result = unlock_really(mode, lock);
-    if (to_do != nullptr && lock == watched->th_base_lock && watched->current_event != nullptr) {
+    if (to_do != nullptr && lock == watched->th_base_lock && --held == 0 && may_do()) {
         void (*action)() = to_do;
         to_do = nullptr;
         action();
@@ -29,14 +45,23 @@ void meanwhile_start()
 {
     evthread_use_windows_threads();
     struct evthread_lock_callbacks *locks = evthread_get_lock_callbacks();
+    lock_really = locks->lock;
     unlock_really = locks->unlock;
+    locks->lock = lock_and_count;
     locks->unlock = unlock_and_let_others;
 }
 
 void meanwhile_do(struct event_base *base, void (*action)())
 {
+    meanwhile_do_when(base, is_before_callback, action);
+}
+
+void meanwhile_do_when(struct event_base *base, bool (*may)(), void (*action)())
+{
     watched = base;
+    may_do = may;
     to_do = action;
+    held = 0;
 }
 
 bool meanwhile_done()

@@ -1,4 +1,4 @@
-// What another thread may do when the loop lets go of its base's lock before a callback.
+// What another thread may do when this one lets go of a base's lock: the loop's before a callback, or who is in a call.
 #ifndef LIBEVENT_IOCP_REGRESS_SUPPORT_MEANWHILE_H
 #define LIBEVENT_IOCP_REGRESS_SUPPORT_MEANWHILE_H
 
@@ -10,6 +10,8 @@ namespace iocp {
 void meanwhile_start();
 // Before the next callback, once.
 void meanwhile_do(struct event_base *base, void (*action)());
+// The same, as soon as nobody has the base's lock and `may` says so.
+void meanwhile_do_when(struct event_base *base, bool (*may)(), void (*action)());
 bool meanwhile_done();
 
 // An action's: takes and delivers what the port has, as port_await does in a thread beside the loop.
