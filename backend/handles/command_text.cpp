@@ -79,17 +79,19 @@ int command_compare(const void *left, const void *right)
 
 constexpr wchar_t command_system_root[] = L"SystemRoot";
 
-wchar_t *command_own_system_root()
+// 0, or an error; NULL and 0: there is none.
+int command_own_system_root(wchar_t **entry)
 {
     wchar_t value[MAX_PATH];
     DWORD length = GetEnvironmentVariableW(command_system_root, value, MAX_PATH);
     if (length == 0 || length >= MAX_PATH)
-        return nullptr;
+        return 0;
     size_t units = wcslen(command_system_root) + 1 + length + 1;
-    auto *entry = static_cast<wchar_t *>(mm_malloc(units * sizeof(wchar_t)));
-    if (entry != nullptr)
-        _snwprintf(entry, units, L"%ls=%ls", command_system_root, value);
-    return entry;
+    *entry = static_cast<wchar_t *>(mm_malloc(units * sizeof(wchar_t)));
+    if (*entry == nullptr)
+        return WSAENOBUFS;
+    _snwprintf(*entry, units, L"%ls=%ls", command_system_root, value);
+    return 0;
 }
 
 bool command_has_name(wchar_t *const *entries, size_t count, const wchar_t *name)
@@ -130,11 +132,11 @@ int command_widen_entries(const char *const *utf8, size_t count, wchar_t **entri
         if (error != 0)
             return error;
     }
-    if (!command_has_name(entries, count, command_system_root)) {
-        entries[count] = command_own_system_root();
-        *made += entries[count] != nullptr;
-    }
-    return 0;
+    if (command_has_name(entries, count, command_system_root))
+        return 0;
+    int error = command_own_system_root(&entries[count]);
+    *made += entries[count] != nullptr;
+    return error;
 }
 
 } // namespace
