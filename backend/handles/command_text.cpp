@@ -139,6 +139,20 @@ int command_widen_entries(const char *const *utf8, size_t count, wchar_t **entri
     return error;
 }
 
+// Windows drops dots and spaces at the end of a name. 0: "." and ".." and the like.
+size_t command_named_length(const char *part, size_t length)
+{
+    while (length > 0 && (part[length - 1] == '.' || part[length - 1] == ' '))
+        --length;
+    return length;
+}
+
+bool command_ends_as_batch(const char *name, size_t length)
+{
+    return length >= 4 && (evutil_ascii_strncasecmp(name + length - 4, ".bat", 4) == 0 ||
+                           evutil_ascii_strncasecmp(name + length - 4, ".cmd", 4) == 0);
+}
+
 } // namespace
 
 wchar_t *command_join(const char *const *argv, int *error)
@@ -177,12 +191,19 @@ wchar_t *command_environment(const char *const *utf8, int *error)
 
 bool command_is_batch(const char *program)
 {
-    // Windows drops dots and spaces at the end of a name.
-    size_t length = strlen(program);
-    while (length > 0 && (program[length - 1] == '.' || program[length - 1] == ' '))
-        --length;
-    return length >= 4 && (evutil_ascii_strncasecmp(program + length - 4, ".bat", 4) == 0 ||
-                           evutil_ascii_strncasecmp(program + length - 4, ".cmd", 4) == 0);
+    // What Windows does to a path ends with one of its parts: the last, if none leads upwards.
+    bool last_is_batch = false, any_is_batch = false, goes_up = false;
+    for (const char *part = program;; ++part) {
+        size_t length = strcspn(part, "\\/");
+        size_t named = command_named_length(part, length);
+        goes_up = goes_up || (named == 0 && length > 1);
+        if (named != 0)
+            last_is_batch = command_ends_as_batch(part, named);
+        any_is_batch = any_is_batch || last_is_batch;
+        part += length;
+        if (*part == '\0')
+            return goes_up ? any_is_batch : last_is_batch;
+    }
 }
 
 } // namespace iocp

@@ -17,7 +17,8 @@ wchar_t *command_join(const char *const *argv, int *error);
 // Sorted by name without regard to case, as Windows wants it, each with its 0, and one more at the end.
 wchar_t *command_environment(const char *const *entries, int *error);
 
-// A batch file, by its name: CreateProcess leaves it to cmd.exe, which reads the rest by rules of its own.
+// A batch file, by its name, or a path that may lead to one: CreateProcess leaves it to cmd.exe, which reads the rest
+// by rules of its own.
 bool command_is_batch(const char *program);
 
 } // namespace iocp

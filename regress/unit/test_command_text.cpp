@@ -146,6 +146,14 @@ void batch_files_are_known(void **)
         assert_true(command_is_batch(name));
     for (const char *name : {"", "bat", "a.bat.exe", "cmd.exe", "a.batch", "...", "cmd"})
         assert_false(command_is_batch(name));
+    // Paths that Windows makes shorter. A folder may be called so, too.
+    for (const char *path : {"a.bat\\.", "a.bat/.", "a.bat\\.\\.", "a.bat\\", "a.bat//", "a.bat\\. .", "a.bat.\\.",
+                             "a.bat \\ ", "a.bat\\x\\..", "a.bat/x/y/../..", "a.bat\\x\\.. ", "x\\..\\a.bat",
+                             "C:a.cmd\\b\\..\\.", "\\\\?\\C:\\a.bat", "a.bat\\..\\b.exe"})
+        assert_true(command_is_batch(path));
+    for (const char *path :
+         {"a.bat\\b.exe", "a.cmd/b/c", "a.bat\\.\\b.exe", "..\\b.exe", "x\\..", ".\\b.exe\\.", "\\", "/bat"})
+        assert_false(command_is_batch(path));
 }
 
 } // namespace

@@ -65,7 +65,8 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
  * that are started by this function take nothing from each other.
  *
  * Batch files are refused where they are given by `argv`: cmd.exe would read the line, by other rules, which no quoting
- * of arguments is safe for.
+ * of arguments is safe for. They are known by their names, with any dots and spaces behind them: .bat and .cmd. Where
+ * the program's path has a part `..`, none of its parts may have such a name, whatever the path leads to.
  *
  * May be called at any time in any thread, provided that locking is on if there are several; so may all below. It blocks
  * for as long as Windows takes to load a program.
