@@ -195,14 +195,15 @@ void socket_leave_port(socket_record *self)
         socket_unregister(self);
 }
 
-bool socket_is_stale(backend *owner, evutil_socket_t fd)
+bool socket_is_stale(backend *owner, evutil_socket_t fd, sys::transport by)
 {
     socket_record *known = socket_find(owner, fd);
     if (known == nullptr || port_associate(owner->port, reinterpret_cast<HANDLE>(fd)) != 0)
         return false;
     socket_begin_life(known);
     known->bound = true;
-    known->reaches_port = sys::has_ifs_handle(static_cast<SOCKET>(fd));
+    known->transport = by;
+    known->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(fd));
     return true; // and it was not asked to leave no packets
 }
 

@@ -98,8 +98,8 @@ int socket_bind_file(backend *owner, evutil_socket_t fd, sys::transport by);
 // while anything is in flight on it or kept. A file that stays is closed by its program in ways that we do not see: for
 // its number, evutil_closesocket need not ask this base any more, unless something is in flight or kept.
 void socket_leave_port(socket_record *self);
-// True if the descriptor has become another socket since it was bound. (It is bound then.)
-bool socket_is_stale(backend *owner, evutil_socket_t fd);
+// True if the descriptor has become another socket, or file, since it was bound. (It is bound then.)
+bool socket_is_stale(backend *owner, evutil_socket_t fd, sys::transport by = sys::transport::socket);
 
 // One source a descriptor, whose owner must have bound it. False if it has one.
 bool socket_set_source(source *added);

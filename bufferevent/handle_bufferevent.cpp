@@ -23,24 +23,49 @@ struct bufferevent *handle_give_up(struct bufferevent *bev)
     return handle_fail(error);
 }
 
+bool handle_find_transport(evutil_socket_t fd, sys::transport *by)
+{
+    int error = fd > 0 ? sys::file_transport(reinterpret_cast<HANDLE>(fd), by) : ERROR_INVALID_HANDLE;
+    if (error != 0)
+        WSASetLastError(error);
+    return error == 0;
+}
+
 bool handle_attach_new(struct bufferevent *bev, evutil_socket_t fd)
 {
     auto by = sys::transport::socket;
-    auto handle = reinterpret_cast<HANDLE>(fd);
+    if (!handle_find_transport(fd, &by))
+        return false;
     // What its program has by itself between two bufferevents, it can read by itself.
     bool never_ahead = !closes_descriptor(bev);
-    int error = fd > 0 ? sys::file_transport(handle, &by) : ERROR_INVALID_HANDLE;
-    if (error != 0) {
-        WSASetLastError(error);
-        return false;
-    }
     backend *owner = backend_for(bev);
     base_locked held(owner->base);
     if (stream_attach_file(owner, fd, bev, by, never_ahead) == nullptr)
         return false;
     if (by == sys::transport::device)
-        sys::file_wait_for_first_bytes(handle);
+        sys::file_wait_for_first_bytes(reinterpret_cast<HANDLE>(fd));
     return true;
+}
+
+// The handle that it has. It goes on with that, if its program has not closed it meanwhile, and it is another one.
+bool handle_attach_again(struct bufferevent *bev, stream *before)
+{
+    evutil_socket_t fd = stream_descriptor(before);
+    auto by = sys::transport::socket;
+    if (!handle_find_transport(fd, &by))
+        return false;
+    {
+        base_locked held(stream_owner(before)->base);
+        if (!socket_is_stale(stream_owner(before), fd, by))
+            return true;
+    }
+    stream_detach(before, false); // the number has room for one
+    if (handle_attach_new(bev, fd))
+        return true;
+    int error = WSAGetLastError();
+    bufferevent_setfd(bev, -1); // it would close as a socket what is no socket
+    WSASetLastError(error);
+    return false;
 }
 
 } // namespace
@@ -50,13 +75,13 @@ namespace iocp {
 bool handle_attach(struct bufferevent *bev, evutil_socket_t fd)
 {
     stream *before = stream_for(bev);
-    bool is_new = before == nullptr || stream_descriptor(before) != fd;
-    if (is_new && fd != -1 && !handle_attach_new(bev, fd))
+    if (before != nullptr && stream_descriptor(before) == fd)
+        return handle_attach_again(bev, before);
+    if (fd != -1 && !handle_attach_new(bev, fd))
         return false;
     if (before != nullptr)
         stream_detach(before, false);
-    // The same again, if its program has not closed it meanwhile.
-    return is_new || handle_attach_new(bev, fd);
+    return true;
 }
 
 } // namespace iocp

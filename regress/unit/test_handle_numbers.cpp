@@ -1,5 +1,7 @@
-// Whose a file's number is when the file is gone, on the fake kernel.
+// Whose a file's number is when the file is gone, or given once more, on the fake kernel.
 #include "support/handle_users.h"
+
+#include "support/guard.h"
 
 using namespace iocp;
 using namespace iocp::handle_users;
@@ -73,6 +75,90 @@ void it_is_closed_as_what_it_is(void **)
     turns(5);
 }
 
+// The file of `one` is given to it once more, without memory for the allocation after so many. 0, or the error.
+// `failed`: that allocation was wanted.
+int set_same_again(user *one, unsigned after, bool *failed)
+{
+    guard::fail_allocations(after, 1);
+    int result = bufferevent_setfd(one->bev, reinterpret_cast<evutil_socket_t>(one->file));
+    int error = result == 0 ? 0 : EVUTIL_SOCKET_ERROR();
+    *failed = guard::failed_allocations() != 0;
+    guard::fail_allocations(0, 0);
+    return error;
+}
+
+void reads(user *one, const std::string &bytes)
+{
+    fake::file_peer_writes(one->file, bytes);
+    turns(5);
+    assert_string_equal(one->heard.c_str(), bytes.c_str());
+}
+
+// What it has goes on, the write in flight included.
+void the_same_handle_again_is_no_change(void **)
+{
+    for (sys::transport by : kinds) {
+        bool failed = true;
+        for (unsigned after = 0; failed; ++after) {
+            user one;
+            open_user(&one, by);
+            fake::set_file_room(one.file, 3);
+            say(&one, "in flight");
+            turns(2);
+            uint64_t joined = fake::calls(fake::call::skip_packet_on_success);
+            assert_int_equal(set_same_again(&one, after, &failed), 0);
+            assert_int_equal(fake::calls(fake::call::skip_packet_on_success), joined);
+            reads(&one, "read by it");
+            assert_string_equal(fake::file_peer_reads(one.file).c_str(), "in flight");
+            free_user(&one);
+        }
+    }
+}
+
+// Its program has closed it under the bufferevent, against the rule, and opened another one.
+void number_is_anothers(user *one)
+{
+    open_user(one, sys::transport::pipe);
+    fake::close_file_by_program(one->file);
+    fake::open_file(sys::transport::messages, 0, one->file);
+}
+
+void another_handle_of_its_number_is_taken_or_left_alone(void **)
+{
+    unsigned refused = 0;
+    bool failed = true;
+    for (unsigned after = 0; failed; ++after) {
+        user one;
+        number_is_anothers(&one);
+        int error = set_same_again(&one, after, &failed);
+        if (error == 0) {
+            reads(&one, "of the other");
+            free_user(&one);
+            continue;
+        }
+        assert_int_equal(error, WSAENOBUFS);
+        assert_int_equal(bufferevent_getfd(one.bev), -1);
+        assert_false(fake::file_is_on_port(one.file));
+        bufferevent_free(one.bev);
+        turns(3);
+        assert_true(fake::file_is_open(one.file)); // its program's
+        fake::close_file_by_program(one.file);
+        ++refused;
+    }
+    assert_true(refused > 0);
+}
+
+void a_number_of_nothing_changes_nothing(void **)
+{
+    user one;
+    bool failed;
+    open_user(&one, sys::transport::pipe);
+    fake::fail_calls(fake::call::file_transport, ERROR_INVALID_HANDLE);
+    assert_int_equal(set_same_again(&one, 100, &failed), ERROR_INVALID_HANDLE);
+    reads(&one, "still there");
+    free_user(&one);
+}
+
 } // namespace
 
 int main()
@@ -81,6 +167,9 @@ int main()
         cmocka_unit_test_setup_teardown(its_number_may_be_a_sockets_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_number_may_be_a_connecting_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_closed_as_what_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_same_handle_again_is_no_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_handle_of_its_number_is_taken_or_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_number_of_nothing_changes_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("handle_numbers", tests, nullptr, nullptr);
 }

@@ -26,7 +26,9 @@ struct event_base;
  *
  * bufferevent_getfd() is the handle's value. bufferevent_setfd() gives it another handle (with the same errors: it returns
  * -1 then, and nothing is changed), or none: (evutil_socket_t)-1. The one before is its program's again, whatever the
- * options. bufferevent_base_set() fails.
+ * options. With the handle that it has it goes on. (If that was closed by CloseHandle under it, and another one has its
+ * number, it gets that; where this fails, -1 is returned, too, and it has none, and that one is its program's.)
+ * bufferevent_base_set() fails.
  *
  * What is read
  *   A pipe of messages is read as bytes: where one message ends and the next begins is not told, and an empty one is
