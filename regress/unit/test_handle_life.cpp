@@ -255,6 +255,33 @@ void what_was_read_ahead_is_for_the_next(void **)
     assert_true(gets_closed(file));
 }
 
+// It could leave the port when it was given back, or never: its program closes it in ways that nobody sees.
+void it_stays_on_the_port_if_it_was_in_use(void **)
+{
+    struct event_base *other = make_base(on_iocp);
+    for (bool writes : {true, false}) {
+        HANDLE file = fake::open_file(writes ? sys::transport::pipe : sys::transport::messages);
+        struct bufferevent *bev = open_on(file, 0);
+        fake::set_file_room(file, 10);
+        if (writes)
+            say(bev, "more than ten bytes");
+        else
+            fake::file_peer_writes(file, "read ahead");
+        bufferevent_free(bev);
+        check_refused(other, file, ERROR_INVALID_PARAMETER);
+        fake::file_peer_reads(file);
+        turns(5);
+        assert_int_equal(fake::operations_in_flight(), 0);
+        check_refused(other, file, ERROR_INVALID_PARAMETER);
+        bev = open_on(file); // its own base has it
+        turns(3);
+        assert_string_equal(heard.c_str(), writes ? "" : "read ahead");
+        bufferevent_free(bev);
+        assert_true(gets_closed(file));
+    }
+    event_base_free(other);
+}
+
 void evutil_closesocket_closes_it(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -336,6 +363,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_base_is_freed_with_all_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_its_programs_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_read_ahead_is_for_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_stays_on_the_port_if_it_was_in_use, set_up, tear_down),
         cmocka_unit_test_setup_teardown(evutil_closesocket_closes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_given_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_does_not_connect, set_up, tear_down),

@@ -54,9 +54,11 @@ struct event_base;
  *   Without it the handle is its program's again when the call returns (a write in flight goes on, without a limit): a
  *   pipe of bytes still holds all that was not added to the input. Of any other handle, bytes may have been read already:
  *   the next bufferevent of the same base on the handle begins with them, and nobody else gets them (if there is no memory
- *   to keep them they are lost, and libevent's log says so). The handle leaves the
- *   port where Windows can do that (8.1 and later); elsewhere it stays, and only this base can have it. Operations on it
- *   that are done at once may go on to leave no packet (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS).
+ *   to keep them they are lost, and libevent's log says so). The handle leaves the port where Windows can do that (8.1
+ *   and later), if at that moment no write is in flight and no such bytes are kept. Else it stays until it is closed (it
+ *   is not tried again later, when its program may have closed it), and only this base can have it: on another one it is
+ *   refused with ERROR_INVALID_PARAMETER. Operations on it that are done at once may go on to leave no packet
+ *   (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS).
  *   evutil_closesocket() closes the handle of a living bufferevent in the same way.
  *
  * May be called in any thread, provided that locking is on if there are several. Callbacks run in the base's loop.
