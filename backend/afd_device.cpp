@@ -11,7 +11,7 @@ int afd_device_open(port *on, HANDLE *handle)
         return error;
     error = port_associate(on, *handle);
     if (error == 0)
-        error = sys::skip_packet_on_success(*handle);
+        error = sys::skip_packet_on_success(*handle, sys::handle_signal::never);
     if (error != 0)
         sys::close_handle(*handle);
     return error;

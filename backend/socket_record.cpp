@@ -94,8 +94,11 @@ int socket_join_port(socket_record *record, sys::transport by)
         record->bound = true;
         record->transport = by;
         record->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(record->fd));
+        // A program that has the file back, or never gave it away, may wait for the handle itself.
+        bool is_socket = by == sys::transport::socket;
+        sys::handle_signal when = is_socket ? sys::handle_signal::never : sys::handle_signal::at_each_end;
         record->skips_packets =
-            record->reaches_port && sys::may_skip_packets(by) && sys::skip_packet_on_success(handle) == 0;
+            record->reaches_port && sys::may_skip_packets(by) && sys::skip_packet_on_success(handle, when) == 0;
     }
     // On a port already. Ours, if we bound it; a port that we do not know would get our packets.
     if (record->bound)

@@ -71,9 +71,12 @@ enum class wait_kind { plain, alertable };
 // Waits up to `timeout_us` microseconds (-1: for ever; rounded up, never early by rounding) for up to `max` packets.
 // *count is 0 when time ran out, or when such routines have run, and nothing else is then looked at.
 int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, wait_kind kind, ULONG *count);
+// Whether the end of an operation signals the handle itself, too, for who waits there: GetOverlappedResult does, if
+// OVERLAPPED has no event.
+enum class handle_signal { never, at_each_end };
 // An operation that finishes at once will queue no packet. Only for handles of the file system's kind: our AFD
-// handles and sockets of an installable-file-system provider.
-int skip_packet_on_success(HANDLE file);
+// handles, pipes, devices and sockets of an installable-file-system provider.
+int skip_packet_on_success(HANDLE file, handle_signal when);
 void close_handle(HANDLE handle);
 // Asks for one operation's end, in whatever thread it was started; its packet still comes. ERROR_NOT_FOUND: it has
 // already ended.

@@ -77,9 +77,11 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
     return error == WAIT_TIMEOUT || error == WAIT_IO_COMPLETION ? 0 : error;
 }
 
-int skip_packet_on_success(HANDLE file)
+int skip_packet_on_success(HANDLE file, handle_signal when)
 {
-    const UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+    UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS;
+    if (when == handle_signal::never)
+        modes |= FILE_SKIP_SET_EVENT_ON_HANDLE;
     return SetFileCompletionNotificationModes(file, modes) ? 0 : last_error();
 }
 

@@ -63,7 +63,7 @@ HANDLE port_of(SOCKET socket, bool skips)
         return port;
     iocp::sys::port_associate(port, reinterpret_cast<HANDLE>(socket), 0);
     if (skips)
-        iocp::sys::skip_packet_on_success(reinterpret_cast<HANDLE>(socket));
+        iocp::sys::skip_packet_on_success(reinterpret_cast<HANDLE>(socket), iocp::sys::handle_signal::never);
     return port;
 }
 

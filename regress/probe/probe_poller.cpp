@@ -9,7 +9,7 @@ void open(poller *self)
     if (iocp::sys::afd_open(&self->afd) != 0)
         return;
     iocp::sys::port_associate(self->port, self->afd, 0);
-    iocp::sys::skip_packet_on_success(self->afd);
+    iocp::sys::skip_packet_on_success(self->afd, iocp::sys::handle_signal::never);
 }
 
 void close(poller *self)

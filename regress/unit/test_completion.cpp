@@ -134,7 +134,7 @@ void run(uint64_t seed)
     HANDLE device;
     assert_int_equal(sys::afd_open(&device), 0);
     assert_int_equal(port_associate(on, device), 0);
-    assert_int_equal(sys::skip_packet_on_success(device), 0);
+    assert_int_equal(sys::skip_packet_on_success(device, sys::handle_signal::never), 0);
     SOCKET socket = fake::open_socket(fake::kind::stream);
     for (int i = 0; i < operations; ++i)
         make(i);
@@ -191,7 +191,7 @@ void fake_knows_the_rules(void **)
     on = port_open();
     sys::afd_open(&device);
     port_associate(on, device);
-    sys::skip_packet_on_success(device);
+    sys::skip_packet_on_success(device, sys::handle_signal::never);
     socket = fake::open_socket(fake::kind::stream);
     make(0);
     one = tallies[0].of;

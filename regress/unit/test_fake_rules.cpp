@@ -38,7 +38,7 @@ SOCKET open_on_port(fake::kind which)
 {
     SOCKET opened = fake::open_socket(which);
     port_associate(on, reinterpret_cast<HANDLE>(opened));
-    sys::skip_packet_on_success(reinterpret_cast<HANDLE>(opened));
+    sys::skip_packet_on_success(reinterpret_cast<HANDLE>(opened), sys::handle_signal::never);
     return opened;
 }
 

@@ -282,6 +282,19 @@ void it_stays_on_the_port_if_it_was_in_use(void **)
     event_base_free(other);
 }
 
+// Who has it back, or from a listener, may wait for the handle itself.
+void its_operations_signal_it(void **)
+{
+    for (sys::transport by : {sys::transport::pipe, sys::transport::messages, sys::transport::device}) {
+        HANDLE file = fake::open_file(by);
+        struct bufferevent *bev = open_on(file);
+        assert_int_equal(fake::file_skips_packets(file), by != sys::transport::messages);
+        assert_false(fake::file_signals_no_end(file));
+        bufferevent_free(bev);
+        assert_true(gets_closed(file));
+    }
+}
+
 void evutil_closesocket_closes_it(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -364,6 +377,7 @@ int main()
         cmocka_unit_test_setup_teardown(it_is_its_programs_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_read_ahead_is_for_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_stays_on_the_port_if_it_was_in_use, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_operations_signal_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(evutil_closesocket_closes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_given_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_does_not_connect, set_up, tear_down),

@@ -1,6 +1,7 @@
 // A listener on a pipe, on the fake kernel: whom it tells of, what it refuses, and what it does in a shortage.
 #include "support/check.h"
 
+#include "support/fake_file.h"
 #include "support/guard.h"
 #include "support/listening_pipe.h"
 
@@ -19,6 +20,8 @@ void each_client_is_told_of_and_replaced(void **)
         turns(1);
         assert_int_equal(the.told.size(), i);
         assert_int_equal(fake::instances_that_listen(path), 3);
+        assert_true(fake::file_skips_packets(the.told.back()));
+        assert_false(fake::file_signals_no_end(the.told.back())); // its program may wait for it
     }
     // As many at a time as there are instances.
     for (int i = 0; i < 3; ++i)

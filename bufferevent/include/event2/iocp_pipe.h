@@ -45,9 +45,10 @@ int evutil_iocp_pipe_pair(void **ours, void **theirs, int we_read);
 struct evpipelistener;
 
 /* A client has come. The callback owns the handle. It is overlapped, and on the listener's base's port:
- * bufferevent_iocp_handle_new takes it on that base and on no other (a handle cannot leave its port before Windows 8.1). A
- * client that has written and gone again is told of, too: what it wrote can be read, and the end behind it. May free the
- * listener. */
+ * bufferevent_iocp_handle_new takes it on that base and on no other (a handle cannot leave its port before Windows 8.1).
+ * Operations on it that are done at once leave no packet (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS). A program's own may be
+ * waited for (GetOverlappedResult), by OVERLAPPED's event or without one. A client that has written and gone again is told
+ * of, too: what it wrote can be read, and the end behind it. May free the listener. */
 typedef void (*evpipelistener_cb)(struct evpipelistener *listener, void *handle, void *arg);
 /* EVUTIL_SOCKET_ERROR() says why no instance of the pipe could be made or waited at, be it one of several: a shortage, as
  * a rule. The listener tries again; at most EVPIPELISTENER_IOCP_ERRORS_A_SECOND. */

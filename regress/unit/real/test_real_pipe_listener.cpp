@@ -93,6 +93,27 @@ void one_after_another(void **)
     evpipelistener_iocp_free(listener);
 }
 
+// As who knows of no port waits: without an event, for the handle itself.
+void waited_for_by_the_handle(void **)
+{
+    listen();
+    HANDLE client = open_pipe();
+    assert_true(await(1));
+    HANDLE handle = *told.begin();
+    char bytes[16] = {};
+    DWORD count = 0;
+    OVERLAPPED overlapped = {};
+    assert_false(ReadFile(handle, bytes, sizeof(bytes), nullptr, &overlapped));
+    assert_int_equal(GetLastError(), ERROR_IO_PENDING);
+    assert_true(WriteFile(client, "hello", 5, &count, nullptr));
+    assert_int_equal(WaitForSingleObject(handle, 10000), WAIT_OBJECT_0);
+    assert_true(GetOverlappedResult(handle, &overlapped, &count, FALSE));
+    assert_string_equal(bytes, "hello");
+    CloseHandle(client);
+    close_told();
+    evpipelistener_iocp_free(listener);
+}
+
 // A client that came, wrote and went before anybody waited for it: the call says ERROR_NO_DATA, and no byte is lost.
 void came_and_went_before(void **)
 {
@@ -318,6 +339,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_after_another, begin, tear_down),
+        cmocka_unit_test_setup_teardown(waited_for_by_the_handle, begin, tear_down),
         cmocka_unit_test_setup_teardown(came_and_went_before, begin, tear_down),
         cmocka_unit_test_setup_teardown(many_at_once, begin, tear_down),
         cmocka_unit_test_setup_teardown(nobody_squats, begin, tear_down),

@@ -190,7 +190,7 @@ int directory_open(const wchar_t *path, HANDLE *directory)
     if (found->second.deleted)
         return ERROR_ACCESS_DENIED;
     *directory = new_handle();
-    k().files[*directory] = {false, {}, 0};
+    k().files[*directory] = {};
     k().directories[*directory] = {path, 0, 0, {}, false};
     return 0;
 }

@@ -208,7 +208,7 @@ void start_files()
 HANDLE open_file(sys::transport by, int refused, HANDLE at)
 {
     HANDLE opened = at != nullptr ? at : new_handle();
-    k().files[opened] = {false, {}, 0};
+    k().files[opened] = {};
     files[opened] = {by, refused, {}, false, "", "", SIZE_MAX, false, false};
     return opened;
 }
@@ -221,6 +221,16 @@ bool file_is_open(HANDLE file)
 bool file_is_on_port(HANDLE file)
 {
     return file_is_open(file) && k().files.at(file).to.port != nullptr;
+}
+
+bool file_skips_packets(HANDLE file)
+{
+    return k().files.at(file).to.skips;
+}
+
+bool file_signals_no_end(HANDLE file)
+{
+    return k().files.at(file).signals_no_end;
 }
 
 // Whatever is in flight on it is cancelled by that.

@@ -18,6 +18,9 @@ namespace fake {
 HANDLE open_file(sys::transport by, int refused = 0, HANDLE at = nullptr);
 bool file_is_open(HANDLE file);
 bool file_is_on_port(HANDLE file);
+// It leaves no packet of what is done at once. And who waits for the handle itself is not told of an end.
+bool file_skips_packets(HANDLE file);
+bool file_signals_no_end(HANDLE file);
 void close_file_by_program(HANDLE file);
 
 // One message, if it carries those.

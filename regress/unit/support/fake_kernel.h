@@ -29,6 +29,7 @@ struct file_object {
     bool is_port;
     association to;
     DWORD max_threads; // of a port
+    bool signals_no_end;
 };
 
 enum class work { poll, receive, send, connect, accept, pipe_accept, directory, wait };

@@ -192,7 +192,7 @@ int afd_open(HANDLE *afd)
     if (error != 0)
         return error;
     *afd = new_handle();
-    k().files[*afd] = {false, {}, 0};
+    k().files[*afd] = {};
     return 0;
 }
 

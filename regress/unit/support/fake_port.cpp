@@ -124,7 +124,7 @@ int port_create(HANDLE *port, DWORD max_threads)
     if (error != 0)
         return error;
     *port = new_handle();
-    k().files[*port] = {true, {}, max_threads};
+    k().files[*port] = {true, {}, max_threads, false};
     return 0;
 }
 
@@ -194,7 +194,7 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
     }
 }
 
-int skip_packet_on_success(HANDLE file)
+int skip_packet_on_success(HANDLE file, handle_signal when)
 {
     int error = enter(call::skip_packet_on_success);
     if (error != 0)
@@ -204,6 +204,8 @@ int skip_packet_on_success(HANDLE file)
     if (socket == nullptr && found == k().files.end())
         return ERROR_INVALID_HANDLE;
     (socket != nullptr ? socket->to : found->second.to).skips = true;
+    if (socket == nullptr)
+        found->second.signals_no_end = when == handle_signal::never;
     return 0;
 }
 
