@@ -85,17 +85,14 @@ void backend_drain(backend *self)
         self->draining = true;
         embedding_end(self);
         port_watcher_stop(self->port);
-    }
-    port_collect_while(self->port, backend_has_lingering_bytes, self, lingering_at_free_us);
-    {
-        base_locked held(self->base);
+        port_collect_while(self->port, backend_has_lingering_bytes, self, lingering_at_free_us);
         linger_stop(self);
         waits_end(self);
+        if (!port_drain(self->port))
+            event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
+                        static_cast<unsigned>(self->port->in_flight.count));
+        directories_base_ends(self);
     }
-    if (!port_drain(self->port))
-        event_warnx("iocp: %u operations did not end; their memory and the port are leaked",
-                    static_cast<unsigned>(self->port->in_flight.count));
-    directories_base_ends(self);
     if (self->streams.sent.free_all != nullptr)
         self->streams.sent.free_all(self);
 }

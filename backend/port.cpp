@@ -235,28 +235,30 @@ int64_t port_limit_left_us(time_limit *self)
     return self->limit_us - (static_cast<int64_t>(spent.tv_sec) * 1000000 + spent.tv_usec);
 }
 
-// Takes and delivers a batch. The count, or -1.
-int port_collect_batch(port *on, int64_t timeout_us)
+// Takes and delivers a batch. The count, or -1. `let_go_of`: whose lock is free meanwhile; or NULL.
+int port_collect_batch(port *on, int64_t timeout_us, struct event_base *let_go_of)
 {
     OVERLAPPED_ENTRY entries[max_packets];
     ULONG count = 0;
-    if (on->watcher != nullptr && port_watcher_take(on, entries, &count) != 0)
-        return -1;
-    if (count == 0 &&
-        sys::port_dequeue(on->for_libevent.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count) != 0)
+    int error = on->watcher != nullptr ? port_watcher_take(on, entries, &count) : 0;
+    if (error == 0 && count == 0) {
+        base_unlocked others(let_go_of);
+        error =
+            sys::port_dequeue(on->for_libevent.port, entries, max_packets, timeout_us, sys::wait_kind::plain, &count);
+    }
+    if (error != 0)
         return -1;
     port_deliver(on, entries, count);
     return static_cast<int>(count);
 }
 
-// Collects until `awaited` has ended, or everything if it is NULL. False if that takes longer than the limit.
+// Collects until `awaited` has ended. False if that takes longer than the limit.
 bool port_collect(port *on, const completion *awaited, int64_t limit_us)
 {
     time_limit limit;
     port_limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; on->in_flight.count != 0 && (awaited == nullptr || awaited->pending);
-         left = port_limit_left_us(&limit))
-        if (left <= 0 || port_collect_batch(on, left) < 0)
+    for (int64_t left = limit_us; awaited->pending; left = port_limit_left_us(&limit))
+        if (left <= 0 || port_collect_batch(on, left, nullptr) < 0)
             return false;
     return true;
 }
@@ -270,18 +272,21 @@ bool port_collect_beside_loop(port *on, const completion *awaited, int64_t limit
     time_limit limit;
     port_limit_start(&limit, limit_us);
     while (awaited->pending && port_limit_left_us(&limit) > 0) {
-        int taken = port_collect_batch(on, 0);
+        int taken = port_collect_batch(on, 0, nullptr);
         any_taken = any_taken || taken > 0;
         if (taken < 0 || !awaited->pending)
             break;
         base_unlocked others(base);
         sys::let_others_run();
     }
-    if (any_taken && !base->is_notify_pending) {
-        base->is_notify_pending = 1;
-        base->th_notify_fn(base);
-    }
+    if (any_taken)
+        base_wake(base);
     return !awaited->pending;
+}
+
+bool port_has_any_in_flight(const void *on)
+{
+    return static_cast<const port *>(on)->in_flight.count != 0;
 }
 
 } // namespace
@@ -289,7 +294,8 @@ bool port_collect_beside_loop(port *on, const completion *awaited, int64_t limit
 bool port_drain(port *draining)
 {
     in_flight_cancel_all(&draining->in_flight);
-    return port_collect(draining, nullptr, drain_limit_us);
+    port_collect_while(draining, port_has_any_in_flight, draining, drain_limit_us);
+    return !port_has_any_in_flight(draining);
 }
 
 void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us)
@@ -297,7 +303,7 @@ void port_collect_while(port *on, bool (*holds)(const void *), const void *of, i
     time_limit limit;
     port_limit_start(&limit, limit_us);
     for (int64_t left = limit_us; holds(of) && left > 0; left = port_limit_left_us(&limit))
-        if (port_collect_batch(on, left) < 0)
+        if (port_collect_batch(on, left, on->base) < 0)
             return;
 }
 

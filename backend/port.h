@@ -64,10 +64,11 @@ void port_packets_came(port *on, ULONG wanted, ULONG count);
 // Runs the packets' callbacks, lock held.
 void port_deliver(port *on, OVERLAPPED_ENTRY *entries, ULONG count);
 
-// Cancels everything and collects until nothing is in flight. True if that succeeded within drain_limit_us.
+// Cancels everything and collects until nothing is in flight. True if that succeeded within drain_limit_us. The lock is
+// held, and let go while it waits: who closes in another thread a socket that the base knew need not wait for its end.
 bool port_drain(port *draining);
 
-// Collects as long as that holds, but no longer than the limit.
+// Collects as long as that holds, but no longer than the limit. The lock as above.
 void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us);
 
 // Cancels one operation and collects until its packet has come; other packets are delivered meanwhile. For the rare

@@ -46,7 +46,9 @@ inline void free_if_any(void *memory)
         mm_free(memory);
 }
 
-// A base's lock, held to the end of the scope; not taken if there is no base. Recursive, as libevent's are.
+// A base's lock, held to the end of the scope; not taken if there is no base. It is not recursive, though Windows' own
+// (evthread_use_windows_threads) let a thread take it twice: who holds it calls those of libevent's functions that end
+// in _nolock_, and base_add_virtual and base_del_virtual below.
 class base_locked {
 public:
     explicit base_locked(struct event_base *of) : base(of)
@@ -69,14 +71,47 @@ private:
 // The same, let go of for the scope.
 class base_unlocked {
 public:
-    explicit base_unlocked(struct event_base *of) : base(of) { EVBASE_RELEASE_LOCK(base, th_base_lock); }
-    ~base_unlocked() { EVBASE_ACQUIRE_LOCK(base, th_base_lock); }
+    explicit base_unlocked(struct event_base *of) : base(of)
+    {
+        if (base != nullptr)
+            EVBASE_RELEASE_LOCK(base, th_base_lock);
+    }
+    ~base_unlocked()
+    {
+        if (base != nullptr)
+            EVBASE_ACQUIRE_LOCK(base, th_base_lock);
+    }
     base_unlocked(const base_unlocked &) = delete;
     base_unlocked &operator=(const base_unlocked &) = delete;
 
 private:
-    [[maybe_unused]] struct event_base *base; // libevent may be built without locks
+    struct event_base *base;
 };
+
+// With the lock held: the packet by which the loop in another thread looks at its base anew, unless one is on its way.
+inline void base_wake(struct event_base *base)
+{
+    if (base->is_notify_pending)
+        return;
+    base->is_notify_pending = 1;
+    base->th_notify_fn(base);
+}
+
+// As event_base_add_virtual_ and event_base_del_virtual_, which take the lock: with it held.
+inline void base_add_virtual(struct event_base *base)
+{
+    int count = ++base->virtual_event_count;
+    if (base->virtual_event_count_max < count)
+        base->virtual_event_count_max = count;
+}
+
+inline void base_del_virtual(struct event_base *base)
+{
+    EVUTIL_ASSERT(base->virtual_event_count > 0);
+    bool was_last = --base->virtual_event_count == 0;
+    if (was_last && EVBASE_NEED_NOTIFY(base))
+        base_wake(base); // it may end for want of events
+}
 
 } // namespace iocp
 

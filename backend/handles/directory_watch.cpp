@@ -106,7 +106,7 @@ void directory_stop(evdirwatch *self)
     sys::close_handle(self->directory);
     free_if_any(self->old_name);
     self->old_name = nullptr;
-    event_base_del_virtual_(self->owner->base);
+    base_del_virtual(self->owner->base);
 }
 
 void directory_fail(evdirwatch *self, directory_report *report, int error)
@@ -121,7 +121,7 @@ void directory_fail(evdirwatch *self, directory_report *report, int error)
 
 void directory_set_timer(evdirwatch *self, directory_report *report, const struct timeval *wait)
 {
-    if (event_add(&self->tells, wait) != 0)
+    if (event_add_nolock_(&self->tells, wait, 0) != 0)
         directory_fail(self, report, WSAENOBUFS);
 }
 
@@ -221,7 +221,7 @@ int directory_begin(evdirwatch *self)
     if (error != 0)
         return error;
     TAILQ_INSERT_TAIL(&owner->directories, self, next);
-    event_base_add_virtual_(owner->base);
+    base_add_virtual(owner->base);
     return 0;
 }
 
@@ -293,7 +293,7 @@ void directories_base_ends(backend *owner)
         evdirwatch *self = TAILQ_FIRST(&owner->directories);
         TAILQ_REMOVE(&owner->directories, self, next);
         directory_stop(self);
-        event_del(&self->tells);
+        event_del_nolock_(&self->tells, EVENT_DEL_NOBLOCK);
         self->owner = nullptr;
     }
 }

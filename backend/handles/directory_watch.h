@@ -6,7 +6,8 @@ namespace iocp {
 
 struct backend;
 
-// The base is being freed, and nothing is in flight that will come back: its watches have none from now on.
+// The base is being freed, and nothing is in flight that will come back: its watches have none from now on. The
+// lock is held.
 void directories_base_ends(backend *owner);
 
 } // namespace iocp

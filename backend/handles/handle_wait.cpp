@@ -92,7 +92,7 @@ void wait_go_on(struct evwait *self)
         return;
     int error = wait_begin(self);
     if (sys::is_shortage(error)) {
-        if (event_add(&self->retry, &wait_retry_interval) != 0)
+        if (event_add_nolock_(&self->retry, &wait_retry_interval, 0) != 0)
             event_active_later_nolock_(&self->retry, EV_TIMEOUT); // in the next turn, which needs no memory
     } else if (error != 0) {
         self->refused = true;
@@ -205,11 +205,11 @@ int evwait_iocp_add(struct evwait *self, const struct timeval *timeout)
         return -1;
     }
     base_locked held(self->base);
-    int error = event_add(&self->event, timeout) == 0 ? 0 : WSAENOBUFS;
+    int error = event_add_nolock_(&self->event, timeout, 0) == 0 ? 0 : WSAENOBUFS;
     // A new timeout has taken back the callback of one that had passed, and with it what was due besides; and libevent
     // does not insert an event that was due before.
     if (error == 0 && !wait_is_added(self) && !wait_is_due(self))
-        error = event_add(&self->event, nullptr) == 0 ? 0 : WSAENOBUFS;
+        error = event_add_nolock_(&self->event, nullptr, 0) == 0 ? 0 : WSAENOBUFS;
     if (error == 0 && (self->signalled || self->refused))
         event_active_nolock_(&self->event, self->signalled ? EV_READ : EV_CLOSED, 1);
     else if (error == 0 && !wait_is_under_way(self))

@@ -154,7 +154,7 @@ void listener_goes_on(evpipelistener *self)
         event_active_later_nolock_(&self->tells, EV_READ);
     } else if (lacks) {
         struct timeval pause = {0, static_cast<long>(pause_us)};
-        if (event_add(&self->tells, &pause) != 0) // no memory: the pause is waited for by turns
+        if (event_add_nolock_(&self->tells, &pause, 0) != 0) // no memory: the pause is waited for by turns
             event_active_later_nolock_(&self->tells, EV_READ);
     }
 }
@@ -232,11 +232,11 @@ int listener_open(evpipelistener *self)
     self->enabled = true;
     int error = listener_start_another(self, true);
     if (error != 0) {
-        event_del(&self->tells);
+        event_del_nolock_(&self->tells, EVENT_DEL_NOBLOCK);
         listener_let_go_of_instances(self);
         return error;
     }
-    event_base_add_virtual_(self->owner->base);
+    base_add_virtual(self->owner->base);
     listener_fill(self);
     if (self->error != 0)
         listener_tells_soon(self);
@@ -293,7 +293,7 @@ int evpipelistener_iocp_enable(struct evpipelistener *self)
     if (self->enabled)
         return 0;
     self->enabled = true;
-    event_base_add_virtual_(self->owner->base);
+    base_add_virtual(self->owner->base);
     listener_tells_soon(self);
     return 0;
 }
@@ -303,7 +303,7 @@ int evpipelistener_iocp_disable(struct evpipelistener *self)
     {
         base_locked held(self->owner->base);
         if (self->enabled)
-            event_base_del_virtual_(self->owner->base);
+            base_del_virtual(self->owner->base);
         self->enabled = false;
     }
     return event_del(&self->tells);
