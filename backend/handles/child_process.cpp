@@ -1,5 +1,6 @@
 // event2/iocp_process.h: a child, from its start to the callback of its end, which a wait for its handle brings.
 #include "backend/backend.h"
+#include "backend/handles/handle_wait.h"
 #include "backend/handles/command_text.h"
 #include "backend/handles/utf8.h"
 
@@ -150,14 +151,13 @@ void process_ended(void *, short, void *argument)
         self->cb(self, sys::process_exit_code(self->child.process), self->arg);
 }
 
-int process_watch(struct evprocess *self, struct event_base *base)
+// It is not waited for yet.
+int process_make_wait(struct evprocess *self, struct event_base *base)
 {
     if (self->cb == nullptr)
         return 0;
     self->wait = evwait_iocp_new(base, self->child.process, 0, process_ended, self);
-    if (self->wait == nullptr || evwait_iocp_add(self->wait, nullptr) != 0)
-        return WSAGetLastError();
-    return 0;
+    return self->wait != nullptr ? 0 : WSAGetLastError();
 }
 
 int process_resume(struct evprocess *self)
@@ -172,8 +172,10 @@ int process_resume(struct evprocess *self)
 // (Its wait is not freed here: that may wait for the loop, which waits for the lock.)
 int process_let_run(struct evprocess *self, struct event_base *base)
 {
+    int error = process_make_wait(self, base);
     base_locked held(base);
-    int error = process_watch(self, base);
+    if (error == 0 && self->wait != nullptr)
+        error = wait_add(self->wait, nullptr);
     bool is_watched = error == 0;
     if (is_watched)
         error = process_resume(self);

@@ -153,6 +153,24 @@ void wait_forget(struct evwait *self)
 
 } // namespace
 
+int wait_add(struct evwait *self, const struct timeval *timeout)
+{
+    int error = event_add_nolock_(&self->event, timeout, 0) == 0 ? 0 : WSAENOBUFS;
+    // A new timeout has taken back the callback of one that had passed, and with it what was due besides; and libevent
+    // does not insert an event that was due before.
+    if (error == 0 && !wait_is_added(self) && !wait_is_due(self))
+        error = event_add_nolock_(&self->event, nullptr, 0) == 0 ? 0 : WSAENOBUFS;
+    if (error == 0 && (self->signalled || self->refused))
+        event_active_nolock_(&self->event, self->signalled ? EV_READ : EV_CLOSED, 1);
+    else if (error == 0 && !wait_is_under_way(self))
+        error = wait_begin(self);
+    if (error == 0)
+        return 0;
+    event_del_nolock_(&self->event, EVENT_DEL_NOBLOCK);
+    wait_forget(self);
+    return error;
+}
+
 void waits_end(backend *owner)
 {
     struct evwait *self;
@@ -205,19 +223,9 @@ int evwait_iocp_add(struct evwait *self, const struct timeval *timeout)
         return -1;
     }
     base_locked held(self->base);
-    int error = event_add_nolock_(&self->event, timeout, 0) == 0 ? 0 : WSAENOBUFS;
-    // A new timeout has taken back the callback of one that had passed, and with it what was due besides; and libevent
-    // does not insert an event that was due before.
-    if (error == 0 && !wait_is_added(self) && !wait_is_due(self))
-        error = event_add_nolock_(&self->event, nullptr, 0) == 0 ? 0 : WSAENOBUFS;
-    if (error == 0 && (self->signalled || self->refused))
-        event_active_nolock_(&self->event, self->signalled ? EV_READ : EV_CLOSED, 1);
-    else if (error == 0 && !wait_is_under_way(self))
-        error = wait_begin(self);
+    int error = wait_add(self, timeout);
     if (error == 0)
         return 0;
-    event_del_nolock_(&self->event, EVENT_DEL_NOBLOCK);
-    wait_forget(self);
     WSASetLastError(error);
     return -1;
 }
