@@ -3,6 +3,7 @@
 
 #include "support/bases.h"
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -211,6 +212,7 @@ void other_bases_go_on(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(never_used, set_up_kernel, tear_down),
         cmocka_unit_test_setup_teardown(in_every_state, set_up_kernel, tear_down),

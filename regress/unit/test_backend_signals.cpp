@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "support/bases.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -117,6 +118,26 @@ void handlers_come_back_with_the_base(void **)
     mm_free(interrupt.registered); // event_free would look at its base
 }
 
+// Its packet is taken with that of what is in flight.
+void freed_with_a_signal_on_its_way(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    SOCKET socket = fake::open_socket(fake::kind::stream, 0);
+    counted *watched = count_events(base, static_cast<evutil_socket_t>(socket), EV_READ | EV_PERSIST);
+    event_add(watched->registered, nullptr);
+    turn_to_port(base);
+    assert_int_equal(fake::operations_in_flight(), 1);
+    caught interrupt;
+    catch_signal(base, &interrupt, SIGINT);
+    raise(SIGINT);
+    event_base_free(base);
+    assert_int_equal(interrupt.count, 0);
+    assert_true(old_handler_is_back(SIGINT));
+    mm_free(interrupt.registered);
+    mm_free(watched->registered);
+    delete watched;
+}
+
 // What was caught for an event that is gone is not told to one that comes later.
 void stale_counts_are_forgotten(void **)
 {
@@ -224,10 +245,12 @@ void signals_that_are_none(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(while_waiting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(handlers_come_back_with_the_base, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(freed_with_a_signal_on_its_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stale_counts_are_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_of_two_bases_receives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_return_to_the_base_that_is_left, set_up, tear_down),

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::waits;
@@ -184,6 +185,7 @@ void nothing_is_left_for_want_of_memory(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         WAIT_TEST(its_end_is_told_once),
         WAIT_TEST(nobody_is_told),

@@ -2,6 +2,7 @@
 // base and after it. Nothing is told from then on, and nothing is left.
 #include "support/check.h"
 
+#include "support/strict_locks.h"
 #include "support/watching.h"
 
 using namespace iocp;
@@ -139,6 +140,7 @@ void another_thread_frees(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         ONE(freed_in_its_callback), ONE(freed_in_another_ones_callback),    ONE(freed_in_every_state),
         ONE(the_base_goes_first),   ONE(the_base_goes_with_a_callback_due), ONE(a_base_stays_while_it_watches),

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "support/strict_locks.h"
 #include "support/watching.h"
 
 using namespace iocp;
@@ -221,6 +222,7 @@ void scripts(void **state)
 // One seed, if it is given.
 int main(int count, char **arguments)
 {
+    strict_locks_start();
     uint64_t only = count > 1 ? strtoull(arguments[1], nullptr, 10) : 0;
     catch_log();
     const struct CMUnitTest tests[] = {

@@ -3,6 +3,7 @@
 #include "support/check.h"
 
 #include "support/guard.h"
+#include "support/strict_locks.h"
 #include "support/watching.h"
 
 #include "event2/iocp.h"
@@ -248,7 +249,7 @@ void what_cannot_be_watched_is_refused(void **)
 
 void a_base_on_select_is_refused(void **)
 {
-    struct event_base *on_select = make_base(as_always);
+    struct event_base *on_select = make_base(on_select_unlocked);
     assert_false(is_on_port(on_select));
     assert_null(evdirwatch_iocp_new(on_select, "d", 0, watching_called, nullptr));
     assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAEOPNOTSUPP);
@@ -259,6 +260,7 @@ void a_base_on_select_is_refused(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         ONE(changes_are_told),
         ONE(what_changes_before_the_callback_is_kept),

@@ -2,6 +2,7 @@
 // without a buffer and what cannot, what fails in its call and yet sends a packet, what is nothing and no end.
 #include "support/guard.h"
 #include "support/handle_users.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 #include "bufferevent/receive_buffer.h"
@@ -266,6 +267,7 @@ void a_plain_event_is_refused(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_idle_one_has_no_buffer_or_a_small_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_small_buffer_is_not_called_back, set_up, tear_down),

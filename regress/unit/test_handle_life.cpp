@@ -5,6 +5,7 @@
 #include "support/bases.h"
 #include "support/fake_file.h"
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -89,7 +90,7 @@ void check_refused(struct event_base *whose, HANDLE file, int error)
 
 void what_cannot_be_is_refused(void **)
 {
-    struct event_base *on_select = make_base(as_always);
+    struct event_base *on_select = make_base(on_select_unlocked);
     HANDLE file = fake::open_file(sys::transport::pipe);
     check_refused(nullptr, file, WSAEOPNOTSUPP);
     check_refused(on_select, file, WSAEOPNOTSUPP);
@@ -365,6 +366,7 @@ void it_does_not_connect(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_of_another_port_is_refused, set_up, tear_down),
@@ -384,6 +386,6 @@ int main()
     };
     fake::boot(1);
     catch_log();
-    event_base_free(make_base(as_always)); // a base on select makes libevent keep something, once
+    event_base_free(make_base(on_select_unlocked)); // a base on select makes libevent keep something, once
     return cmocka_run_group_tests_name("handle_life", tests, nullptr, nullptr);
 }

@@ -1,5 +1,6 @@
 // Whose a file's number is when the file is gone, or given once more, on the fake kernel.
 #include "support/handle_users.h"
+#include "support/strict_locks.h"
 
 #include "support/guard.h"
 
@@ -163,6 +164,7 @@ void a_number_of_nothing_changes_nothing(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_number_may_be_a_sockets_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_number_may_be_a_connecting_sockets, set_up, tear_down),

@@ -7,6 +7,7 @@
 
 #include "support/bases.h"
 #include "support/fake_file.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -288,6 +289,7 @@ void others_take_over_while_bytes_are_in_flight(void **)
 
 int main(int count, char **arguments)
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(bytes_arrive_complete_and_in_order, set_up_kernel),
         cmocka_unit_test_setup(others_take_over_while_bytes_are_in_flight, set_up_kernel),

@@ -1,6 +1,7 @@
 // Waits for handles in each order of signal, packet, delete, free and the base's end. What is consumed is told, unless the
 // program has deleted the wait.
 #include "support/handle_waits.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::waits;
@@ -113,6 +114,31 @@ void it_is_due_when_its_base_is_freed(void **)
     event_free(breaks);
     struct event_base *keeps = make_base(on_iocp);
     free_base();
+    assert_int_equal(to.count, 0);
+    evwait_iocp_free(to.wait);
+    event_base_free(keeps);
+    fake::close_waitable(handle);
+}
+
+// Its packet is taken while a base that is freed lets bytes go.
+void it_is_signalled_when_its_base_is_freed_with_bytes_on_the_way(void **)
+{
+    HANDLE handle = fake::open_waitable(fake::waitable_kind::automatic);
+    told to = {};
+    added(handle, EV_PERSIST, &to);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    fake::set_send_room(socket, 0);
+    struct bufferevent *bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_write(bev, "late", 4);
+    turns(1);
+    bufferevent_free(bev);
+    turns(1);
+    assert_true(fake::is_open(socket));
+    fake::signal(handle);
+    struct event_base *keeps = make_base(on_iocp);
+    free_base();
+    assert_false(fake::is_open(socket));
     assert_int_equal(to.count, 0);
     evwait_iocp_free(to.wait);
     event_base_free(keeps);
@@ -251,11 +277,13 @@ void what_is_consumed_is_told(void **state)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         WAIT_TEST(nothing_is_told_once_it_is_deleted),
         WAIT_TEST(deleted_and_added_again),
         WAIT_TEST(a_base_is_freed_first),
         WAIT_TEST(it_is_due_when_its_base_is_freed),
+        WAIT_TEST(it_is_signalled_when_its_base_is_freed_with_bytes_on_the_way),
         WAIT_TEST(freed_by_its_callback),
         WAIT_TEST(deleted_or_added_by_its_callback),
         WAIT_TEST(none_is_made_while_its_base_is_freed),

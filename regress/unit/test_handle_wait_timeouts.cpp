@@ -1,5 +1,6 @@
 // A wait for a handle that has a timeout: which of the two is told, and that neither costs the other.
 #include "support/handle_waits.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::waits;
@@ -145,6 +146,7 @@ void a_persistent_wait_outlives_its_timeouts(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         WAIT_TEST(a_timeout_ends_the_wait),
         WAIT_TEST(a_signal_is_not_lost_to_a_timeout),

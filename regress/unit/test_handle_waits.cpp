@@ -2,6 +2,7 @@
 #include "support/handle_waits.h"
 
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::waits;
@@ -195,7 +196,7 @@ void refuses(struct event_base *on, HANDLE handle, short events, evwait_iocp_cb 
 
 void what_is_refused(void **state)
 {
-    struct event_base *plain = make_base(as_always);
+    struct event_base *plain = make_base(on_select_unlocked);
     HANDLE good = fake::open_waitable(fake::waitable_kind::automatic);
     refuses(plain, good, 0, on_wait, WSAEOPNOTSUPP);
     refuses(nullptr, good, 0, on_wait, WSAEOPNOTSUPP);
@@ -259,6 +260,7 @@ void counters_follow(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         WAIT_TEST(a_signal_is_told_once),
         WAIT_TEST(the_caller_may_close_his_handle),

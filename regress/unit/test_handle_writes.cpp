@@ -1,5 +1,6 @@
 // What is written to files on the fake kernel: how many writes it becomes, and what is told of one that fails.
 #include "support/handle_users.h"
+#include "support/strict_locks.h"
 
 #include "bufferevent/send_operation.h"
 
@@ -95,6 +96,7 @@ void a_write_that_was_cancelled_is_not_repeated(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_pieces_leave_as_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_piece_is_not_copied, set_up, tear_down),

@@ -4,6 +4,7 @@
 
 #include "support/bases.h"
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -242,7 +243,7 @@ void the_next_socket_of_the_number_is_untouched(void **)
 
 void limits_out_of_bounds(void **)
 {
-    struct event_base *plain = make_base(as_always);
+    struct event_base *plain = make_base(on_select_unlocked);
     struct timeval one_second = {1, 0}, too_long = {3601, 0}, negative = {-1, 0}, odd = {1, 1000000};
     assert_int_equal(event_base_iocp_set_lingering(plain, &one_second, 0), -1);
     assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
@@ -259,6 +260,7 @@ void limits_out_of_bounds(void **)
 
 int main()
 {
+    strict_locks_start();
 #define LINGERING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LINGERING_TEST(what_was_handed_over_has_left_the_output),

@@ -7,6 +7,7 @@
 #include "support/fake_kernel.h"
 #include "support/guard.h"
 #include "support/listening_pipe.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::listening_pipe;
@@ -306,6 +307,7 @@ void no_memory_to_wait(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(connected, set_up_kernel),
         cmocka_unit_test_setup(refused_by_the_kernel, set_up_kernel),

@@ -4,6 +4,7 @@
 #include "support/fake_file.h"
 #include "support/fake_kernel.h"
 #include "support/listening_pipe.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::listening_pipe;
@@ -96,6 +97,7 @@ void random_scripts(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(to_a_listener_of_ours, set_up_kernel),
         cmocka_unit_test_setup(random_scripts, set_up_kernel),

@@ -4,6 +4,7 @@
 #include "support/fake_file.h"
 #include "support/guard.h"
 #include "support/listening_pipe.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::listening_pipe;
@@ -86,7 +87,7 @@ void squatters(void **)
 void a_base_on_select(void **)
 {
     fake::boot(1);
-    struct event_base *base = make_base(as_always);
+    struct event_base *base = make_base(on_select_unlocked);
     refused(base, name, 0, on_client, WSAEOPNOTSUPP);
     event_base_free(base);
     assert_null(fake::complaint_after_base_free()); // libevent keeps texts of errors
@@ -238,6 +239,7 @@ void disabled(void **)
 
 int main()
 {
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_client_is_told_of_and_replaced, set_up_kernel),
         cmocka_unit_test_setup(clients_that_were_quicker, set_up_kernel),

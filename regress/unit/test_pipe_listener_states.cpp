@@ -4,6 +4,7 @@
 #include "support/fake_file.h"
 #include "support/fake_kernel.h"
 #include "support/listening_pipe.h"
+#include "support/strict_locks.h"
 
 using namespace iocp;
 using namespace iocp::listening_pipe;
@@ -87,6 +88,19 @@ void its_numbers_are_somebody_elses(void **)
     end();
 }
 
+void another_thread_disables_the_last_that_the_loop_runs_for(void **)
+{
+    begin();
+    listen();
+    fake::at(fake::now_us() + 1000, [] {
+        become_thread(other_thread);
+        evpipelistener_iocp_disable(the.listener);
+        become_thread(loop_thread);
+    });
+    assert_int_equal(event_base_dispatch(the.base), 1); // for want of events
+    end();
+}
+
 // Its program must not do this, but nothing of the kernel's is left.
 void the_base_goes_first(void **)
 {
@@ -151,10 +165,13 @@ void random_scripts(void **)
 
 int main()
 {
+    use_fake_threads();
+    strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_starting_thread_ends, set_up_kernel),
         cmocka_unit_test_setup(freed_in_every_state, set_up_kernel),
         cmocka_unit_test_setup(its_numbers_are_somebody_elses, set_up_kernel),
+        cmocka_unit_test_setup(another_thread_disables_the_last_that_the_loop_runs_for, set_up_kernel),
         cmocka_unit_test_setup(the_base_goes_first, set_up_kernel),
         cmocka_unit_test_setup(random_scripts, set_up_kernel),
     };

@@ -4,6 +4,7 @@
 
 #include "support/bases.h"
 #include "support/guard.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -12,44 +13,6 @@ using namespace iocp;
 namespace {
 
 constexpr size_t owned_size = 3000;
-
-int held;                 // locks of libevent's, by the one thread there is
-void (*on_last_unlock)(); // runs once, when it holds none any more
-
-void *lock_alloc(unsigned)
-{
-    return mm_calloc(1, 1);
-}
-
-void lock_free(void *lock, unsigned)
-{
-    mm_free(lock);
-}
-
-int lock_take(unsigned, void *)
-{
-    ++held;
-    return 0;
-}
-
-int lock_let_go(unsigned, void *)
-{
-    assert_true(--held >= 0);
-    void (*next)() = held == 0 ? on_last_unlock : nullptr;
-    if (next != nullptr) {
-        on_last_unlock = nullptr;
-        next();
-    }
-    return 0;
-}
-
-void count_locks()
-{
-    static const struct evthread_lock_callbacks callbacks = {
-        EVTHREAD_LOCK_API_VERSION, EVTHREAD_LOCKTYPE_RECURSIVE, lock_alloc, lock_free, lock_take, lock_let_go};
-    evthread_set_lock_callbacks(&callbacks);
-    evthread_enable_lock_debugging(); // libevent's functions that want the base's lock look for it
-}
 
 struct event_base *base;
 struct bufferevent *bev;
@@ -72,7 +35,7 @@ void clean(const void *owned, size_t, void *)
 {
     mm_free(const_cast<void *>(owned));
     ++cleanups;
-    cleanups_under_lock += held != 0 ? 1 : 0;
+    cleanups_under_lock += strict_locks_held() != 0 ? 1 : 0;
     cleaned_by = current;
     void (*next)() = on_cleanup;
     on_cleanup = nullptr;
@@ -96,7 +59,8 @@ int set_up(void **)
     catch_log();
     become(loop_thread);
     cleanups = cleanups_under_lock = 0;
-    on_cleanup = on_last_unlock = nullptr;
+    on_cleanup = nullptr;
+    strict_locks_when_free(nullptr);
     base = make_base(on_iocp);
     SOCKET other;
     bev = connected(&socket_of_bev);
@@ -112,7 +76,6 @@ int tear_down(void **)
         bufferevent_free(quiet);
     if (base != nullptr)
         event_base_free(base);
-    assert_int_equal(held, 0);
     return check_nothing_is_left();
 }
 
@@ -213,7 +176,7 @@ void take_packet_amid_write()
 {
     leaving = bufferevent_get_output(bev)->first;
     if (leaving == nullptr || (leaving->flags & EVBUFFER_MEM_PINNED_W) == 0) {
-        on_last_unlock = take_packet_amid_write; // not started yet
+        strict_locks_when_free(take_packet_amid_write); // not started yet
         return;
     }
     become(other_thread);
@@ -229,7 +192,7 @@ void of_a_packet_that_comes_before_the_bytes_have_left(void **)
     stays_pinned = false;
     std::string plain(owned_size, 'p');
     bufferevent_write(bev, plain.data(), plain.size());
-    on_last_unlock = take_packet_amid_write;
+    strict_locks_when_free(take_packet_amid_write);
     turn_to_port(base);
     assert_true(stays_pinned); // only one thread may write to its flags
     turn_to_port(base);
@@ -374,7 +337,7 @@ void never_for_plain_memory(void **)
 int main()
 {
     use_fake_threads();
-    count_locks();
+    strict_locks_start();
 #define CLEANUP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CLEANUP_TEST(by_its_packet),

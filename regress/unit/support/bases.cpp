@@ -1,5 +1,6 @@
 #include "support/bases.h"
 #include "support/check.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -91,6 +92,8 @@ int set_up_kernel(void **)
 
 int check_nothing_is_left()
 {
+    if (strict_locks_held() != 0)
+        fake::complain("a lock is still held");
     const char *complaint = fake::complaint_after_free();
     if (complaint != nullptr)
         print_error("%s\n", complaint);

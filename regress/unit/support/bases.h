@@ -20,6 +20,8 @@ struct base_options {
 
 constexpr base_options on_iocp = {EVENT_BASE_FLAG_STARTUP_IOCP, 0, nullptr, nullptr};
 constexpr base_options as_always = {0, 0, nullptr, nullptr};
+// With locks, one on select would want a pair of real sockets.
+constexpr base_options on_select_unlocked = {EVENT_BASE_FLAG_NOLOCK, 0, nullptr, nullptr};
 
 struct event_base *make_base(const base_options &options);
 bool is_on_port(const struct event_base *base);

@@ -1,6 +1,7 @@
 #include "support/meanwhile.h"
 #include "support/check.h"
 #include "support/fake_sys.h"
+#include "support/strict_locks.h"
 
 #include "backend/backend.h"
 
@@ -15,10 +16,15 @@ bool (*may_do)();
 void (*to_do)();
 int held; // how often, since something is to be done
 
+bool is_watched(const void *lock)
+{
+    return lock == evthread_debug_get_real_lock_(watched->th_base_lock);
+}
+
 int lock_and_count(unsigned mode, void *lock)
 {
     int result = lock_really(mode, lock);
-    if (result == 0 && to_do != nullptr && lock == watched->th_base_lock)
+    if (result == 0 && to_do != nullptr && is_watched(lock))
         ++held;
     return result;
 }
@@ -31,7 +37,7 @@ bool is_before_callback()
 int unlock_and_let_others(unsigned mode, void *lock)
 {
     int result = unlock_really(mode, lock);
-    if (to_do != nullptr && lock == watched->th_base_lock && --held == 0 && may_do()) {
+    if (to_do != nullptr && is_watched(lock) && --held == 0 && may_do()) {
         void (*action)() = to_do;
         to_do = nullptr;
         action();
@@ -43,7 +49,7 @@ int unlock_and_let_others(unsigned mode, void *lock)
 
 void meanwhile_start()
 {
-    evthread_use_windows_threads();
+    strict_locks_start();
     struct evthread_lock_callbacks *locks = evthread_get_lock_callbacks();
     lock_really = locks->lock;
     unlock_really = locks->unlock;

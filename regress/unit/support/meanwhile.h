@@ -6,7 +6,7 @@ struct event_base;
 
 namespace iocp {
 
-// Locks are on from here, and the loop's can be seen.
+// Strict locks are on from here, and the loop's can be seen.
 void meanwhile_start();
 // Before the next callback, once.
 void meanwhile_do(struct event_base *base, void (*action)());
