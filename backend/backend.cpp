@@ -97,13 +97,17 @@ void backend_drain(backend *self)
         self->streams.sent.free_all(self);
 }
 
-void backend_close(backend *self)
+void backend_hide(backend *self)
 {
     {
         base_locked held(self->base);
         sockets_unregister(self);
     }
     registry_await_uses(self);
+}
+
+void backend_close(backend *self)
+{
     sources_free(self);
     rounds_end(self);
     sockets_free(self);

@@ -69,6 +69,8 @@ inline port *port_of(struct event_iocp_port *libevents)
     return reinterpret_cast<port *>(libevents);
 }
 
+// No other thread is led to it by a descriptor any more, nor looks at it. Without its lock.
+void backend_hide(backend *self);
 // Cancels every operation and collects its packet. Nothing is started any more.
 void backend_drain(backend *self);
 // Frees it, with its port. What cannot be drained is leaked, never freed under the kernel.

@@ -68,20 +68,25 @@ int embedding_leave(backend *self, embedding_stage stage, int64_t wait_us)
     return -1;
 }
 
+// What waits for another try is queued in any case, and the wait is short for it.
 bool embedding_has_queued(const backend *self)
 {
     const loop *queues = &self->loop;
+    if (queues->retry_soon)
+        return false;
     return !TAILQ_EMPTY(&queues->changed) || !TAILQ_EMPTY(&queues->starting) || !TAILQ_EMPTY(&queues->receiving) ||
            !TAILQ_EMPTY(&queues->polling);
 }
 
 // The lock was free between the loop's end and the mark, when nobody would have woken the base: what other threads have
 // asked of it meanwhile shortens the wait.
-void embedding_look_for_changes(backend *self)
+void embedding_look_for_changes(backend *self, int flags)
 {
     struct event_base *base = self->base;
     embedding *state = &self->embedded;
-    if (N_ACTIVE_CALLBACKS(base) != 0 || base->event_break || embedding_has_queued(self))
+    bool is_empty = base->event_count == 0 && base->virtual_event_count == 0;
+    bool ends = base->event_break || (is_empty && (flags & EVLOOP_NO_EXIT_ON_EMPTY) == 0);
+    if (N_ACTIVE_CALLBACKS(base) != 0 || ends || embedding_has_queued(self))
         state->wait_us = 0;
     const struct event *first = min_heap_top_(&base->timeheap);
     if (first == nullptr)
@@ -133,7 +138,7 @@ int embedding_enter_loop(backend *self, int flags)
     embedding_hold_lock(self);
     state->holds_lock = false;
     if (state->lock == embedding_lock::single && embedding_is_left(state))
-        embedding_look_for_changes(self);
+        embedding_look_for_changes(self, flags);
     return result;
 }
 

@@ -115,6 +115,8 @@ void iocp_dealloc(struct event_base *base)
     backend *self = backend_of(base);
     if (self == nullptr)
         return;
+    if (base->iocp == nullptr)
+        backend_hide(self);
     signals_dealloc(self);
     interest_drop_all(self);
     base->th_notify_fn = nullptr;

@@ -32,8 +32,6 @@ struct base_streams {
     send_growth growth;
     const void *connecting;      // the bufferevent whose next descriptor is about to be connected
     const void *socket_made_for; // the one for which libevent made that descriptor
-    const void *refused;         // the bufferevent whose connect is refused, and changes nothing
-    int refusal;                 // why
     bool new_ones_wait;          // when a connection was last accepted, its first bytes had not come
 };
 

@@ -34,11 +34,7 @@ inline bool owns_descriptor(const struct bufferevent *bev)
 
 // bufferevent_socket_connect is about to fail: the descriptor that it sets before is the one that is there, and stays as it
 // is.
-inline bool connect_is_refused(const struct bufferevent *bev)
-{
-    const backend *owner = backend_for(bev);
-    return owner != nullptr && owner->streams.refused == bev;
-}
+bool connect_is_refused(const struct bufferevent *bev);
 
 // Its descriptor is about to be closed when it goes. (evhttp's, too: by evhttp.)
 inline bool closes_descriptor(const struct bufferevent *bev)

@@ -170,13 +170,14 @@ void receive_give_back(stream *self)
     evutil_socket_t fd = stream_descriptor(self);
     received_bytes *left = self->received;
     bool is_socket = !self->is_file;
+    bool is_there = left->life == socket_of(&self->as_source)->life; // and not another one by its number
     left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
     if (socket_keep_early(stream_owner(self), fd, left, true))
         self->received = nullptr;
-    else if (!is_socket)
+    else if (is_there && !is_socket)
         event_warnx("iocp: no memory to keep %u bytes of a file for its next reader: they are lost",
                     received_length(left));
-    else if (left->life == socket_of(&self->as_source)->life)
+    else if (is_there)
         sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
 }
 

@@ -11,6 +11,20 @@ namespace iocp {
 
 const struct bufferevent_ops *tls_ops;
 
+namespace {
+
+// libevent asks whether a bufferevent can connect, sets its descriptor, and has it connect, one after the other in a thread.
+// Others may connect other bufferevents meanwhile.
+thread_local const struct bufferevent *connect_refused; // NULL: none
+thread_local int connect_refusal;                       // why
+
+} // namespace
+
+bool connect_is_refused(const struct bufferevent *bev)
+{
+    return connect_refused == bev;
+}
+
 } // namespace iocp
 
 using namespace iocp;
@@ -185,13 +199,16 @@ int socket_bufferevent_connect_refusal(const struct bufferevent *bev)
         return WSAEOPNOTSUPP;
     if (fd < 0)
         return 0;
-    const stream *own = stream_for(bev);
+    stream *own = stream_for(bev);
     int refusal = 0;
     if (own != nullptr) {
         base_locked held(stream_owner(own)->base);
-        refusal = stream_connect_refusal(own);
+        if (socket_is_stale(stream_owner(own), fd, sys::transport::socket))
+            stream_release(own, false); // the program has closed the last one of that number by itself
+        else
+            refusal = stream_connect_refusal(own);
     }
-    return refusal == 0 && sys::is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
+    return refusal == 0 && stream_is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
 }
 
 int socket_bufferevent_connect_outcome(stream *own)
@@ -284,9 +301,9 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
     bool by_connect = !has_file(bev) && event_get_win32_extension_fns_()->ConnectEx == nullptr;
     if (owner == nullptr || !ours || by_connect)
         return 0;
-    owner->streams.refusal = socket_bufferevent_connect_refusal(bev);
-    owner->streams.refused = owner->streams.refusal != 0 ? bev : nullptr;
-    if (owner->streams.refusal != 0)
+    connect_refusal = socket_bufferevent_connect_refusal(bev);
+    connect_refused = connect_refusal != 0 ? bev : nullptr;
+    if (connect_refusal != 0)
         return 1; // and then it cannot
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
@@ -301,9 +318,8 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
     if (connect_is_refused(bev)) {
-        backend *owner = backend_for(bev);
-        owner->streams.refused = nullptr;
-        WSASetLastError(owner->streams.refusal);
+        connect_refused = nullptr;
+        WSASetLastError(connect_refusal);
         return -1;
     }
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;

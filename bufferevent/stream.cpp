@@ -73,12 +73,6 @@ short stream_submit(source *as_source)
     return ready;
 }
 
-bool stream_is_connected(SOCKET socket)
-{
-    int type = 0;
-    return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
-}
-
 // A bufferevent that is freed after its base finds no stream.
 void stream_base_ends(source *as_source)
 {
@@ -115,6 +109,12 @@ stream *stream_new(backend *owner, evutil_socket_t fd, const void *holder)
 }
 
 } // namespace
+
+bool stream_is_connected(SOCKET socket)
+{
+    int type = 0;
+    return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
+}
 
 void stream_early_is_lost(backend *owner, evutil_socket_t fd)
 {

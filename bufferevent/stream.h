@@ -127,6 +127,8 @@ int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most);
 
 // Starts a ConnectEx. 0, or -1 with the socket error.
 int stream_connect(stream *self, const struct sockaddr *address, int length);
+// Of a stream's kind, and connected. (One for datagrams can be connected again.)
+bool stream_is_connected(SOCKET socket);
 // Why it cannot, in which case nothing has changed: 0 if it can.
 int stream_connect_refusal(const stream *self);
 // 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome, with the
