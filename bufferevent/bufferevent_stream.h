@@ -21,6 +21,10 @@ constexpr int option_keeps_descriptor = 1 << 24;
 // Another: its descriptor is a file's HANDLE (see handle_bufferevent.cpp).
 constexpr int option_has_file = 1 << 25;
 
+// Between two of libevent's questions: its connect is refused, since it is connected, or is about to be.
+constexpr int option_refuses_connect = 1 << 26;
+constexpr int option_is_connecting = 1 << 27;
+
 inline bool has_file(const struct bufferevent *bev)
 {
     return (BEV_UPCAST(bev)->options & option_has_file) != 0;
@@ -34,7 +38,10 @@ inline bool owns_descriptor(const struct bufferevent *bev)
 
 // bufferevent_socket_connect is about to fail: the descriptor that it sets before is the one that is there, and stays as it
 // is.
-bool connect_is_refused(const struct bufferevent *bev);
+inline bool connect_is_refused(const struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & option_refuses_connect) != 0;
+}
 
 // Its descriptor is about to be closed when it goes. (evhttp's, too: by evhttp.)
 inline bool closes_descriptor(const struct bufferevent *bev)

@@ -11,20 +11,6 @@ namespace iocp {
 
 const struct bufferevent_ops *tls_ops;
 
-namespace {
-
-// libevent asks whether a bufferevent can connect, sets its descriptor, and has it connect, one after the other in a thread.
-// Others may connect other bufferevents meanwhile.
-thread_local const struct bufferevent *connect_refused; // NULL: none
-thread_local int connect_refusal;                       // why
-
-} // namespace
-
-bool connect_is_refused(const struct bufferevent *bev)
-{
-    return connect_refused == bev;
-}
-
 } // namespace iocp
 
 using namespace iocp;
@@ -211,6 +197,15 @@ int socket_bufferevent_connect_refusal(const struct bufferevent *bev)
     return refusal == 0 && stream_is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
 }
 
+// libevent asks whether it can connect, sets its descriptor, and has it connect, one after the other with its lock held.
+void socket_bufferevent_note_refusal(struct bufferevent *bev, int refusal)
+{
+    int options = BEV_UPCAST(bev)->options & ~(option_refuses_connect | option_is_connecting);
+    if (refusal != 0)
+        options |= option_refuses_connect | (refusal == WSAEALREADY ? option_is_connecting : 0);
+    BEV_UPCAST(bev)->options = static_cast<enum bufferevent_options>(options);
+}
+
 int socket_bufferevent_connect_outcome(stream *own)
 {
     base_locked held(stream_owner(own)->base);
@@ -301,9 +296,9 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
     bool by_connect = !has_file(bev) && event_get_win32_extension_fns_()->ConnectEx == nullptr;
     if (owner == nullptr || !ours || by_connect)
         return 0;
-    connect_refusal = socket_bufferevent_connect_refusal(bev);
-    connect_refused = connect_refusal != 0 ? bev : nullptr;
-    if (connect_refusal != 0)
+    int refusal = socket_bufferevent_connect_refusal(bev);
+    socket_bufferevent_note_refusal(bev, refusal);
+    if (refusal != 0)
         return 1; // and then it cannot
     // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
     // between, it looks.)
@@ -318,8 +313,9 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);
     if (connect_is_refused(bev)) {
-        connect_refused = nullptr;
-        WSASetLastError(connect_refusal);
+        bool is_connecting = (bev_private->options & option_is_connecting) != 0;
+        socket_bufferevent_note_refusal(bev, 0);
+        WSASetLastError(has_file(bev) ? WSAEOPNOTSUPP : is_connecting ? WSAEALREADY : WSAEISCONN);
         return -1;
     }
     bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
