@@ -51,7 +51,7 @@ receive_state receive_hold(stream *self, DWORD bytes)
     return receive_state::held;
 }
 
-// Nothing more comes, or nothing for now: the buffer is for others.
+// No bytes came by it: the buffer is for others.
 receive_state receive_end(stream *self)
 {
     receive_release_buffer(self);

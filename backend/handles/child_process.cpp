@@ -1,7 +1,7 @@
 // event2/iocp_process.h: a child, from its start to the callback of its end, which a wait for its handle brings.
 #include "backend/backend.h"
-#include "backend/handles/handle_wait.h"
 #include "backend/handles/command_text.h"
+#include "backend/handles/handle_wait.h"
 #include "backend/handles/utf8.h"
 
 #include "event2/iocp_pipe.h"
