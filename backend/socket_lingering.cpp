@@ -183,17 +183,23 @@ void linger_init(lingering_state *self)
     TAILQ_INIT(&self->closed);
 }
 
+void linger_note_life(lingering_on *self, const socket_record *record)
+{
+    self->life = record->life;
+}
+
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes)
 {
     backend *owner = record->owner;
     self->record = record;
-    self->life = record->life;
     self->operation = operation;
     EVUTIL_ASSERT(bytes <= UINT32_MAX);
     self->bytes = static_cast<uint32_t>(bytes);
     self->is_closed = false;
-    LIST_INSERT_HEAD(&record->left_sends, self, listed);
     owner->lingering.bytes_on_the_way += bytes;
+    if (self->life != record->life)
+        return;
+    LIST_INSERT_HEAD(&record->left_sends, self, listed);
     socket_register(record);
 }
 

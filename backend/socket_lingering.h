@@ -61,7 +61,10 @@ constexpr int64_t lingering_at_free_us = 500 * 1000;
 // How often the limit is looked at, at most, within its time.
 constexpr uint32_t linger_looks = 64;
 
-// The send is in flight, and nobody waits for it any more.
+// A send starts on the socket as it is now.
+void linger_note_life(lingering_on *self, const socket_record *record);
+// The send is in flight, and nobody waits for it any more. (If the socket was closed since it started, what has its number
+// now has nothing to do with it.)
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
 // What it sends was made longer by ours, not by its program: so many times the limit are added to what it may take, until
 // nothing lingers on the socket any more.

@@ -167,6 +167,7 @@ send_operation *send_operation_new(stream *owner, const completion_ops *ops)
             return nullptr;
     }
     completion_init(&self->operation, ops);
+    linger_note_life(&self->left, socket_of(&owner->as_source));
     self->owner = owner;
     self->skips_packets = stream_skips_packets(owner);
     self->transport = stream_transport(owner);
@@ -253,7 +254,8 @@ void send_operation_let_go(send_operation *self, socket_record *record, struct e
     self->rest = rest;
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;
     linger_begin(&self->left, record, &self->operation, self->length + rest_length);
-    linger_longer(record, lasting);
+    if (linger_goes_on(&self->left))
+        linger_longer(record, lasting);
     completion_abandon(&self->operation);
 }
 

@@ -241,6 +241,30 @@ void the_next_socket_of_the_number_is_untouched(void **)
     assert_false(fake::last_closed().was_reset);
 }
 
+// Closed while its bufferevent had it, whose send comes back when the number is another socket's: however that ended.
+void a_send_of_the_socket_before_does_not_reset_the_next(void **)
+{
+    for (int round = 0; round < 16; ++round) {
+        stuck one = make_stuck(1000);
+        fake::hold_packets(true);
+        fake::close_by_program(one.socket);
+        SOCKET next = fake::open_socket(fake::kind::stream);
+        assert_int_equal(next, one.socket);
+        fake::connect_now(next);
+        bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(next));
+        bufferevent_write(one.bev, "fresh", 5);
+        turn(base);
+        fake::hold_packets(false);
+        fake::release_all();
+        for (int i = 0; i < 5; ++i)
+            turn_to_port(base);
+        assert_string_equal(fake::sent(next).c_str(), "fresh");
+        bufferevent_free(one.bev);
+        assert_true(settles(next));
+        assert_false(fake::last_closed().was_reset);
+    }
+}
+
 void limits_out_of_bounds(void **)
 {
     struct event_base *plain = make_base(on_select_unlocked);
@@ -273,6 +297,7 @@ int main()
         LINGERING_TEST(a_descriptor_taken_back_has_no_limit),
         LINGERING_TEST(a_shutdown_waits_for_what_is_on_its_way),
         LINGERING_TEST(the_next_socket_of_the_number_is_untouched),
+        LINGERING_TEST(a_send_of_the_socket_before_does_not_reset_the_next),
         LINGERING_TEST(limits_out_of_bounds),
     };
     return cmocka_run_group_tests_name("lingering", tests, nullptr, nullptr);

@@ -51,6 +51,12 @@ SOCKET add_socket(kind which, ULONG level)
     return number;
 }
 
+// Sends and receives are cancelled, says Microsoft of closesocket; what AFD has begun by then ends by the disconnect.
+nt_status status_after_close(work what)
+{
+    return what == work::poll || happens(500) ? status_cancelled : status_local_disconnect;
+}
+
 } // namespace
 
 socket_object *find_socket(SOCKET socket)
@@ -127,7 +133,7 @@ void close_by_program(SOCKET socket)
         if (ending->what == work::poll && (ending->asked & sys::afd_local_close) != 0)
             end_operation(ending, status_success, 0, sys::afd_local_close);
         else
-            end_operation(ending, ending->what == work::poll ? status_cancelled : status_local_disconnect, 0, 0);
+            end_operation(ending, status_after_close(ending->what), 0, 0);
     }
     // The accept that it was given to can only fail now.
     for (auto &entry : k().operations)
