@@ -3,6 +3,7 @@
 #define LIBEVENT_IOCP_BACKEND_BACKEND_H
 
 #include "backend/afd_device.h"
+#include "backend/base_signals.h"
 #include "backend/handles/base_directories.h"
 #include "backend/embedding.h"
 #include "backend/listening_round.h"
@@ -28,11 +29,11 @@ struct backend {
     base_directories directories;
     waiting_handles waits;
     embedding embedded;
-    struct event_overlapped wake;        // posted by th_notify_fn
-    struct event_overlapped signal_wake; // posted by the signal handler
-    std::atomic<unsigned> uses;          // see registry_use
-    bool draining;                       // the base is being freed: start nothing
-    bool precise;                        // holds the system's fine clock
+    base_signals signals;
+    struct event_overlapped wake; // posted by th_notify_fn
+    std::atomic<unsigned> uses;   // see registry_use
+    bool draining;                // the base is being freed: start nothing
+    bool precise;                 // holds the system's fine clock
 };
 
 // libevent's table of backends holds both: iocpops first, and last_resort_ops behind select.

@@ -28,11 +28,12 @@ int64_t turn_wait_us(const backend *self, const struct timeval *tv, bool any_rea
     return wait;
 }
 
-// The base's lock is free only during the wait. 0, or an error.
-int turn_dequeue(backend *self, OVERLAPPED_ENTRY *entries, int64_t timeout_us, ULONG *count)
+// The base's lock is free only during the wait. 0, or an error. `full`: there may be more.
+int turn_dequeue(backend *self, OVERLAPPED_ENTRY *entries, int64_t timeout_us, ULONG *count, bool *full)
 {
     port *from = self->port;
     int error = from->watcher != nullptr ? port_watcher_take(from, entries, count) : 0;
+    *full = *count != 0;
     if (error != 0 || *count != 0)
         return error;
     ULONG wanted = port_packets_wanted(from, self->base->nactivequeues > 1 || timeout_us == 0);
@@ -43,17 +44,38 @@ int turn_dequeue(backend *self, OVERLAPPED_ENTRY *entries, int64_t timeout_us, U
     }
     if (error == 0)
         port_packets_came(from, wanted, *count);
+    *full = *count == wanted;
     return error;
 }
 
-// Takes batches from the port until one is not full. `sleeps`: the loop has been, or is, asleep until the first comes.
+// Timers that have come due since the loop asked for its next one run after this turn. On select, what was ready before
+// them comes first: so a turn of that kind leaves nothing out.
+bool turn_timers_are_due(backend *self)
+{
+    const struct event *first = min_heap_top_(&self->base->timeheap);
+    struct timeval now;
+    if (first == nullptr)
+        return false;
+    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
+    return evutil_timercmp(&first->ev_timeout, &now, <=);
+}
+
+// After a full batch: a small one leaves the rest to the next turn, unless timers would come between.
+bool turn_goes_on_collecting(backend *self, ULONG count, bool full)
+{
+    return count == max_packets || (full && port_owes(self->port) && turn_timers_are_due(self));
+}
+
+// Takes batches from the port until one is not full, or was small. `sleeps`: the loop has been, or is, asleep until the
+// first comes.
 int turn_collect(backend *self, int64_t timeout_us, bool sleeps)
 {
     struct event_base *base = self->base;
     for (int batch = 0; batch < max_batches; ++batch) {
         OVERLAPPED_ENTRY entries[max_packets];
         ULONG count = 0;
-        int error = turn_dequeue(self, entries, timeout_us, &count);
+        bool full = false;
+        int error = turn_dequeue(self, entries, timeout_us, &count, &full);
         bool was_called = sleeps && rounds_wake(self);
         sleeps = false;
         if (error != 0) {
@@ -65,7 +87,7 @@ int turn_collect(backend *self, int64_t timeout_us, bool sleeps)
         port_deliver(self->port, entries, count);
         if (was_called && base->nactivequeues > 1)
             rounds_pass_on(self); // whatever came may be more urgent
-        if (count < max_packets)
+        if (!turn_goes_on_collecting(self, count, full))
             break;
         timeout_us = 0;
     }
@@ -121,25 +143,13 @@ turn_plan turn_make_plan(const backend *self, const struct timeval *tv)
 // otherwise.
 bool turn_look_is_due(backend *self)
 {
-    bool is_known = self->port->posted != 0 || signals_waiting();
+    bool is_known = self->port->posted != 0 || signals_waiting(self);
     return is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
 }
 
 bool turn_has_anything_to_see(const backend *self)
 {
-    return port_owes(self->port) || signals_waiting();
-}
-
-// Timers that have come due since the loop asked for its next one run after this turn. On select, what was ready before
-// them comes first: so a turn of that kind leaves nothing out.
-bool turn_timers_are_due(backend *self)
-{
-    const struct event *first = min_heap_top_(&self->base->timeheap);
-    struct timeval now;
-    if (first == nullptr)
-        return false;
-    evutil_gettime_monotonic_(&self->base->monotonic_timer, &now);
-    return evutil_timercmp(&first->ev_timeout, &now, <=);
+    return port_owes(self->port) || signals_waiting(self);
 }
 
 } // namespace

@@ -1,35 +1,37 @@
 #include "backend/signals.h"
 
-#include <atomic>
-#include <signal.h>
-
 namespace iocp {
 
 namespace {
 
 // What the handler may touch. It runs on a thread of its own for Ctrl-C, and on the raising thread otherwise. It calls
-// the kernel, so that no lock is held: whose port it may have found stays open while it counts among the posters.
+// the kernel, so that no lock is held: a base that it may have found stays while it counts among the posters.
 struct signal_state {
     std::atomic<backend *> receiver;
     std::atomic<unsigned> posters;
-    std::atomic<bool> posted;
-    std::atomic<int> caught[NSIG];
+    std::atomic<int> unclaimed[signal_numbers]; // caught while no base had the signals
 };
 
 signal_state state;
 
-void signals_post_wake()
+// While one lives, a base that it finds as the receiver is not freed.
+class signals_use {
+public:
+    signals_use() { ++state.posters; }
+    ~signals_use() { --state.posters; }
+    signals_use(const signals_use &) = delete;
+    signals_use &operator=(const signals_use &) = delete;
+};
+
+void signals_post_wake(backend *receiver)
 {
-    ++state.posters;
-    backend *receiver = state.receiver; // looked at only now: who changes it looks at the posters then
-    if (receiver != nullptr && !state.posted.exchange(true) &&
-        sys::port_post(receiver->port->for_libevent.port, port_uncounted_key, 0, &receiver->signal_wake.overlapped) !=
+    if (!receiver->signals.posted.exchange(true) &&
+        sys::port_post(receiver->port->for_libevent.port, port_uncounted_key, 0, &receiver->signals.wake.overlapped) !=
             0)
-        state.posted = false; // the next signal tries again, and is counted with this one
-    --state.posters;
+        receiver->signals.posted = false; // the next signal tries again, and is counted with this one
 }
 
-// Nobody posts any more to a base that has not been the receiver since before this call.
+// Nobody looks any more at a base that has not been the receiver since before this call.
 void signals_await_posters()
 {
     while (state.posters != 0)
@@ -41,60 +43,79 @@ void __cdecl signals_on_signal(int number)
     int socket_error = WSAGetLastError();
     int error = errno;
     signal(number, signals_on_signal); // the C run-time of Windows resets a handler when it runs
-    state.caught[number].fetch_add(1);
-    signals_post_wake();
+    {
+        signals_use held;
+        backend *receiver = state.receiver; // looked at only now: who changes it looks at the posters then
+        (receiver != nullptr ? receiver->signals.caught : state.unclaimed)[number].fetch_add(1);
+        if (receiver != nullptr)
+            signals_post_wake(receiver);
+    }
     errno = error;
     WSASetLastError(socket_error);
 }
 
 void signals_set_receiver(backend *receiver)
 {
-    state.receiver = receiver;
-    signals_await_posters(); // else one that has found the receiver before could take the next line back
-    state.posted = false;
-    // Caught for the receiver before, perhaps, whose port has the packet: post once more.
-    bool waiting = false;
-    for (const std::atomic<int> &count : state.caught)
-        waiting = waiting || count != 0;
-    if (waiting)
-        signals_post_wake();
+    if (state.receiver.exchange(receiver) != nullptr)
+        return;
+    signals_await_posters(); // one may have found nobody, and has not counted its signal yet
+    bool any = false;
+    for (int number = 0; number < signal_numbers; ++number) {
+        int count = state.unclaimed[number].exchange(0);
+        receiver->signals.caught[number].fetch_add(count);
+        any = any || count != 0;
+    }
+    if (any)
+        signals_post_wake(receiver);
+}
+
+// Some other base may have signals, and takes them in its next turn.
+void signals_give_up(backend *owner)
+{
+    backend *receiver = owner;
+    state.receiver.compare_exchange_strong(receiver, nullptr);
 }
 
 void signal_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
 {
-    auto *owner = EVUTIL_UPCAST(record, backend, signal_wake);
-    if (state.receiver != owner)
-        return;
-    state.posted = false; // before the counts are read: a signal from here on posts again
-    for (int number = 0; number < NSIG; ++number) {
-        int count = state.caught[number].exchange(0);
+    auto *owner = EVUTIL_UPCAST(record, backend, signals.wake);
+    owner->signals.posted = false; // before the counts are read: a signal from here on posts again
+    for (int number = 0; number < signal_numbers; ++number) {
+        int count = owner->signals.caught[number].exchange(0);
         if (count > 0)
             evmap_signal_active_(owner->base, number, count);
     }
 }
 
-int signals_add(struct event_base *base, evutil_socket_t number, short, short, void *)
+void signals_warn_of_another(const backend *owner)
 {
-    backend *owner = backend_of(base);
-    EVUTIL_ASSERT(number >= 0 && number < NSIG);
+    signals_use held;
     const backend *before = state.receiver;
     if (before != nullptr && before != owner && before->base->sig.ev_n_signals_added > 0)
         event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
                     "receives signals, the one that added the last",
-                    static_cast<void *>(base), static_cast<void *>(before->base));
+                    static_cast<void *>(owner->base), static_cast<void *>(before->base));
+}
+
+int signals_add(struct event_base *base, evutil_socket_t number, short, short, void *)
+{
+    backend *owner = backend_of(base);
+    EVUTIL_ASSERT(number >= 0 && number < signal_numbers);
+    signals_warn_of_another(owner);
     signals_set_receiver(owner);
-    state.caught[number] = 0;
     ++base->sig.ev_n_signals_added;
     if (evsig_set_handler_(base, static_cast<int>(number), signals_on_signal) == 0)
         return 0;
-    --base->sig.ev_n_signals_added;
+    if (--base->sig.ev_n_signals_added == 0)
+        signals_give_up(owner);
     return -1;
 }
 
 int signals_del(struct event_base *base, evutil_socket_t number, short, short, void *)
 {
-    EVUTIL_ASSERT(number >= 0 && number < NSIG);
-    --base->sig.ev_n_signals_added;
+    EVUTIL_ASSERT(number >= 0 && number < signal_numbers);
+    if (--base->sig.ev_n_signals_added == 0)
+        signals_give_up(backend_of(base));
     return evsig_restore_handler_(base, static_cast<int>(number));
 }
 
@@ -106,13 +127,13 @@ const struct eventop signal_ops = {
 
 void signals_init(backend *owner)
 {
-    event_overlapped_init_(&owner->signal_wake, signal_wake_packet);
+    event_overlapped_init_(&owner->signals.wake, signal_wake_packet);
     owner->base->evsigsel = &signal_ops;
 }
 
-bool signals_waiting()
+bool signals_waiting(const backend *owner)
 {
-    return state.posted;
+    return owner->signals.posted;
 }
 
 void signals_claim(backend *owner)
@@ -126,11 +147,8 @@ void signals_dealloc(backend *owner)
 {
     evsig_dealloc_(owner->base); // restores the handlers; there is no socket pair to close
     owner->base->sig.ev_n_signals_added = 0;
-    backend *receiver = owner;
-    bool had_them = state.receiver.compare_exchange_strong(receiver, nullptr);
+    signals_give_up(owner);
     signals_await_posters(); // its port is closed next
-    if (had_them)
-        state.posted = false;
 }
 
 } // namespace iocp

@@ -1,5 +1,6 @@
 // Signals of a base on a port: the C run-time's handler counts them and posts a packet, so that no socket pair is
-// needed. As elsewhere in libevent, one base at a time has the process's signals: the one that added the last.
+// needed. As elsewhere in libevent, one base at a time has the process's signals: the one that added the last, and has any
+// left. What was caught is its base's, as on select.
 #ifndef LIBEVENT_IOCP_BACKEND_SIGNALS_H
 #define LIBEVENT_IOCP_BACKEND_SIGNALS_H
 
@@ -11,8 +12,8 @@ namespace iocp {
 void signals_init(backend *owner);
 // Once a turn: takes the signals if nobody has them and the base waits for some.
 void signals_claim(backend *owner);
-// A signal has come whose packet has not been taken.
-bool signals_waiting();
+// A signal has come for the base, and its packet has not been taken.
+bool signals_waiting(const backend *owner);
 // Restores the handlers that the base had replaced.
 void signals_dealloc(backend *owner);
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("the kernel's door, and libevent's headers", r"(compat|bufferevent/include)/.*"),
     ("the port and its operations", r"backend/(completion|operation_counts|port\w*|afd_device)\.(h|cpp)"),
     ("what a base keeps", r"(backend/(fd_table|source|loop|find_pace|look_pace|first_look|send_round|together_pace|poll_socket|socket_record|socket_lingering|received_bytes"
-                          r"|socket_registry|listening_socket|listening_round|handles/base_directories|handles/waiting_handles|embedding)|bufferevent/(receive_budget|send_growth|base_streams))\.h"),
+                          r"|socket_registry|listening_socket|listening_round|handles/base_directories|handles/waiting_handles|embedding|base_signals)|bufferevent/(receive_budget|send_growth|base_streams))\.h"),
     ("a base", r"backend/backend\.h"),
     ("its loop and its sockets", r"backend/.*"),
     ("bufferevents and listeners", r"bufferevent/.*"),

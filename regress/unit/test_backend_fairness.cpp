@@ -141,6 +141,28 @@ void what_is_ready_comes_before_a_timer(void **)
     free_counted(expected_first);
 }
 
+// As above, while the loop waits, which takes a few packets at a time.
+void all_that_is_ready_comes_before_a_timer(void **)
+{
+    const struct timeval wait = {0, 10 * 1000};
+    counted *reader = watch(stream(0), EV_READ);
+    expected_first = watch(stream(0), EV_READ);
+    turn_to_port(base);
+    fake::at(fake::now_us() + 5 * 1000, [] {
+        fake::set_level(fake::first_socket, sys::afd_receive);
+        fake::set_level(fake::first_socket + 4, sys::afd_receive);
+        fake::advance_us(20 * 1000); // the thread has no processor
+    });
+    timers_run = 0;
+    event_base_once(base, -1, EV_TIMEOUT, on_timer, nullptr, &wait);
+    for (int turns = 0; turns < 3 && timers_run == 0; ++turns)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(timers_run, 1);
+    assert_int_equal(reader->count, 1);
+    free_counted(reader);
+    free_counted(expected_first);
+}
+
 int packets_seen;
 
 void count_packet(struct event_overlapped *, ev_uintptr_t, ev_ssize_t, int)
@@ -282,6 +304,7 @@ int main()
         cmocka_unit_test_setup_teardown(looks_take_their_share_of_the_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_waits_for_slow_callbacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_ready_comes_before_a_timer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_that_is_ready_comes_before_a_timer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flood_leaves_room_for_timers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(priorities_hold_among_what_is_ready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_for_no_more_than_is_owed, set_up, tear_down),

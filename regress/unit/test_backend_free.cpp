@@ -113,7 +113,7 @@ void with_packets_that_nobody_takes(void **)
 {
     struct event_base *base = make_base(on_iocp);
     assert_int_equal(base->th_notify_fn(base), 0);
-    struct event_overlapped *record = &backend_of(base)->signal_wake;
+    struct event_overlapped *record = &backend_of(base)->signals.wake;
     for (int i = 0; i < 300; ++i)
         event_iocp_activate_overlapped_(event_base_get_iocp_(base), record, 0, 0);
     event_base_free(base);
