@@ -34,11 +34,13 @@ ULONG poll_mask_for(poll_side side, short wanted)
     return mask;
 }
 
-short poll_ready_from(ULONG events)
+// A connect that has failed makes the socket writable, and on select nothing else. Who waits to read alone, and would
+// hear nothing there, is told all the same.
+short poll_ready_from(ULONG events, short wanted)
 {
     short ready = 0;
-    if ((events &
-         (sys::afd_receive | sys::afd_accept | sys::afd_disconnect | sys::afd_abort | sys::afd_connect_failed)) != 0)
+    bool fails_to_reader = (events & sys::afd_connect_failed) != 0 && (wanted & EV_WRITE) == 0;
+    if (fails_to_reader || (events & (sys::afd_receive | sys::afd_accept | sys::afd_disconnect | sys::afd_abort)) != 0)
         ready |= EV_READ;
     if ((events & (sys::afd_send | sys::afd_abort | sys::afd_connect_failed)) != 0)
         ready |= EV_WRITE;
@@ -102,18 +104,21 @@ short poll_ready_after_close(poll_socket *self)
     if (poll_check(self) != 0)
         return poll_give_up(self);
     poll_begin_use(self);
+    source_owner(&self->as_source)->loop.retry_soon = true; // nothing of it is in flight
     source_queue(&self->as_source);
     return 0;
 }
 
-short poll_ready_after(poll_socket *self, const afd_poll *poll)
+// `at_once`: in the call that started it, so that what it tells is of now, as on select, whoever closes sockets
+// meanwhile.
+short poll_ready_after(poll_socket *self, const afd_poll *poll, bool at_once)
 {
     if (poll->info.count == 0)
         return 0;
-    bool may_be_another = poll->close_count != registry_closes(source_descriptor(&self->as_source));
+    bool may_be_another = !at_once && poll->close_count != registry_closes(source_descriptor(&self->as_source));
     if (may_be_another || (poll->info.events & sys::afd_local_close) != 0)
         return poll_ready_after_close(self);
-    return poll_ready_from(poll->info.events);
+    return poll_ready_from(poll->info.events, self->as_source.wanted);
 }
 
 void poll_ended(completion *operation, int error, DWORD)
@@ -122,7 +127,7 @@ void poll_ended(completion *operation, int error, DWORD)
     poll_socket *self = poll->owner;
     short ready;
     if (error == 0)
-        ready = poll_ready_after(self, poll);
+        ready = poll_ready_after(self, poll, false);
     else if (error == WSA_OPERATION_ABORTED || sys::is_shortage(error))
         ready = 0; // cancelled, not by us: the thread that started it has ended. The next submit starts it again.
     else
@@ -233,7 +238,7 @@ short poll_submit_side(poll_socket *self, poll_side side)
         result = poll_start(self, poll, mask);
     if (result.how == sys::started::failed)
         return poll_submit_failed(self, result.error);
-    return result.how == sys::started::done ? poll_ready_after(self, poll) : static_cast<short>(0);
+    return result.how == sys::started::done ? poll_ready_after(self, poll, true) : static_cast<short>(0);
 }
 
 int poll_widened(source *as_source, bool first)

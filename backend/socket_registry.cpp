@@ -7,7 +7,8 @@ namespace iocp {
 namespace {
 
 // Few enough to be cheap, and so many that another descriptor's close is seldom taken for one's own.
-constexpr unsigned close_counters = 256;
+// One for each of as many handles: of 64 KiB, pages are used that have some.
+constexpr unsigned close_counters = 16 * 1024;
 
 struct registry {
     SRWLOCK lock;

@@ -60,7 +60,7 @@ int look_now(look *looks, unsigned count)
     mark_found(&writes, looks, count, written);
     mark_found(&fails, looks, count, failed);
     for (unsigned i = 0; i < count; ++i) {
-        looks[i].reads = looks[i].reads && (read[i] || failed[i]);
+        looks[i].reads = looks[i].reads && read[i];
         looks[i].writes = written[i] || failed[i];
     }
     return 0;

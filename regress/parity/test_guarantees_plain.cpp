@@ -212,6 +212,41 @@ bool plain_write_is_told_while_it_can(struct event_base *base)
     return true;
 }
 
+void note_what(evutil_socket_t, short what, void *argument)
+{
+    *static_cast<short *>(argument) |= what;
+}
+
+// Of a program that connects by itself.
+bool plain_refused_connect_makes_it_writable(struct event_base *base)
+{
+    for (int sockets : {1, 2}) { // polled, and looked at together
+        SOCKET made[2];
+        struct event *waiting[2];
+        short told[2] = {};
+        struct sockaddr_in closed = closed_address();
+        for (int i = 0; i < sockets; ++i) {
+            made[i] = socket(AF_INET, SOCK_STREAM, 0);
+            auto fd = static_cast<evutil_socket_t>(made[i]);
+            evutil_make_socket_nonblocking(fd);
+            connect(made[i], reinterpret_cast<struct sockaddr *>(&closed), sizeof(closed));
+            waiting[i] = event_new(base, fd, EV_READ | EV_WRITE | EV_PERSIST, note_what, &told[i]);
+            event_add(waiting[i], nullptr);
+        }
+        REQUIRE(run_until(base, [&] { return told[0] != 0 && (sockets == 1 || told[1] != 0); }));
+        some_turns(base);
+        for (int i = 0; i < sockets; ++i) {
+            REQUIRE(told[i] == EV_WRITE);
+            int error = 0, length = sizeof(error);
+            REQUIRE(getsockopt(made[i], SOL_SOCKET, SO_ERROR, reinterpret_cast<char *>(&error), &length) == 0);
+            REQUIRE(error == WSAECONNREFUSED);
+            event_free(waiting[i]);
+            closesocket(made[i]);
+        }
+    }
+    return true;
+}
+
 bool urgent_has_come(const connection *on)
 {
     fd_set urgent;
@@ -262,6 +297,7 @@ const guarantee plain_guarantees[] = {
     {"plain_both_in_one", plain_both_in_one},
     {"plain_once", plain_once},
     {"plain_write_is_told_while_it_can", plain_write_is_told_while_it_can},
+    {"plain_refused_connect_makes_it_writable", plain_refused_connect_makes_it_writable},
     {"s18_urgent_data_does_not_make_it_writable", s18_urgent_data_does_not_make_it_writable},
     {nullptr, nullptr},
 };

@@ -44,6 +44,26 @@ counted *watch(SOCKET socket, short what)
     return counting;
 }
 
+// On select it is writable, and nothing else; who waits to read alone hears nothing there.
+void a_refused_connect_is_told_as_writable(void **)
+{
+    counted *both = watch(stream(sys::afd_connect_failed), EV_READ | EV_WRITE);
+    turn(base);
+    assert_int_equal(both->count, 1);
+    assert_int_equal(both->what, EV_WRITE);
+    free_counted(both);
+    for (short flags : {EV_READ, EV_WRITE}) { // and together
+        counted *first = watch(stream(sys::afd_connect_failed), EV_READ | EV_WRITE);
+        counted *second = watch(stream(sys::afd_connect_failed), flags);
+        turn(base);
+        turn(base);
+        assert_int_equal(first->what, EV_WRITE);
+        assert_int_equal(second->what, flags);
+        free_counted(first);
+        free_counted(second);
+    }
+}
+
 // --- timers -------------------------------------------------------------------------------------------------------
 
 void fires_once(int64_t asked_us, int64_t grain_us)
@@ -285,6 +305,7 @@ void bad_socket_hurts_only_itself(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_refused_connect_is_told_as_writable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(timers_are_never_early, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_waits_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_what_there_is, set_up, tear_down),

@@ -267,13 +267,22 @@ void turn()
         fails("the loop fails");
 }
 
+bool is_ready(const watched &one)
+{
+    ULONG levels = event_levels[one.index];
+    bool writes = one.of->events[write_always].added || one.of->events[write_once].added;
+    if ((event_flags[one.index] & EV_READ) != 0 && writes)
+        levels &= ~ULONG{sys::afd_connect_failed}; // told to who waits to write
+    return (fake::level(one.of->fd) & levels) != 0;
+}
+
 bool all_told()
 {
     for (const owner *of : m.owners) {
         if (of == nullptr)
             continue;
         for (const watched &one : of->events)
-            if (one.added && !one.told && (fake::level(of->fd) & event_levels[one.index]) != 0)
+            if (one.added && !one.told && is_ready(one))
                 return false;
     }
     return true;

@@ -60,6 +60,37 @@ void one_that_is_gone_is_not_asked(void **)
     assert_int_equal(check_nothing_is_left(), 0);
 }
 
+// Descriptors share counters of closes.
+void a_close_of_another_loses_no_event(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    SOCKET socket = fake::open_socket(fake::kind::stream, sys::afd_send);
+    auto fd = static_cast<evutil_socket_t>(socket);
+    counted *writer = count_events(base, fd, EV_WRITE);
+    counted *timer = count_events(base, -1, 0);
+    struct timeval later = {1, 0};
+    event_add(timer->registered, &later);
+    event_add(writer->registered, nullptr);
+    fake::within(fake::call::afd_poll, [=] { registry_note_close(fd); });
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(writer->count, 1);
+    assert_int_equal(timer->count, 0);
+    free_counted(writer);
+    free_counted(timer);
+    event_base_free(base);
+    fake::close_by_program(socket);
+    assert_int_equal(check_nothing_is_left(), 0);
+}
+
+// Each that is open at a time has its own, in all but the largest processes.
+void descriptors_near_each_other_share_none(void **)
+{
+    unsigned before = registry_closes(64);
+    for (evutil_socket_t other = 68; other < 60000; other += 4)
+        registry_note_close(other);
+    assert_int_equal(registry_closes(64), before);
+}
+
 } // namespace
 
 int main()
@@ -67,6 +98,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_base_ends_when_nobody_looks_at_it, set_up_kernel),
         cmocka_unit_test_setup(one_that_is_gone_is_not_asked, set_up_kernel),
+        cmocka_unit_test_setup(a_close_of_another_loses_no_event, set_up_kernel),
+        cmocka_unit_test(descriptors_near_each_other_share_none),
     };
     return cmocka_run_group_tests_name("socket_registry", tests, nullptr, nullptr);
 }

@@ -178,6 +178,7 @@ struct kernel {
     rules held_to;
     std::string first_complaint;
     failure failures[static_cast<size_t>(call::count)];
+    std::function<void()> within[static_cast<size_t>(call::count)];
     uint64_t calls[static_cast<size_t>(call::count)];
     std::map<HANDLE, file_object> files;
     std::map<SOCKET, socket_object> sockets;

@@ -112,6 +112,11 @@ bool happens(unsigned permille)
     return permille != 0 && random() % 1000 < permille;
 }
 
+void within(call which, std::function<void()> action)
+{
+    k().within[static_cast<size_t>(which)] = std::move(action);
+}
+
 void fail_calls(call which, int error, unsigned times, unsigned after)
 {
     k().failures[static_cast<size_t>(which)] = {error, times, after};
@@ -127,6 +132,10 @@ int enter(call which)
     if (which != call::startup && k().startups == 0)
         complain("call %d before startup, or after cleanup", static_cast<int>(which));
     ++k().calls[static_cast<size_t>(which)];
+    std::function<void()> meanwhile;
+    meanwhile.swap(k().within[static_cast<size_t>(which)]);
+    if (meanwhile)
+        meanwhile();
     failure &planned = k().failures[static_cast<size_t>(which)];
     if (planned.times == 0)
         return 0;

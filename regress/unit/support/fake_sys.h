@@ -115,6 +115,8 @@ bool happens(unsigned permille);
 // --- failures and figures -----------------------------------------------------------------------------------------
 // The next `times` calls, after `after` that go on as usual, fail with `error`.
 void fail_calls(call which, int error, unsigned times = 1, unsigned after = 0);
+// What another thread does in the midst of the next such call.
+void within(call which, std::function<void()> action);
 uint64_t calls(call which);
 size_t handles_open();
 size_t operations_in_flight(); // started and their packet not yet taken

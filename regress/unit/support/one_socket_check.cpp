@@ -61,7 +61,10 @@ void forget_told(world *self)
 
 bool is_ready(const world *self, int i)
 {
-    return self->open && (fake::level(self->fd) & slot_levels[i]) != 0;
+    ULONG levels = slot_levels[i];
+    if (slot_events[i] == EV_READ && (world_wanted(self) & EV_WRITE) != 0)
+        levels &= ~ULONG{sys::afd_connect_failed}; // told to who waits to write
+    return self->open && (fake::level(self->fd) & levels) != 0;
 }
 
 void check_told(world *self, const char *what)
