@@ -16,6 +16,10 @@ namespace iocp {
 constexpr int64_t look_share = 32;
 constexpr unsigned max_turns_without_look = 64;
 
+// What the first look counts for at the most: it may have waited for others (a lock, the processor), and what comes after it
+// corrects it slowly.
+constexpr int64_t max_first_cost_ns = 50 * 1000;
+
 // All zeros: the next is due.
 struct look_pace {
     unsigned turns;    // since the last look
@@ -41,7 +45,7 @@ inline void look_pace_looked(look_pace *self, bool in_vain, int64_t before_ns, i
         return;
     int64_t at_most = 2 * self->cost_ns; // the thread may not have been running
     if (at_most == 0)
-        self->cost_ns = took;
+        self->cost_ns = took < max_first_cost_ns ? took : max_first_cost_ns;
     else
         self->cost_ns += ((took < at_most ? took : at_most) - self->cost_ns) / weight;
 }

@@ -77,10 +77,12 @@ bool clock_is_precise()
 
 void precise_clock(bool on)
 {
+    AcquireSRWLockExclusive(&startup_lock); // the system's switch has to follow the count
     int before = precise_users.fetch_add(on ? 1 : -1);
     ULONG actual;
     if (before == (on ? 0 : 1) && calls.set_timer_resolution != nullptr)
         calls.set_timer_resolution(precise_period_100ns, on ? TRUE : FALSE, &actual);
+    ReleaseSRWLockExclusive(&startup_lock);
 }
 
 } // namespace sys

@@ -108,6 +108,14 @@ void what_a_look_costs_is_not_taken_from_odd_ones(void **)
     assert_in_range(pace.cost_ns, 390, 420);
 }
 
+// Not the first one either.
+void a_first_look_that_was_interrupted_holds_nobody_up(void **)
+{
+    look_pace pace = {};
+    look_pace_looked(&pace, true, 0, int64_t{180} * 1000 * 1000);
+    assert_true(pace.cost_ns <= max_first_cost_ns);
+}
+
 void looks_before_receives_end(void **)
 {
     first_look looks = {};
@@ -183,6 +191,7 @@ int main()
         cmocka_unit_test(going_faster_is_tried_less_often_when_it_fails),
         cmocka_unit_test(nobody_is_overtaken_for_ever),
         cmocka_unit_test(looks_take_no_more_than_their_share),
+        cmocka_unit_test(a_first_look_that_was_interrupted_holds_nobody_up),
         cmocka_unit_test(what_a_look_costs_is_not_taken_from_odd_ones),
         cmocka_unit_test(looks_before_receives_end),
         cmocka_unit_test(nobody_sends_twice_in_a_round),
