@@ -140,6 +140,12 @@ void linger_enforce_limits(backend *owner)
         linger_start_timer(owner, linger_reset_overdue(owner));
 }
 
+// By SO_LINGER, as one ends a peer that takes nothing.
+bool linger_is_unwanted(const socket_record *record)
+{
+    return record->transport == sys::transport::socket && sys::is_reset_when_closed(static_cast<SOCKET>(record->fd));
+}
+
 // A file has no reset: its peer has a part.
 void linger_close_by_reset(const socket_record *record)
 {
@@ -259,6 +265,8 @@ bool linger_close(socket_record *record)
     record->close_asked = true;
     if (!LIST_EMPTY(&record->left_sends)) {
         linger_list_closed(record);
+        if (linger_is_unwanted(record))
+            linger_reset(record);
         linger_enforce_limits(record->owner);
     }
     return true;

@@ -159,6 +159,7 @@ void end_connection(SOCKET socket);
 void end_sending(SOCKET socket);
 // Its peer is to see a reset when it is closed.
 void reset_when_closed(SOCKET socket);
+bool is_reset_when_closed(SOCKET socket);
 int close_socket(SOCKET socket);
 
 // How an operation on a socket has ended, when its packet has come: 0, or the code that Winsock has for it.

@@ -375,6 +375,14 @@ void reset_when_closed(SOCKET socket)
     setsockopt(socket, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&at_once), sizeof(at_once));
 }
 
+bool is_reset_when_closed(SOCKET socket)
+{
+    struct linger how = {0, 0};
+    int length = sizeof(how);
+    return getsockopt(socket, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&how), &length) == 0 &&
+           how.l_onoff != 0 && how.l_linger == 0;
+}
+
 int close_socket(SOCKET socket)
 {
     return closesocket(socket) == 0 ? 0 : last_winsock_code();

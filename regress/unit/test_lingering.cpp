@@ -115,6 +115,18 @@ void a_peer_that_does_not_read_is_reset_after_the_limit(void **)
     assert_true(fake::now_us() - closed_us < 2500 * 1000);
 }
 
+// SO_LINGER with a time of 0, by its program.
+void one_that_is_to_be_reset_does_not_linger(void **)
+{
+    stuck one = make_stuck(1000);
+    sys::reset_when_closed(one.socket);
+    bufferevent_free(one.bev);
+    for (int turns = 0; turns < 5; ++turns)
+        turn_to_port(base);
+    assert_false(fake::is_open(one.socket));
+    assert_true(fake::last_closed().was_reset);
+}
+
 void the_one_closed_first_is_reset_when_there_are_too_many_bytes(void **)
 {
     set_limits(60000, 2500);
@@ -290,6 +302,7 @@ int main()
         LINGERING_TEST(what_was_handed_over_has_left_the_output),
         LINGERING_TEST(a_socket_is_closed_after_the_packet_of_its_receive),
         LINGERING_TEST(a_peer_that_does_not_read_is_reset_after_the_limit),
+        LINGERING_TEST(one_that_is_to_be_reset_does_not_linger),
         LINGERING_TEST(the_one_closed_first_is_reset_when_there_are_too_many_bytes),
         LINGERING_TEST(all_sends_of_a_socket_count_and_are_reset_together),
         LINGERING_TEST(a_lower_limit_holds_for_those_that_linger_already),

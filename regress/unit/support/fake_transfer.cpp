@@ -321,5 +321,11 @@ void reset_when_closed(SOCKET socket)
         found->resets_when_closed = true;
 }
 
+bool is_reset_when_closed(SOCKET socket)
+{
+    const socket_object *found = find_socket(socket);
+    return found != nullptr && found->resets_when_closed;
+}
+
 } // namespace sys
 } // namespace iocp
