@@ -1,7 +1,9 @@
 """The part of tools/bench that measures and reports."""
 import argparse
+import http.client
 import json
 import pathlib
+import subprocess
 import time
 
 import bench_bases
@@ -17,6 +19,9 @@ import bench_table
 import calls
 import traffic
 from bench_rows import PEERS, ROWS, check_wepoll, default_peers, is_native
+
+
+FAILURES = (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError)
 
 
 def parse():
@@ -77,7 +82,11 @@ def attempt(result, measured, *arguments):
         measured(*arguments)
     except traffic.Failure as failure:
         result.failure = str(failure)
-        progress(f"FAILED: {failure}")
+    except FAILURES as error:  # of a server that has ended, or of what it said
+        result.failure = repr(error)
+    else:
+        return
+    progress(f"FAILED: {result.failure}")
 
 
 def measure(rows, peers, pace, passes):
@@ -95,6 +104,8 @@ def measure(rows, peers, pace, passes):
                     attempt(result, bench_steps.count_row, row, peer, pace, result)
             progress(f"instructions: {bench_report.line(row, results, bench_report.instructions)}")
     for number in range(passes):
+        for result in (each for peers_of in results.values() for each in peers_of.values()):
+            result.begin_pass()
         for position, row in enumerate(rows):
             # Another peer first each time, so that none is always the one after a pause.
             present = {peer: results[row.name][peer] for peer in rotated(list(results[row.name]), number + position)}
@@ -114,7 +125,9 @@ def write(folder, rows, peers, results, known, bases):
                          "peers": {peer: result.as_json()
                                    for peer, result in results[row.name].items()}}
               for row in rows}
-    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report, "bases": bench_bases.as_json(*bases)}, indent=1) + "\n")
+    missed = [(name, text) for name, good, text in bench_report.all_verdicts(rows, results, bench_bases.verdicts(bases[0])) if not good]
+    (folder / "bench.json").write_text(json.dumps({"setting": known, "rows": report, "bases": bench_bases.as_json(*bases),
+                                                   "missed": missed}, indent=1) + "\n")
     (folder / "bench.html").write_text(bench_html.page(rows, peers, results, known, bases))
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
@@ -141,8 +154,7 @@ def bench():
             print(f"{row.name:20} {row.title}")
         print(f"{bench_bases.MEMORY:20} memory of a base that does nothing")
     if arguments.tables:
-        bench_table.update(arguments.output / "bench.json")
-        bench_bases.update(arguments.output / "bench.json")
+        bench_table.update(arguments.output / "bench.json", [row.name for row in ROWS])
     if arguments.list or arguments.check or arguments.tables:
         return
     known = bench_setting.setting("counts alone" if arguments.calls else pace.name)

@@ -3,7 +3,6 @@
 Clients are in the same threads, so that a unit is both its ends. Calls are counted as everywhere, on one core with Wine's
 server; times are taken on all cores, which other rows are not."""
 import dataclasses
-import json
 import re
 import statistics
 import subprocess
@@ -152,9 +151,9 @@ def measure_memory(peer, pace):
 def attempt(found, measured, *arguments):
     try:
         measured(*arguments)
-    except traffic.Failure as failure:
-        found.failure = str(failure)
-        print(f"bench: FAILED: {failure}", flush=True)
+    except (traffic.Failure, OSError, ValueError, subprocess.SubprocessError) as failure:
+        found.failure = str(failure) or repr(failure)
+        print(f"bench: FAILED: {found.failure}", flush=True)
 
 
 def measure(names, peers, pace, passes):
@@ -178,7 +177,7 @@ def measure(names, peers, pace, passes):
     for peer in peers if MEMORY in names else []:
         try:
             memory[peer] = measure_memory(peer, pace)
-        except traffic.Failure as failure:
+        except (traffic.Failure, OSError) as failure:
             memory[peer] = {"failure": str(failure)}
             print(f"bench: FAILED: {failure}", flush=True)
     return results, memory
@@ -196,6 +195,10 @@ def ratio(results, first, second, value):
 
 
 def verdicts(results):
+    for name, peers in results.items():
+        for peer, found in peers.items():
+            if found.failure:
+                yield False, f"{name}: {peer} failed"
     for row in ROWS[1:4]:
         flat = ratio(results, row.name, "bases-1", lambda found: found.nt_calls)
         if flat:
@@ -240,11 +243,8 @@ def table(report):
         yield f"| {row.title}: a {row.unit} | " + " | ".join(cells) + " |"
 
 
-def update(source):
-    """Writes the table into the benchmarks' README, where that run has these rows."""
-    measured = json.loads(source.read_text())
-    if not measured.get("bases", {}).get("rows"):
-        return
+def update(measured):
+    """Writes the table into the benchmarks' README."""
     text = README.read_text()
     pattern = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
     traffic.require(len(pattern.findall(text)) == 1, f"{README.name} has no place for the table of several bases")

@@ -152,6 +152,12 @@ def verdicts(rows, results, bases):
             f"<details><summary>{len(met)} that are met</summary><table>{''.join(met)}</table></details>")
 
 
+def failed(rows, results):
+    found = "".join(f'<tr><td>{html.escape(row.title)}</td><td class="no">{peer}</td><td class="why">{html.escape(why)}</td></tr>'
+                    for row, peer, why in bench_report.failures(rows, results))
+    return f"<h2>Failed (figures below are of before that)</h2><table>{found}</table>" if found else ""
+
+
 def time_ratios(rows, peers, results):
     others = [peer for peer in peers if peer != OURS]
     head = "".join(f"<th>{html.escape(peer)}</th>" for peer in others)
@@ -159,7 +165,7 @@ def time_ratios(rows, peers, results):
         f"<tr><td>{html.escape(row.title)}</td>"
         + "".join(f"<td>{bench_report.time_ratio(results, row, peer)}</td>" for peer in others) + "</tr>"
         for row in rows)
-    return ("<h2>Time: ours to theirs, and from the least to the most of runs taken in turns</h2>"
+    return ("<h2>Time: ours to theirs, and from the least to the most of the passes</h2>"
             f"<table><tr><th></th>{head}</tr>{body}</table>")
 
 
@@ -235,6 +241,7 @@ def page(rows, peers, results, known, bases):
         "in one process but for HTTP and where the client is a Linux program. NT calls are those into ntdll, "
         "which Windows would execute likewise; requests are those to Wine's server. Times compare programs under Wine and nothing else.</p>",
         f"<ul>{what}</ul>",
+        failed(rows, results),
         verdicts(rows, results, bases[0]) if OURS in peers else "",
         plots(rows, peers, results),
         *tables(rows, peers, results),

@@ -1,6 +1,8 @@
 """The rows of tools/bench that need a client outside: evhttp under wrk."""
+import http.client
 import re
 import signal
+import ssl
 import subprocess
 import time
 
@@ -13,6 +15,8 @@ COUNTED = 400
 
 
 class HttpServer(traffic.Server):
+    control = None  # the connection on which it takes its orders, so that a mark makes none
+
     def __init__(self, peer, row, counter=None):
         folder = PEERS[peer][0].split("/", 1)[0]
         path = traffic.BUILD / "bin" / folder / "bench_evhttp.exe"
@@ -39,9 +43,27 @@ class HttpServer(traffic.Server):
     def beside_idle(self):
         return traffic.idle_connections(self.port, self.idle)
 
+    def order(self, path):
+        if not self.control and self.url.startswith("https"):
+            # Its certificate is of its own making, a moment ago.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.control = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
+        elif not self.control:
+            self.control = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        self.control.request("GET", path)
+        answer = self.control.getresponse()
+        answer.read()
+        traffic.require(answer.status == 200, f"{path}: status {answer.status}")
+
+    def close(self):
+        if self.control:
+            self.control.close()
+        super().close()
+
     def mark(self):
         """A mark in the trace: which one it is, and the count of answers so far."""
-        self.ask("/mark")
+        self.order("/mark")
         index = self.marks
         self.marks += 1
         found = traffic.wait_until(lambda: re.findall(r"^served (\d+)$", self.output(), re.MULTILINE)[index:],
@@ -66,6 +88,7 @@ def count_row(counter, row, peer, result, body=None):
     with HttpServer(peer, row, counter=counter) as server, server.beside_idle():
         since = counter.mark()
         server.check_answer()
+        server.mark()
         command = traffic.client(traffic.wrk_command(server.url + "/", row.connections, 120, body=body))
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
             try:
@@ -80,7 +103,8 @@ def count_row(counter, row, peer, result, body=None):
     for stretch in counts[first:last]:
         total.plus(stretch)
     result.method = server.method_name
-    result.set_counts(total, after - before)
+    # A mark is a request, too, on a connection that is there.
+    result.set_counts(total, after - before + last - first)
 
 
 def wait_for_answers(server, count):

@@ -5,7 +5,6 @@ import os
 import resource
 import re
 import socket
-import ssl
 import statistics
 import time
 
@@ -60,35 +59,13 @@ class EchoServer(traffic.Server):
 
 
 class WebServer(bench_http.HttpServer):
-    """The server of the rows under wrk, with one connection for its orders, so that a mark makes none."""
-    control = None
-
-    def __init__(self, peer, row, counter=None):
-        super().__init__(peer, row, counter=counter)
-        if row.protocol() == "https":
-            # Its certificate is of its own making, a moment ago.
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.control = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context)
-        else:
-            self.control = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-
-    def order(self, path):
-        self.control.request("GET", path)
-        answer = self.control.getresponse()
-        answer.read()
-        traffic.require(answer.status == 200, f"{path}: status {answer.status}")
+    """The server of the rows under wrk, which gives the same orders."""
 
     def order_mark(self):
         self.order("/mark")
 
     def order_end(self):
         self.order("/quit")
-
-    def close(self):
-        if self.control:
-            self.control.close()
-        super().close()
 
 
 @contextlib.contextmanager

@@ -138,11 +138,11 @@ def ratio(results, row, peer, value):
 
 
 def time_ratio(results, row, peer):
-    """Ours to the peer's, and its least and most: their runs took turns, so that each pair had the same machine."""
+    """Ours to the peer's, and the least and most of the passes, in which the two were measured one soon after the other."""
     found = ratio(results, row, peer, time)
     if found is None:
         return "-"
-    ours, others = (results[row.name][name].times for name in (OURS, peer))
+    ours, others = (results[row.name][name].pass_times() for name in (OURS, peer))
     if len(ours) != len(others) or len(ours) < 2:
         return short(found)  # a run that failed has no partner
     pairs = [mine / other for mine, other in zip(ours, others)]
@@ -151,11 +151,16 @@ def time_ratio(results, row, peer):
 
 def at_most(results, row, peer, value, limit, text):
     """One verdict: (met, text), or None where there is nothing to compare. What failed has met nothing."""
-    found = ratio(results, row, peer, value)
-    if found is not None:
-        return found <= limit, f"{text}: {found:.3f}"
     both = [results[row.name].get(name) for name in (OURS, peer)]
-    return (False, f"{text}: not measured") if any(result and result.failure for result in both) else None
+    if any(result and result.failure for result in both):
+        return False, f"{text}: one of them failed"
+    found = ratio(results, row, peer, value)
+    return (found <= limit, f"{text}: {found:.3f}") if found is not None else None
+
+
+def failures(rows, results):
+    """(row, peer, why) of what failed. What was measured of it before that is there all the same."""
+    return [(row, peer, result.failure) for row in rows for peer, result in results[row.name].items() if result.failure]
 
 
 def waiting_verdicts(row, results):
@@ -276,6 +281,8 @@ def print_report(rows, peers, results, known):
     if OURS in peers:
         print(f"\n{headline(rows, results)}")
     print(bench_setting.as_text(known))
+    for row, peer, why in failures(rows, results):
+        print(f"  FAILED  {row.name:20} {peer}: {why}")
     if OURS in peers:
         print_verdicts(rows, results)
     table("NT calls a unit", worked, peers, cell(calls))
@@ -297,7 +304,7 @@ def print_report(rows, peers, results, known):
             table(f"{name}: ours to theirs, below 1 is better", worked, others,
                   lambda row, peer, value=value: short(ratio(results, row, peer, value)))
     if any(figure(results, row, OURS, time) for row in worked):
-        table("Time: ours to theirs, below 1 is better, and from the least to the most", worked, others,
+        table("Time: ours to theirs, below 1 is better, and from the least to the most of the passes", worked, others,
               lambda row, peer: time_ratio(results, row, peer), column=20)
     for row in rows:
         for peer, why in row.left_out.items():

@@ -173,8 +173,8 @@ ROWS = [
       for counted in ((1, 200), (10,), (100,), (1000, 2000))),
     native_among(90),
     native_among(19990, count_units=200, select="goes through all of them in each turn: it had not accepted them in 200 s"),
-    waiting(1, count_units=80, time_units=800),
-    waiting(10, count_units=80, time_units=800),
-    waiting(100, count_units=40, time_units=400),
+    waiting(1, count_units=400, time_units=800),
+    waiting(10, count_units=400, time_units=800),
+    waiting(100, count_units=400, time_units=400),
     Row("idle", "memory of an idle connection's end, 4,000 connections", "end", "memory", 4000),
 ]

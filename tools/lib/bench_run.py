@@ -40,6 +40,7 @@ class Result:
 
     def __init__(self):
         self.times = []  # microseconds a unit, one of each phase
+        self.pass_starts = []  # of each pass over all rows, how many times there were before it
         self.calls = None  # NT calls a unit
         self.packets = None  # taken from completion ports, a unit
         self.requests = None  # to Wine's server, a unit
@@ -56,6 +57,14 @@ class Result:
 
     def time(self):
         return statistics.median(self.times) if self.times else None
+
+    def begin_pass(self):
+        self.pass_starts.append(len(self.times))
+
+    def pass_times(self):
+        """The median of each pass that has any."""
+        ends = [*self.pass_starts[1:], len(self.times)]
+        return [statistics.median(self.times[start:end]) for start, end in zip(self.pass_starts, ends) if end > start]
 
     def set_counts(self, counts, units):
         self.calls = sum(counts.calls.values()) / units

@@ -4,6 +4,8 @@ import json
 import re
 import statistics
 
+import bench_bases
+import bench_native_report
 import bench_report
 import bench_setting
 import traffic
@@ -87,6 +89,36 @@ def scale(report):
                   "us"], body)
 
 
+# Of the rows in two processes: what is told, and under which load it was seen; NT calls are counted under none.
+NATIVE_FIGURES = ((None, "nt_calls", "NT calls"), ("closed", "rate", "a second, closed"), ("closed", "p99", "p99, us"),
+                  ("open", "p50", "p50, us, open"), ("open", "p99", "p99, us"))
+
+
+def native_cell(found, load, figure):
+    if found is None:
+        return ""
+    if load is None:
+        return bench_report.short(found[figure])
+    values = [phase[figure] for phase in found["loads"][load]]
+    return bench_native_report.short(statistics.median(values)) if values else "-"
+
+
+def two_processes(report):
+    """A line for each row and peer: nobody can read all of it beside each other."""
+    figures = [each for each in NATIVE_FIGURES if each[0] is None or any(
+        found["loads"][each[0]] for row in report.values() for found in row["peers"].values())]
+    body = [[f"{row.title}: {head}", *(native_cell(report[row.name]["peers"].get(peer), load, figure) for load, figure, _ in figures)]
+            for row in ROWS if is_native(row) and not row.idle and row.name in report
+            for peer, head in zip(PEERS, HEADS) if peer in report[row.name]["peers"]]
+    return table(["The server of a Linux program: a request", *(head for *_, head in figures)], body)
+
+
+def missed(targets):
+    if not targets:
+        return ""
+    return "\n\nTargets that this run has missed:\n\n" + "\n".join(f"- `{name}`: {text}" for name, text in targets)
+
+
 def with_table(text, table, name):
     pattern = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
     traffic.require(len(pattern.findall(text)) == 1, f"{name} has no place for a table, or more than one")
@@ -102,21 +134,25 @@ def idle(report):
     return f" One end of an idle connection costs {sizes[OURS]:,.0f} bytes ({others})."
 
 
-def update(source):
+def update(source, every_row):
+    """From a run of all rows: a table of some, or of several runs, would not be one of this tree."""
     traffic.require(source.is_file(), f"there is no {source}: run tools/bench first")
     measured = json.loads(source.read_text())
-    traffic.require("rows" in measured, f"{source} is of an older tools/bench: run it again")
+    traffic.require("missed" in measured, f"{source} is of an older tools/bench: run it again")
     report = measured["rows"]
     failed = [f"{name}: {peer}" for name, row in report.items() for peer, found in row["peers"].items() if found["failure"]]
     traffic.require(not failed, f"that run has failures: {', '.join(failed)}")
-    traffic.require(all(name in report for name in FEW), "that run has not measured all of the README's rows")
+    lacking = [name for name in every_row if name not in report]
+    lacking += [row.name for row in bench_bases.ROWS if row.name not in measured["bases"]["rows"]]
+    traffic.require(not lacking, f"that run has not measured {', '.join(lacking)}")
     texts = {}
     for path, names, measures in READMES:
         rows = "\n".join(lines(report, names, measures))
         if names is None:
-            rows += instructions(report) + waits(report) + scale(report)
+            rows += instructions(report) + waits(report) + two_processes(report) + scale(report) + missed(measured["missed"])
         setting = f"Measured on: {bench_setting.as_text(measured['setting'])}.{idle(report)}"
         texts[path] = with_table(path.read_text(), f"{rows}\n\n{setting}", path.name)
     for path, text in texts.items():
         path.write_text(text)
-        print(f"bench: {path.relative_to(traffic.ROOT)} has the figures of {source}")
+    bench_bases.update(measured)
+    print(f"bench: {', '.join(str(path.relative_to(traffic.ROOT)) for path in texts)} have the figures of {source}")

@@ -82,8 +82,17 @@ void waiting::make_event()
     default:
         begin();
         if (!loop->raise_signal())
-            make_event();
+            done_with_event(); // so that the others are as many as elsewhere
     }
+}
+
+void waiting::done_with_event()
+{
+    pending = quiet_event_count;
+    // Another number each time, so that the event is made at another place among the busy ones.
+    pause = 7 + left * 37 % 31;
+    if (--left == 0)
+        loop->stop_loop();
 }
 
 void waiting::busy_read(int index)
@@ -106,16 +115,15 @@ void waiting::served(quiet_event what)
         fail("an event came that was not made", what);
     bool noticed = since >= 0;
     all[what].push_back({noticed ? callbacks - since : 0, noticed ? seconds_now() - since_time : 0});
-    pending = quiet_event_count;
-    // Another number each time, so that the event is made at another place among the busy ones.
-    pause = 7 + left * 37 % 31;
-    if (--left == 0)
-        loop->stop_loop();
+    done_with_event();
 }
 
+// What is reported is the last run's.
 void waiting::run(long units)
 {
     left = units;
+    for (auto &each : all)
+        each.clear();
     loop->run_loop();
     if (left != 0)
         fail("the loop has ended early", 0);

@@ -50,6 +50,7 @@ private:
     static DWORD WINAPI waking_thread(void *);
     void feed(int index);
     void make_event();
+    void done_with_event();
     void begin();
     static void print(const char *name, const char *unit, std::vector<double>);
 

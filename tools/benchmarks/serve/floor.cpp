@@ -1,4 +1,5 @@
-// Straight on Win32 calls: the port and the order of floor/, for a server alone.
+// Straight on Win32 calls: the port and the order of floor/, for a server alone. One AcceptEx waits; connections that are
+// there when it ends are taken by accept(), which is cheaper.
 #include "tools/benchmarks/floor/port.h"
 #include "tools/benchmarks/serve/serve.h"
 
@@ -28,6 +29,7 @@ struct peer {
 class listener {
 public:
     listener(const char *kind, port *completions, bool is_control);
+    void accept_waiting();
     void accept_next();
     void accepted(peer *self);
     void received(peer *self, DWORD bytes);
@@ -35,7 +37,7 @@ public:
     void close_all();
 
 private:
-    peer *make_peer();
+    peer *make_peer(SOCKET connection);
 
     port *completions;
     bool is_control;
@@ -47,6 +49,7 @@ void accept_ended(operation *ended, DWORD)
 {
     auto *self = static_cast<peer *>(ended->context);
     self->owner->accepted(self);
+    self->owner->accept_waiting();
     self->owner->accept_next();
 }
 
@@ -77,12 +80,15 @@ listener::listener(const char *kind, port *used, bool takes_orders) : completion
     sockaddr_in address = any_port();
     if (bind(socket, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0 || listen(socket, SOMAXCONN) != 0)
         fail("no listener", WSAGetLastError());
+    u_long on = 1;
+    if (ioctlsocket(socket, FIONBIO, &on) != 0)
+        fail("not made not to block", WSAGetLastError());
     completions->add(socket);
     print_port(kind, socket);
     accept_next();
 }
 
-peer *listener::make_peer()
+peer *listener::make_peer(SOCKET connection)
 {
     all.push_back(std::make_unique<peer>());
     peer *made = all.back().get();
@@ -93,15 +99,27 @@ peer *listener::make_peer()
     made->accepting.context = made->sending.context = made->receiving.common.context = made;
     made->receiving.buffer = made->buffer;
     made->receiving.capacity = receive_size;
-    made->socket = made->receiving.socket = open_socket();
+    made->socket = made->receiving.socket = connection;
     return made;
+}
+
+void listener::accept_waiting()
+{
+    for (;;) {
+        SOCKET connection = accept(socket, nullptr, nullptr);
+        if (connection == INVALID_SOCKET)
+            break;
+        accepted(make_peer(connection));
+    }
+    if (WSAGetLastError() != WSAEWOULDBLOCK)
+        fail("accept", WSAGetLastError());
 }
 
 // Until one has to wait.
 void listener::accept_next()
 {
     for (;;) {
-        peer *next = make_peer();
+        peer *next = make_peer(open_socket());
         DWORD bytes = 0;
         if (!accept_ex(socket)(socket, next->socket, next->addresses, 0, address_length, address_length, &bytes,
                                &next->accepting.overlapped))
