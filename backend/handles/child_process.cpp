@@ -98,10 +98,16 @@ int process_make_texts(process_start *start)
     return error;
 }
 
+bool process_wants_pipe(const process_start *start, int i)
+{
+    constexpr unsigned first = EVPROCESS_IOCP_PIPE_STDIN;
+    return (start->options.flags & (first << i)) != 0;
+}
+
 int process_make_handles(process_start *start, struct evprocess *self)
 {
     for (int i = 0; i < process_standard_handles; ++i) {
-        bool is_pipe = (start->options.flags & (EVPROCESS_IOCP_PIPE_STDIN << i)) != 0;
+        bool is_pipe = process_wants_pipe(start, i);
         if (is_pipe && evutil_iocp_pipe_pair(&self->pipes[i], &start->standard[i], i != 0) != 0)
             return WSAGetLastError();
         if (is_pipe)
@@ -121,7 +127,7 @@ int process_make_handles(process_start *start, struct evprocess *self)
 void process_end_start(process_start *start)
 {
     for (int i = 0; i < process_standard_handles; ++i)
-        if ((start->options.flags & (EVPROCESS_IOCP_PIPE_STDIN << i)) != 0 && start->standard[i] != nullptr)
+        if (process_wants_pipe(start, i) && start->standard[i] != nullptr)
             sys::close_handle(start->standard[i]);
     if (start->null_device != nullptr)
         sys::close_handle(start->null_device);
