@@ -43,9 +43,14 @@ file(GLOB SEAM_PUBLIC_HEADERS CONFIGURE_DEPENDS
 # Flags of our own C++: no exceptions and no run-time types, since C programs link this code and
 # may have no C++ runtime at hand.
 if(MSVC)
-    set(SEAM_CXX_OPTIONS /W4 /WX /EHs-c- /GR- /D_HAS_EXCEPTIONS=0)
+    set(SEAM_CXX_OPTIONS /W4 /EHs-c- /GR- /D_HAS_EXCEPTIONS=0)
+    set(warnings_are_errors /WX)
 else()
-    set(SEAM_CXX_OPTIONS -Wall -Wextra -Werror -fno-exceptions -fno-rtti)
+    set(SEAM_CXX_OPTIONS -Wall -Wextra -fno-exceptions -fno-rtti)
+    set(warnings_are_errors -Werror)
+endif()
+if(LIBEVENT_IOCP_WERROR)
+    list(APPEND SEAM_CXX_OPTIONS ${warnings_are_errors})
 endif()
 
 # seam_apply(): sets the options of libevent's files for the targets of the calling directory.
