@@ -2,7 +2,8 @@
 """What CMake would tell MSVC to do, with nothing built: clang as cl is configured for, and the commands are read.
 
 Forced headers and renamed symbols have to be those of the MinGW build, the libraries event_core.lib and so on, everything
-has to have one runtime (/MD as a rule, /MT where that is asked for), and our own sources no option that is GNU's alone.
+has to have one runtime (/MD as a rule, /MT where that is asked for), and our own sources no option that is GNU's alone. In
+both builds a warning in our sources has to be an error, and no .pc file may name a library as only MinGW has it.
 libevent's checks run without Windows's headers; what they find is of no matter here.
 """
 
@@ -18,6 +19,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RUNTIMES = {"MultiThreadedDLL": "-MD", "MultiThreaded": "-MT"}
 LIBRARIES = ["event_core.lib", "event_extra.lib", "event.lib", "event_openssl.lib"]
+LIBRARY_FOLDERS = ("backend/", "bufferevent/", "compat/")
+PKG_CONFIG_FILES = ["libevent.pc", "libevent_core.pc", "libevent_extra.pc", "libevent_openssl.pc"]
+SYSTEM_LIBRARIES = {"advapi32", "crypt32", "gdi32", "iphlpapi", "shell32", "user32", "ws2_32"}
 GNU = re.compile(r"-(f|W|m|g|O|pthread|pipe|static|include|std=)")
 OF_CMAKE = ("--target=", "-MD", "-MT", "-std:", "-TP", "-imsvc", "-I", "-D", "-c")
 LIBRARIAN = """#!/bin/sh
@@ -104,12 +108,32 @@ def forced(build):
     return found
 
 
+def forgiven(build, flag):
+    """Our sources in the library, whose warnings would be no errors."""
+    for path, target, arguments in compilations(build):
+        name = os.path.relpath(path, ROOT)
+        if name.startswith(LIBRARY_FOLDERS) and name.endswith(".cpp") and flag not in arguments:
+            yield f"{name} in {target}: without {flag}"
+
+
+def strange_libraries(build):
+    """What .pc files name that MSVC would not find: OpenSSL's are libssl.lib and libcrypto.lib there, which its own say."""
+    for name in PKG_CONFIG_FILES:
+        with open(os.path.join(build, "package", name), encoding="utf-8") as file:
+            libraries = set(re.findall(r"(?<!\S)-l(\S+)", file.read()))
+        for each in sorted(libraries - SYSTEM_LIBRARIES - {library[:-len(".lib")] for library in LIBRARIES}):
+            yield f"{name} names -l{each}"
+
+
 def complaints(build, mingw, runtime):
     ours = forced(mingw)
     if not ours:
         yield "the MinGW build forces no header at all"
     for target, name, what in sorted(ours ^ forced(build)):
         yield f"{name} in {target}: {what} is in one of the two builds alone"
+    yield from forgiven(mingw, "-Werror")
+    yield from forgiven(build, "/WX")
+    yield from strange_libraries(build)
     sources = 0
     for path, target, arguments in compilations(build):
         has = sorted({argument for argument in arguments if argument in RUNTIMES.values()})
@@ -147,7 +171,7 @@ def main():
             failed = True
             print(f"{runtime}: {each}")
     print("MSVC's commands: " + ("not as they should be" if failed else
-                                 "forced headers, libraries, runtimes and options are right"))
+                                 "forced headers, libraries, runtimes, options and .pc files are right"))
     return 1 if failed else 0
 
 

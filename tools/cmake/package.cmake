@@ -98,7 +98,12 @@ if(LIBEVENT_IOCP_OPENSSL)
     if(BUILD_SHARED_LIBS)
         set(pc_libraries event_openssl)
     else()
-        set(pc_libraries event_openssl event_core ssl crypto)
+        set(pc_libraries event_openssl event_core)
+        if(NOT MSVC)
+            # GNU's linker wants them before the system libraries, and what Requires brings comes after. MSVC's takes any
+            # order, and has OpenSSL's libraries by other names, which Requires knows.
+            list(APPEND pc_libraries ssl crypto)
+        endif()
         list(APPEND pc_system gdi32 crypt32 user32)
     endif()
     libevent_pkgconfig(libevent_openssl "libevent with I/O completion ports: TLS by OpenSSL"
