@@ -57,11 +57,15 @@ function(libevent_package name version)
     install(FILES
         "${PROJECT_BINARY_DIR}/package/${config}" "${PROJECT_BINARY_DIR}/package/${config_version}"
         DESTINATION ${folder})
-    install(EXPORT libevent_iocp-${package_kind} NAMESPACE ${PACKAGE_NAMESPACE}::
-        FILE ${name}Targets-${package_kind}.cmake DESTINATION ${folder})
 endfunction()
 libevent_package(libevent_iocp ${PROJECT_VERSION})
 libevent_package(Libevent ${LIBEVENT_VERSION})
+# Once, and both packages take the targets from here: a project that includes us and exports a library of its own could not
+# say which ones that library needs if there were two.
+install(FILES "${LIBEVENT_IOCP_DIR}/tools/cmake/LibeventTargets.cmake"
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/libevent)
+install(EXPORT libevent_iocp-${package_kind} NAMESPACE libevent_iocp::
+    FILE libevent_iocpTargets-${package_kind}.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/libevent_iocp)
 
 # libevent_pkgconfig(<name> <description> [requires]): the file <name>.pc, from the lists pc_libraries
 # and, with static libraries, pc_system: what has to be linked after them whether --static is said or
