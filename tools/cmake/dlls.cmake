@@ -11,6 +11,17 @@ set(LIBEVENT_IOCP_DLL_SUFFIX "${suffix}" CACHE STRING
     "What follows a DLL's name: -7 as with MSYS2's, -2-1-7 as with libtool's, nothing as with CMake's, and so MSVC's")
 mark_as_advanced(LIBEVENT_IOCP_DLL_SUFFIX)
 
+if(BUILD_SHARED_LIBS AND NOT MSVC)
+    include(CheckLinkerFlag)
+    set(script "${PROJECT_BINARY_DIR}/exports/nothing.ver")
+    file(WRITE "${script}" "{ global: *; };\n")
+    check_linker_flag(C "-Wl,--version-script=${script}" LIBEVENT_IOCP_HAS_VERSION_SCRIPT)
+    if(NOT LIBEVENT_IOCP_HAS_VERSION_SCRIPT)
+        libevent_refuse("BUILD_SHARED_LIBS: this linker takes no --version-script, which says what the DLLs export. "
+            "With MinGW-w64 they need GNU's, and static libraries do without")
+    endif()
+endif()
+
 # libevent_dll_name(<target> <name> <folder>): the file libevent_<name>-7.dll there.
 function(libevent_dll_name target name folder)
     string(REGEX REPLACE "^event_event$" "event" output_name event_${name})
