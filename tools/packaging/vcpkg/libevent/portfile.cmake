@@ -5,7 +5,9 @@ vcpkg_download_distfile(ARCHIVE
     SHA512 5c7a1b9f48087258f49653ecb4ce24d7015a9ef4015ad6ffa910a101d5bd37c657c26fc948eaae30c4abeb54d1cda33290878161bd73bb50e4e85f7dc667c36d)
 vcpkg_extract_source_archive(LIBEVENT_SOURCE ARCHIVE "${ARCHIVE}")
 
-# The port lies in libevent-iocp's own tree.
+# The port lies in libevent-iocp's own tree. vcpkg tells one build from another by the port's files alone, of which this
+# line changes with each version of those sources.
+set(LIBEVENT_IOCP_VERSION 0.2.0)
 get_filename_component(SOURCE_PATH "${CURRENT_PORT_DIR}/../../../.." ABSOLUTE)
 
 vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS
