@@ -67,9 +67,15 @@ set(CMAKE_MESSAGE_LOG_LEVEL "${saved_log_level}")
 if(TARGET event_openssl_static)
     # libevent exports OpenSSL's folder as it is, which CMake refuses where it lies below ours.
     get_target_property(folders event_openssl_static INTERFACE_INCLUDE_DIRECTORIES)
-    list(TRANSFORM folders REPLACE "^(${OPENSSL_INCLUDE_DIR})$" "$<BUILD_INTERFACE:\\1>")
+    set(exported)
+    foreach(folder IN LISTS folders)
+        if(folder STREQUAL OPENSSL_INCLUDE_DIR)
+            set(folder "$<BUILD_INTERFACE:${folder}>")
+        endif()
+        list(APPEND exported "${folder}")
+    endforeach()
     set_target_properties(event_openssl_static PROPERTIES
-        INTERFACE_INCLUDE_DIRECTORIES "${folders}")
+        INTERFACE_INCLUDE_DIRECTORIES "${exported}")
 endif()
 
 # The results of the checks, for 'cmake -C' in another project with the same compiler too.
