@@ -47,6 +47,7 @@ if(WAY STREQUAL "bad-source")
         expect_refusal(${SOURCE_DIR} ${tree}=${WORK_DIR}/other
             "/other is libevent ${name}, and this project takes 2.1.12 and later, before 2.3\n")
     endforeach()
+    expect_refusal(${SOURCE_DIR} EVENT__DISABLE_THREAD_SUPPORT=ON "ON leaves out the locks of libevent's bases, and ")
     copy_sources()
     set(archive LIBEVENT_IOCP_URL)
     set(ours ${WORK_DIR}/libevent-iocp)

@@ -14,6 +14,12 @@ macro(libevent_refuse)
     message(FATAL_ERROR " ${refusal}")
 endmacro()
 
+# The backend is written for a base that can be locked, whether its program asks for that or not.
+if(EVENT__DISABLE_THREAD_SUPPORT)
+    libevent_refuse("EVENT__DISABLE_THREAD_SUPPORT=${EVENT__DISABLE_THREAD_SUPPORT} leaves out the locks of libevent's bases, "
+        "and this project needs them: take it back (-U EVENT__DISABLE_THREAD_SUPPORT)")
+endif()
+
 # Unpacks the default archive below the build folder: fetched once, checked by its hash.
 function(libevent_fetch folder)
     if(EXISTS "${folder}/event.c")
