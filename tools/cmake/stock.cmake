@@ -32,8 +32,13 @@ if(LIBEVENT_IOCP_BUILD_TESTS)
     endif()
 endif()
 
-# libevent overwrites this list in the cache, which a project that includes us may need.
-set(saved_configuration_types "${CMAKE_CONFIGURATION_TYPES}")
+# libevent overwrites this list in the cache, and the build type where there is none: the cache is that of a project that
+# includes us too, which has said nothing of the kind. A plain variable keeps libevent from the second.
+set(saved_configuration_types "$CACHE{CMAKE_CONFIGURATION_TYPES}")
+set(lends_build_type FALSE)
+if(NOT PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE)
+    set(lends_build_type TRUE)
+endif()
 
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/stock")
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/stock")
@@ -61,7 +66,13 @@ set(saved_log_level "${CMAKE_MESSAGE_LOG_LEVEL}")
 if(NOT CMAKE_MESSAGE_LOG_LEVEL)
     set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
 endif()
+if(lends_build_type)
+    set(CMAKE_BUILD_TYPE Release)
+endif()
 add_subdirectory("${LIBEVENT_SOURCE_DIR}" libevent EXCLUDE_FROM_ALL)
+if(lends_build_type)
+    unset(CMAKE_BUILD_TYPE) # our libraries are built as the project's own
+endif()
 set(CMAKE_MESSAGE_LOG_LEVEL "${saved_log_level}")
 
 if(TARGET event_openssl_static)
@@ -98,6 +109,8 @@ endif()
 if(saved_configuration_types)
     set(CMAKE_CONFIGURATION_TYPES "${saved_configuration_types}" CACHE STRING
         "Build configurations" FORCE)
+else()
+    unset(CMAKE_CONFIGURATION_TYPES CACHE)
 endif()
 
 # What libevent decided, for our libraries: flags, header lists, where its generated headers are.
