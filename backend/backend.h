@@ -49,7 +49,7 @@ extern port port_refused;
 
 // For a base, with its port: NULL for want of memory.
 backend *backend_new(struct event_base *base, port *on);
-// The backend of a base that runs on a port, or NULL.
+// The backend of a base that runs on a port, or NULL. For core's files alone: it looks at data that other DLLs do not see.
 inline backend *backend_of(struct event_base *base)
 {
     return base->evsel == &iocpops ? static_cast<backend *>(base->evbase) : nullptr;

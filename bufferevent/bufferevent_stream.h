@@ -1,4 +1,8 @@
 // From a bufferevent to its base's backend and its descriptor's stream.
+//
+// event_openssl is compiled with this too, and may be a DLL beside core's: functions cross that border, but data of
+// core's does not (MSVC exports no constants, and would have to be told of each that another DLL names). So what looks at
+// core's data is not inline here.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_BUFFEREVENT_STREAM_H
 #define LIBEVENT_IOCP_BUFFEREVENT_BUFFEREVENT_STREAM_H
 
@@ -6,14 +10,11 @@
 
 namespace iocp {
 
-// The table of TLS bufferevents on a port, for who may be given one (event_openssl need not be linked). NULL: none was
-// made yet.
-extern const struct bufferevent_ops *tls_ops;
+// The backend of a bufferevent's base, if that runs on a port, or NULL.
+backend *backend_for(const struct bufferevent *bev);
 
-inline backend *backend_for(const struct bufferevent *bev)
-{
-    return bev->ev_base != nullptr ? backend_of(bev->ev_base) : nullptr;
-}
+// Says which table TLS bufferevents on a port have (event_openssl need not be linked).
+void socket_bufferevent_know_tls(const struct bufferevent_ops *ops);
 
 // An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor, and closes it.
 constexpr int option_keeps_descriptor = 1 << 24;
@@ -55,16 +56,7 @@ bool handle_attach(struct bufferevent *bev, evutil_socket_t fd);
 
 // The bufferevent's own stream. (A bufferevent is destroyed some turns after it was freed, and by then another may have
 // its descriptor.)
-inline stream *stream_for(const struct bufferevent *bev)
-{
-    backend *owner = backend_for(bev);
-    evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    if (owner == nullptr || fd < 0)
-        return nullptr;
-    base_locked held(owner->base);
-    stream *found = stream_find(owner, fd);
-    return found != nullptr && found->holder == bev ? found : nullptr;
-}
+stream *stream_for(const struct bufferevent *bev);
 
 } // namespace iocp
 

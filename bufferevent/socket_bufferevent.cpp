@@ -7,15 +7,11 @@
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
 
-namespace iocp {
-
-const struct bufferevent_ops *tls_ops;
-
-} // namespace iocp
-
 using namespace iocp;
 
 namespace {
+
+const struct bufferevent_ops *tls_ops; // NULL: no TLS bufferevent was made yet
 
 void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
@@ -213,6 +209,11 @@ int socket_bufferevent_connect_outcome(stream *own)
 }
 
 } // namespace
+
+void iocp::socket_bufferevent_know_tls(const struct bufferevent_ops *ops)
+{
+    tls_ops = ops;
+}
 
 extern "C" {
 

@@ -167,7 +167,7 @@ struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evut
     EVUTIL_ASSERT(bufferevent_ops_openssl.mem_offset == iocp_bufferevent_ops_openssl.mem_offset);
     // The base may run in another thread, which is free to begin the handshake; then the BIO is in use, and stays.
     BEV_LOCK(bev);
-    tls_ops = &iocp_bufferevent_ops_openssl;
+    socket_bufferevent_know_tls(&iocp_bufferevent_ops_openssl);
     bev->be_ops = &iocp_bufferevent_ops_openssl;
     openssl_bufferevent_attach(bev, event_get_fd(&bev->ev_read), false);
     BEV_UNLOCK(bev);

@@ -5,6 +5,7 @@ to libevent's.
 usage: check_dlls.py --build FOLDER --work FOLDER --source LIBEVENT_SOURCE_DIR [--openssl]
 
   install  DLLs, import libraries and packages lie where they are looked for, beside static libraries too
+  border   extra and openssl ask core for no data, but what libevent's headers import: MSVC's linker finds no other
   exports  whatever libevent's DLL exports, ours of that name exports too; no DLL of a C++ runtime is asked for
   link     a program that is linked to our import libraries asks for our DLLs and runs
   swap     the same program files, beside our DLLs and with EVENT_IOCP=1, run on the port; without it on select
@@ -30,6 +31,8 @@ RUNTIMES = ("libstdc++", "libgcc_s", "libc++", "msvcp")
 THE_MESSAGE = "iocp_all_libevent_dlls_must_be_swapped_together"
 # Names that the linker makes for its own use.
 OF_THE_LINKER = re.compile(r"_imp__|\.refptr\.")
+# Data of core's that libevent's headers have MSVC import, for extra alone.
+IMPORTED = {"extra": {"event_debug_logging_mask_"}}
 ALL_IN_ONE = "libevent-7.dll"  # libevent's is not built: it would be core's and extra's files once more
 TIMES_LOADED = 5
 
@@ -103,6 +106,27 @@ def exports(dll):
     names = re.search(r"\[Ordinal/Name Pointer\] Table\n(.*?)\n\n", run(f"{HOST}-objdump", "-p", dll), re.DOTALL)
     return set(re.findall(r"^\s*\[\s*\d+\]\s+(?:\+base\[\s*\d+\]\s+)?(?:[0-9a-f]+\s+)?(\S+)$", names.group(1),
                           re.MULTILINE))
+
+
+def symbols(objects, option):
+    """Names, and nm's letters for them."""
+    traffic.require(objects, "no object files")
+    found = re.findall(r"^[0-9a-f ]{16} ([A-Za-z]) (\S+)$", run(f"{HOST}-nm", option, *objects), re.MULTILINE)
+    return {name: letter for letter, name in found}
+
+
+def check_border(build):
+    """MinGW's linker imports data by itself, so that the objects have to tell."""
+    folders = {name: build / f"CMakeFiles/libevent_iocp_{name}.dir" for name in ("core", "extra", "openssl")}
+    objects = {name: sorted(folder.rglob("*.obj")) for name, folder in folders.items() if folder.is_dir()}
+    offered = symbols(objects.pop("core"), "--defined-only")
+    for name, files in objects.items():
+        own = symbols(files, "--defined-only")
+        asked = [symbol for symbol in symbols(files, "--undefined-only") if symbol in offered and symbol not in own]
+        data = sorted(symbol for symbol in asked if offered[symbol] != "T" and symbol not in IMPORTED.get(name, ()))
+        traffic.require(len(asked) > 10, f"{name} asks core for {asked} alone")
+        traffic.require(not data, f"{name} asks core for data: {', '.join(data)}")
+        print(f"border: {name} asks core for {len(asked)} names, and for no data that is not imported")
 
 
 def check_exports(stock, ours):
@@ -212,6 +236,7 @@ def check():
     prefix = build_ours(arguments)
     stock, ours = arguments.build / "bin/stock-dll", prefix / "bin"
     programs = list(stock.glob("*.exe"))
+    check_border(arguments.work / "build")
     check_exports(stock, ours)
     check_link(arguments.work, prefix)
     check_swap(arguments.work, stock, ours, programs)
