@@ -293,7 +293,8 @@ int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
 int bufferevent_async_can_connect_(struct bufferevent *bev)
 {
     backend *owner = backend_for(bev);
-    bool ours = bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
+    // (One that connects to a pipe has a table of its own.)
+    bool ours = has_file(bev) || bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
     bool by_connect = !has_file(bev) && event_get_win32_extension_fns_()->ConnectEx == nullptr;
     if (owner == nullptr || !ours || by_connect)
         return 0;

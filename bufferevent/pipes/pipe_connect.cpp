@@ -60,6 +60,8 @@ void connect_give_up(pipe_connect *self)
 int connect_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
 {
     pipe_connect *self = connect_of(bev);
+    if (op == BEV_CTRL_SET_FD && connect_is_refused(bev))
+        return 0; // a socket's, by libevent, which is about to be told that it cannot connect: this one goes on
     bev->be_ops = &iocp_bufferevent_ops;
     int result = bev->be_ops->ctrl(bev, op, data);
     if (op == BEV_CTRL_CANCEL_ALL || (op == BEV_CTRL_SET_FD && result == 0))
@@ -72,7 +74,13 @@ int connect_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union 
 // 0, or why it cannot have it; the handle is closed then.
 int connect_give_handle(struct bufferevent *bev, HANDLE handle)
 {
-    if (bufferevent_setfd(bev, reinterpret_cast<evutil_socket_t>(handle)) == 0)
+    // To set a descriptor enables once more what is enabled, and tells of a write that nobody has asked for.
+    short enabled = bev->enabled;
+    if (evbuffer_get_length(bev->output) == 0)
+        bev->enabled = static_cast<short>(enabled & ~EV_WRITE);
+    bool is_set = bufferevent_setfd(bev, reinterpret_cast<evutil_socket_t>(handle)) == 0;
+    bev->enabled = enabled;
+    if (is_set)
         return 0;
     int error = EVUTIL_SOCKET_ERROR();
     sys::close_handle(handle);

@@ -96,6 +96,64 @@ bool pipe_client_and_server_talk(struct event_base *base)
     return true;
 }
 
+bool writes_of_a_connect(struct event_base *base, record *client, bool writes)
+{
+    REQUIRE(happens(base, [&] { return client->connected == 1; }));
+    some_turns(base);
+    REQUIRE(client->writes == (writes ? 1 : 0));
+    return true;
+}
+
+// A socket that connects is told of a write if it has written, and so is a pipe.
+bool pipe_connect_tells_of_writes_as_a_sockets(struct event_base *base)
+{
+    for (bool writes : {false, true}) {
+        record socket;
+        REQUIRE(open_unconnected(base, &socket, BEV_OPT_CLOSE_ON_FREE));
+        struct sockaddr_in address;
+        SOCKET listening = listening_socket(1, &address);
+        if (writes)
+            bufferevent_write(socket.bev, "before", 6);
+        REQUIRE(bufferevent_socket_connect(socket.bev, reinterpret_cast<struct sockaddr *>(&address),
+                                           sizeof(address)) == 0);
+        REQUIRE(writes_of_a_connect(base, &socket, writes));
+        close_pair(&socket);
+        closesocket(listening);
+        service s;
+        REQUIRE(listens(base, &s) && connects(base, &s.client));
+        if (writes)
+            bufferevent_write(s.client.bev, "before", 6);
+        REQUIRE(writes_of_a_connect(base, &s.client, writes));
+        stop(&s);
+    }
+    return true;
+}
+
+// By an address none of them can connect; it goes on, and no socket of libevent's is left.
+bool pipe_connect_goes_on_after_one_by_address(struct event_base *base)
+{
+    service s;
+    struct sockaddr_in address;
+    SOCKET listening = listening_socket(8, &address);
+    REQUIRE(listens(base, &s) && connects(base, &s.client));
+    unsigned long handles = 0;
+    for (int i = 0; i < 4; ++i) {
+        WSASetLastError(0);
+        REQUIRE(bufferevent_socket_connect(s.client.bev, reinterpret_cast<struct sockaddr *>(&address),
+                                           sizeof(address)) == -1);
+        REQUIRE(EVUTIL_SOCKET_ERROR() == WSAEOPNOTSUPP && bufferevent_getfd(s.client.bev) == -1);
+        if (i == 0)
+            handles = accounting::open_handles();
+    }
+    REQUIRE(accounting::open_handles() == handles);
+    REQUIRE(happens(base, [&] { return s.client.connected == 1; }));
+    bufferevent_write(s.client.bev, "there", 5);
+    REQUIRE(happens(base, [&] { return s.server.data == "there"; }));
+    closesocket(listening);
+    stop(&s);
+    return true;
+}
+
 bool pipe_connect_is_told_that_nobody_listens(struct event_base *base)
 {
     record client;
@@ -238,6 +296,8 @@ bool pipe_refusals(struct event_base *base)
 
 const guarantee pipe_guarantees[] = {
     {"pipe_client_and_server_talk", pipe_client_and_server_talk},
+    {"pipe_connect_tells_of_writes_as_a_sockets", pipe_connect_tells_of_writes_as_a_sockets},
+    {"pipe_connect_goes_on_after_one_by_address", pipe_connect_goes_on_after_one_by_address},
     {"pipe_connect_is_told_that_nobody_listens", pipe_connect_is_told_that_nobody_listens},
     {"pipe_connect_is_as_patient_as_it_is_told", pipe_connect_is_as_patient_as_it_is_told},
     {"pipe_client_that_has_gone_is_told_of", pipe_client_that_has_gone_is_told_of},

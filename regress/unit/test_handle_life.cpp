@@ -350,6 +350,8 @@ void it_does_not_connect(void **)
         WSASetLastError(0);
         assert_int_equal(
             bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)), -1);
+        if (before != -1) // else libevent has made a socket, which the fake kernel cannot close
+            assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
         assert_int_equal(bufferevent_getfd(bev), before);
         assert_int_equal(bufferevent_base_set(base, bev), -1);
     }
@@ -384,6 +386,8 @@ int main()
         cmocka_unit_test_setup_teardown(it_can_be_given_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_does_not_connect, set_up, tear_down),
     };
+    WSADATA data;
+    WSAStartup(MAKEWORD(2, 2), &data); // libevent makes a socket before it connects
     fake::boot(1);
     catch_log();
     event_base_free(make_base(on_select_unlocked)); // a base on select makes libevent keep something, once

@@ -19,6 +19,7 @@ struct attempt {
     short what;
     int error;
     int told;
+    int writes;
     std::function<void()> when_told;
 };
 
@@ -33,12 +34,17 @@ void on_event(struct bufferevent *, short what, void *)
         one.when_told();
 }
 
+void on_write(struct bufferevent *, void *)
+{
+    ++one.writes;
+}
+
 void connect(const struct timeval *patience = nullptr, int options = BEV_OPT_CLOSE_ON_FREE)
 {
     one = attempt();
     one.bev = start_connect(patience, options);
     if (one.bev != nullptr)
-        bufferevent_setcb(one.bev, nullptr, nullptr, on_event, nullptr);
+        bufferevent_setcb(one.bev, nullptr, on_write, on_event, nullptr);
 }
 
 void let_go()
@@ -85,6 +91,57 @@ void connected(void **)
         let_go();
         turns(1);
         assert_false(fake::file_is_open(handle));
+        finish();
+    }
+}
+
+// As a socket's connect: of nothing that was written nobody is told.
+void what_was_written_is_told_of(void **)
+{
+    for (int options : {0, int{BEV_OPT_DEFER_CALLBACKS}})
+        for (bool writes : {false, true}) {
+            begin();
+            fake::take_pipe_name(path);
+            connect(nullptr, options | BEV_OPT_CLOSE_ON_FREE);
+            if (writes)
+                bufferevent_write(one.bev, "before", 6);
+            turns(5);
+            assert_int_equal(one.what, BEV_EVENT_CONNECTED);
+            assert_int_equal(one.writes, writes ? 1 : 0);
+            assert_int_equal(bufferevent_get_enabled(one.bev), EV_WRITE);
+            bufferevent_write(one.bev, "after", 5);
+            turns(5);
+            assert_int_equal(one.writes, writes ? 2 : 1);
+            finish();
+        }
+}
+
+void connect_to_address()
+{
+    struct sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    assert_int_equal(
+        bufferevent_socket_connect(one.bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)), -1);
+}
+
+// Before the first try, between two, and when it is connected.
+void no_connect_by_address_meanwhile(void **)
+{
+    for (int moment = 0; moment < 3; ++moment) {
+        begin();
+        fake::take_pipe_name(path);
+        fake::fail_calls(fake::call::pipe_open, ERROR_PIPE_BUSY, moment == 1 ? 10 : 0);
+        connect();
+        turns(moment);
+        assert_int_equal(one.told, moment == 2);
+        connect_to_address();
+        for (int i = 0; i < 30 && one.told == 0; ++i)
+            turns(1);
+        assert_int_equal(one.what, BEV_EVENT_CONNECTED);
+        bufferevent_write(one.bev, "there", 5);
+        turns(2);
+        assert_string_equal(fake::file_peer_reads(handle_of(one.bev)).c_str(), "there");
+        assert_int_equal(one.told, 1);
         finish();
     }
 }
@@ -310,6 +367,8 @@ int main()
     strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(connected, set_up_kernel),
+        cmocka_unit_test_setup(what_was_written_is_told_of, set_up_kernel),
+        cmocka_unit_test_setup(no_connect_by_address_meanwhile, set_up_kernel),
         cmocka_unit_test_setup(refused_by_the_kernel, set_up_kernel),
         cmocka_unit_test_setup(busy_for_a_while, set_up_kernel),
         cmocka_unit_test_setup(busy_for_too_long, set_up_kernel),
@@ -320,5 +379,7 @@ int main()
         cmocka_unit_test_setup(no_memory, set_up_kernel),
         cmocka_unit_test_setup(no_memory_to_wait, set_up_kernel),
     };
+    WSADATA data;
+    WSAStartup(MAKEWORD(2, 2), &data); // libevent makes a socket before it connects
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
