@@ -54,6 +54,13 @@ inline bool is_shortage(int error)
            error == ERROR_NO_SYSTEM_RESOURCES;
 }
 
+// Any of the system's own codes for a want of memory, whoever counts it.
+inline bool is_want_of_memory(int error)
+{
+    return error == ERROR_NOT_ENOUGH_MEMORY || error == ERROR_OUTOFMEMORY || error == ERROR_NO_SYSTEM_RESOURCES ||
+           error == ERROR_WORKING_SET_QUOTA || error == ERROR_COMMITMENT_LIMIT || error == ERROR_NOT_ENOUGH_QUOTA;
+}
+
 // Starts Winsock (a program may make its base before it calls WSAStartup) and finds the NT calls. Counted: each
 // successful startup is paired with one cleanup.
 int startup();

@@ -204,6 +204,16 @@ int process_run(process_start *start, struct evprocess *self, struct event_base 
     return error == 0 ? process_let_run(self, base) : error;
 }
 
+// A child that nobody is told of has no wait, which would be refused.
+bool process_may_start(struct event_base *base)
+{
+    const backend *owner = base != nullptr ? backend_of(base) : nullptr;
+    if (owner == nullptr)
+        return false;
+    base_locked held(base);
+    return !owner->draining;
+}
+
 } // namespace
 
 extern "C" {
@@ -212,7 +222,7 @@ struct evprocess *evprocess_iocp_spawn(struct event_base *base, const struct evp
                                        evprocess_iocp_cb cb, void *arg)
 {
     process_start start = {};
-    if (base == nullptr || backend_of(base) == nullptr) {
+    if (!process_may_start(base)) {
         WSASetLastError(WSAEOPNOTSUPP);
         return nullptr;
     }
@@ -230,7 +240,7 @@ struct evprocess *evprocess_iocp_spawn(struct event_base *base, const struct evp
     if (error == 0)
         return self;
     evprocess_iocp_free(self);
-    WSASetLastError(error);
+    WSASetLastError(sys::is_want_of_memory(error) ? WSAENOBUFS : error); // of pipes, the child or its wait
     return nullptr;
 }
 

@@ -131,18 +131,62 @@ void a_base_is_freed_first(void **)
     event_base_free(keeps);
 }
 
+struct late {
+    int asked;
+    struct evprocess *started;
+    int error;
+};
+
+void spawn_late(const void *sent, size_t, void *argument)
+{
+    mm_free(const_cast<void *>(sent));
+    auto *self = static_cast<late *>(argument);
+    struct evprocess_iocp_options options = {};
+    options.size = sizeof(options);
+    options.command_line = "program.exe";
+    WSASetLastError(0);
+    self->started = evprocess_iocp_spawn(base, &options, nullptr, nullptr);
+    self->error = EVUTIL_SOCKET_ERROR();
+    ++self->asked;
+}
+
+// By the cleanup of what a send had, which the free of the base ends. Nobody would be told of the child.
+void none_starts_while_its_base_is_freed(void **)
+{
+    constexpr size_t length = 3000;
+    late one = {};
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    struct bufferevent *bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+    fake::set_send_room(socket, 0);
+    evbuffer_add_reference(bufferevent_get_output(bev), mm_calloc(1, length), length, spawn_late, &one);
+    turns(2);
+    bufferevent_free(bev);
+    assert_int_equal(one.asked, 0);
+    free_base();
+    assert_int_equal(one.asked, 1);
+    assert_null(one.started);
+    assert_int_equal(one.error, WSAEOPNOTSUPP);
+    assert_int_equal(fake::children_started(), 0);
+}
+
 void nothing_is_left_where_a_call_fails(void **)
 {
     const struct {
         fake::call which;
         int error;
+        int told;
         size_t children;
     } cases[] = {
-        {fake::call::null_device_open, ERROR_TOO_MANY_OPEN_FILES, 0},
-        {fake::call::process_create, ERROR_FILE_NOT_FOUND, 0},
-        {fake::call::wait_duplicate, ERROR_NO_SYSTEM_RESOURCES, 1},
-        {fake::call::wait_start, ERROR_NO_SYSTEM_RESOURCES, 1},
-        {fake::call::process_resume, ERROR_NO_SYSTEM_RESOURCES, 1},
+        {fake::call::null_device_open, ERROR_TOO_MANY_OPEN_FILES, ERROR_TOO_MANY_OPEN_FILES, 0},
+        {fake::call::null_device_open, ERROR_NOT_ENOUGH_MEMORY, WSAENOBUFS, 0},
+        {fake::call::process_create, ERROR_FILE_NOT_FOUND, ERROR_FILE_NOT_FOUND, 0},
+        {fake::call::process_create, ERROR_NOT_ENOUGH_MEMORY, WSAENOBUFS, 0},
+        {fake::call::process_create, ERROR_COMMITMENT_LIMIT, WSAENOBUFS, 0},
+        {fake::call::wait_duplicate, ERROR_NO_SYSTEM_RESOURCES, WSAENOBUFS, 1},
+        {fake::call::wait_start, ERROR_NO_SYSTEM_RESOURCES, WSAENOBUFS, 1},
+        {fake::call::process_resume, ERROR_NO_SYSTEM_RESOURCES, WSAENOBUFS, 1},
+        {fake::call::process_resume, ERROR_ACCESS_DENIED, ERROR_ACCESS_DENIED, 1},
     };
     ended to = {};
     evprocess_iocp_free(spawn(&to)); // libevent has its memory
@@ -151,7 +195,7 @@ void nothing_is_left_where_a_call_fails(void **)
         size_t before = fake::children_started();
         fake::fail_calls(each.which, each.error);
         assert_null(spawn(&to));
-        assert_int_equal(EVUTIL_SOCKET_ERROR(), each.error);
+        assert_int_equal(EVUTIL_SOCKET_ERROR(), each.told);
         assert_int_equal(fake::children_started(), before + each.children);
         assert_int_equal(fake::children_suspended(), 0); // none that waits for ever
         turns(2);                                        // a packet may be on its way
@@ -193,6 +237,7 @@ int main()
         WAIT_TEST(freed_before_its_end_or_before_it_is_told),
         WAIT_TEST(others_end_it_before_it_runs),
         WAIT_TEST(a_base_is_freed_first),
+        WAIT_TEST(none_starts_while_its_base_is_freed),
         WAIT_TEST(nothing_is_left_where_a_call_fails),
         WAIT_TEST(nothing_is_left_for_want_of_memory),
     };
