@@ -173,7 +173,6 @@ void a_callback_takes_the_descriptor(void **)
 void moved_twice(void **)
 {
     grow_receives();
-    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 0);
     say(100);
     bufferevent_disable(bev, EV_READ);
     bufferevent_setfd(bev, -1);

@@ -37,6 +37,7 @@ void outgoing_ports_are_shared(void **)
         if (made == INVALID_SOCKET)
             continue; // no IPv6 here
         int before = binds;
+        shares_its_port = INVALID_SOCKET; // a number may come back
         iocp::sys::bind_any(made, family);
         assert_int_equal(binds, before + 1);
         closesocket(made);
