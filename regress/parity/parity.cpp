@@ -71,7 +71,7 @@ bool parse(int count, char **arguments, settings *into)
         else
             return false;
     }
-    return true;
+    return into->about == nullptr || is_flavour(into->about); // else no script would ever be about it
 }
 
 void print_trace(const char *name, const trace &of)

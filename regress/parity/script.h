@@ -190,6 +190,8 @@ struct script {
 script make_script(uint64_t seed);
 unsigned form_of_pipe(const script &of, int connection);
 const char *name_of(flavour about);
+// False: none has that name.
+bool is_flavour(const char *name);
 std::string describe(const script &of);
 std::string describe(const operation &of);
 

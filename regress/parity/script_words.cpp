@@ -5,6 +5,7 @@
 #include "sharing.h"
 
 #include <stdio.h>
+#include <string.h>
 
 namespace parity {
 
@@ -106,6 +107,14 @@ const char *name_of(flavour about)
                                            "serving",      "shortage",     "pipes"};
     static_assert(sizeof(flavours) / sizeof(flavours[0]) == static_cast<size_t>(flavour::count), "one name each");
     return flavours[static_cast<int>(about)];
+}
+
+bool is_flavour(const char *name)
+{
+    for (int i = 0; i < static_cast<int>(flavour::count); ++i)
+        if (strcmp(name, name_of(static_cast<flavour>(i))) == 0)
+            return true;
+    return false;
 }
 
 std::string describe(const operation &of)
