@@ -17,8 +17,10 @@ constexpr wchar_t winsock[] = L"ws2_32.dll";
 int WSAAPI watched_option(SOCKET socket, int level, int option, const char *value, int length)
 {
     if (level == SOL_SOCKET && option == reuse_unicast_port && length == sizeof(BOOL) &&
-        *reinterpret_cast<const BOOL *>(value) != FALSE)
+        *reinterpret_cast<const BOOL *>(value) != FALSE) {
         shares_its_port = socket;
+        return 0; // where a system does not know the option, it is not asked for again
+    }
     return iocp::exported(watched_option, winsock, "setsockopt")(socket, level, option, value, length);
 }
 
