@@ -38,6 +38,45 @@ bool send_coalesce(send_operation *self, struct evbuffer *output, size_t at_most
     return true;
 }
 
+// True if nobody else may touch the chain's memory until it is unpinned.
+bool send_may_pin(const struct evbuffer_chain *chain)
+{
+    // What other evbuffers refer to (evbuffer_add_buffer_reference) their threads may be about to free, with another lock.
+    if (chain->refcnt != 1)
+        return false;
+    if ((chain->flags & EVBUFFER_MULTICAST) != 0) {
+        auto *of_another = EVBUFFER_CHAIN_EXTRA(struct evbuffer_multicast_parent, chain);
+        chain = of_another->parent;
+    }
+    if ((chain->flags & EVBUFFER_REFERENCE) == 0)
+        return true;
+    // A program that lends its memory without a cleanup has it back as soon as the output is without it.
+    auto *reference = EVBUFFER_CHAIN_EXTRA(struct evbuffer_chain_reference, chain);
+    return reference->cleanupfn != nullptr;
+}
+
+// Of a chain that is not to be pinned; and what follows it, so that several small ones are one send, too. 0 for want of
+// memory.
+size_t send_copy(send_operation *self, const struct evbuffer_chain *first, size_t at_most)
+{
+    size_t least = first->off < at_most ? first->off : at_most;
+    size_t most = at_most < max_coalesced ? at_most : max_coalesced;
+    size_t all = least;
+    for (const struct evbuffer_chain *next = first->next; next != nullptr && all < most; next = next->next)
+        all += next->off < most - all ? next->off : most - all;
+    self->copied = static_cast<char *>(mm_malloc(all));
+    if (self->copied == nullptr)
+        return 0;
+    size_t copied = 0;
+    for (const struct evbuffer_chain *chain = first; copied < all; chain = chain->next) {
+        size_t length = chain->off < all - copied ? chain->off : all - copied;
+        if (length != 0)
+            memcpy(self->copied + copied, chain->buffer + chain->misalign, length);
+        copied += length;
+    }
+    return all;
+}
+
 // Pins or copies the evbuffer's first bytes. Returns how many buffers that made; 0 for want of memory.
 int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
@@ -49,23 +88,18 @@ int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, W
         return 1;
     for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < most;
          chain = chain->next) {
-        const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
-        size_t length = chain->off < at_most ? chain->off : at_most;
-        if (length == 0)
+        if (chain->off == 0)
             continue;
-        // What other evbuffers refer to (evbuffer_add_buffer_reference) their threads may be about to free, with another lock.
-        bool goes_whole = length == chain->off && chain->refcnt == 1;
+        bool goes_whole = chain->off <= at_most && send_may_pin(chain);
+        size_t length = goes_whole ? chain->off : send_copy(self, chain, at_most);
+        if (length == 0)
+            break; // the whole ones will do
         if (goes_whole) {
             evbuffer_chain_pin_(chain, EVBUFFER_MEM_PINNED_W);
             self->chains[self->chain_count++] = chain;
-        } else {
-            self->copied = static_cast<char *>(mm_malloc(length));
-            if (self->copied == nullptr)
-                break; // the whole ones will do
-            memcpy(self->copied, bytes, length);
-            bytes = self->copied;
         }
-        send_add_buffer(buffers, &count, bytes, length);
+        const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
+        send_add_buffer(buffers, &count, goes_whole ? bytes : self->copied, length);
         at_most = goes_whole ? at_most - length : 0;
         self->length += length;
     }

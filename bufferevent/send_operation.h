@@ -3,7 +3,8 @@
 // On select, what the kernel has taken is gone from the program's output, whatever the program does next. So here: a
 // send that goes into flight takes its bytes out of the evbuffer. Whole chains leave it as they are, pinned, and
 // libevent frees them when they are unpinned; of a chain that is sent in part, that part is copied, since the program
-// may write to what stands beside it (evbuffer_prepend).
+// may write to what stands beside it (evbuffer_prepend). So is what the program lends without a cleanup
+// (evbuffer_add_reference): that its output is without it is all that tells it that the memory is its own again.
 //
 // Whoever started it may let go of it at any time. It is then sent to its end, and not cancelled (see
 // backend/socket_lingering.h).
@@ -20,7 +21,7 @@ struct stream;
 constexpr int max_gathered = 16;
 
 // A file's send has one buffer: chains are copied into one up to this size. A first chain of that size is sent alone, as
-// it is.
+// it is. Where a chain of a socket's send has to be copied, so is what follows it up to this size.
 constexpr size_t max_coalesced = 16 * 1024;
 
 // Times in a row that a send ends without an error and without a byte, and is started again.

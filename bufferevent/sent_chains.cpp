@@ -17,7 +17,7 @@ bool sent_is_memory(struct evbuffer_chain *chain)
     if ((chain->flags & EVBUFFER_REFERENCE) == 0)
         return true;
     auto *reference = EVBUFFER_CHAIN_EXTRA(struct evbuffer_chain_reference, chain);
-    return reference->cleanupfn == nullptr || reference->cleanupfn == receive_free_handed_over;
+    return reference->cleanupfn == receive_free_handed_over; // one without any is copied, and not here
 }
 
 send_operation *sent_take_first(backend *owner)
