@@ -364,9 +364,12 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     if (at_most >= 0 && static_cast<unsigned>(at_most) < max_receive_size)
         limit = static_cast<unsigned>(at_most);
     self->has_read = true;
-    if (self->receive == receive_state::readable && limit > 0 && self->is_file)
+    receive_state state = self->receive; // once: another thread may take the packet of a receive in flight meanwhile
+    if (state == receive_state::readable && limit > 0 && self->is_file) {
         receive_file_now(self, limit);
-    switch (self->receive) {
+        state = self->receive;
+    }
+    switch (state) {
     case receive_state::held:
         return receive_take_held(self, input, limit);
     case receive_state::ended:
@@ -376,7 +379,7 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
         WSASetLastError(self->failure);
         return -1;
     default:
-        if (self->receive != receive_state::pending && !self->is_file)
+        if (state != receive_state::pending && !self->is_file)
             return receive_now(self, input, limit);
         WSASetLastError(WSAEWOULDBLOCK);
         return -1;
