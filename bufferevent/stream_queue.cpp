@@ -114,8 +114,11 @@ int stream_put(stream *self, const char *bytes, int length)
     if (queued == nullptr || evbuffer_add(queued, bytes, static_cast<size_t>(length)) != 0)
         return queue_fail(WSAENOBUFS);
     source_queue(&self->as_source); // if nobody flushes, the next turn does
-    if (!stream_owner(self)->base->running_loop)
+    struct event_base *base = stream_owner(self)->base;
+    if (!base->running_loop)
         queue_flush(self); // there may be none
+    else if (EVBASE_NEED_NOTIFY(base))
+        base_wake(base); // it may be asleep: a program's own SSL_write, in another thread
     return length;
 }
 

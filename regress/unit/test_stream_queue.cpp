@@ -30,6 +30,7 @@ void open_world(uint64_t seed, const fake::chances &odds)
 {
     fake::boot(seed, odds);
     base = make_base(on_iocp);
+    base->th_owner_id = loop_thread;
     socket_fd = fake::open_socket(fake::kind::stream);
     fake::connect_now(socket_fd);
     self = attach(socket_fd, false);
@@ -111,6 +112,23 @@ void sent_at_once_while_no_loop_runs(void **)
 {
     assert_int_equal(put_between_runs("last"), 4);
     assert_string_equal(fake::sent(socket_fd).c_str(), "last");
+}
+
+// The loop sleeps, and nothing else wakes it soon.
+void another_threads_are_sent_at_once(void **)
+{
+    static std::string soon;
+    soon.clear();
+    struct timeval limit = {1, 0};
+    event_base_loopexit(base, &limit);
+    fake::at(fake::now_us() + 1000, [] {
+        become_thread(other_thread);
+        put_between_runs("from beside");
+        become_thread(loop_thread);
+    });
+    fake::at(fake::now_us() + 2000, [] { soon = fake::sent(socket_fd); });
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+    assert_string_equal(soon.c_str(), "from beside");
 }
 
 void would_block_when_full(void **)
@@ -336,11 +354,13 @@ void steps_aside_after_a_failed_connect(void **)
 
 int main()
 {
+    use_fake_threads();
 #define QUEUE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(one_send_for_what_is_put_in_one_turn),
         QUEUE_TEST(what_nobody_flushes_goes_with_the_next_turn),
         QUEUE_TEST(sent_at_once_while_no_loop_runs),
+        QUEUE_TEST(another_threads_are_sent_at_once),
         QUEUE_TEST(would_block_when_full),
         QUEUE_TEST(an_error_is_told_to_the_next_put),
         QUEUE_TEST(much_is_sent_before_more_is_taken),
