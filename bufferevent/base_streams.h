@@ -30,9 +30,7 @@ struct base_streams {
     sent_chains sent;
     idle_sends idle;
     send_growth growth;
-    const void *connecting;      // the bufferevent whose next descriptor is about to be connected
-    const void *socket_made_for; // the one for which libevent made that descriptor
-    bool new_ones_wait;          // when a connection was last accepted, its first bytes had not come
+    bool new_ones_wait; // when a connection was last accepted, its first bytes had not come
 };
 
 } // namespace iocp

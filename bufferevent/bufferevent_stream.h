@@ -26,6 +26,24 @@ constexpr int option_has_file = 1 << 25;
 constexpr int option_refuses_connect = 1 << 26;
 constexpr int option_is_connecting = 1 << 27;
 
+// Or it is not refused: its next descriptor is about to be connected, and libevent has made that.
+constexpr int option_connects_next = 1 << 28;
+constexpr int option_has_made_socket = 1 << 29;
+
+inline void change_options(struct bufferevent *bev, int away, int added)
+{
+    int options = (BEV_UPCAST(bev)->options & ~away) | added;
+    BEV_UPCAST(bev)->options = static_cast<enum bufferevent_options>(options);
+}
+
+// It had the option, which it has no more.
+inline bool take_option(struct bufferevent *bev, int option)
+{
+    bool had = (BEV_UPCAST(bev)->options & option) != 0;
+    change_options(bev, option, 0);
+    return had;
+}
+
 inline bool has_file(const struct bufferevent *bev)
 {
     return (BEV_UPCAST(bev)->options & option_has_file) != 0;

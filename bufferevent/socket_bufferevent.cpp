@@ -74,10 +74,7 @@ int socket_bufferevent_flush(struct bufferevent *bev, short events, enum buffere
 
 void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
-    backend *owner = backend_for(bev);
-    bool to_connect = owner != nullptr && owner->streams.connecting == bev;
-    if (to_connect)
-        owner->streams.connecting = nullptr;
+    bool to_connect = take_option(bev, option_connects_next);
     stream *own = stream_for(bev);
     if (own != nullptr && stream_descriptor(own) == fd && !socket_is_stale(stream_owner(own), fd))
         return; // the same socket as before
@@ -92,7 +89,7 @@ int socket_bufferevent_connect_not_started(struct bufferevent *bev)
 {
     int error = EVUTIL_SOCKET_ERROR();
     stream *own = stream_for(bev);
-    if (backend_for(bev)->streams.socket_made_for == bev)
+    if (take_option(bev, option_has_made_socket))
         bufferevent_setfd(bev, -1);
     else if (own != nullptr)
         stream_detach(own, false);
@@ -196,10 +193,8 @@ int socket_bufferevent_connect_refusal(const struct bufferevent *bev)
 // libevent asks whether it can connect, sets its descriptor, and has it connect, one after the other with its lock held.
 void socket_bufferevent_note_refusal(struct bufferevent *bev, int refusal)
 {
-    int options = BEV_UPCAST(bev)->options & ~(option_refuses_connect | option_is_connecting);
-    if (refusal != 0)
-        options |= option_refuses_connect | (refusal == WSAEALREADY ? option_is_connecting : 0);
-    BEV_UPCAST(bev)->options = static_cast<enum bufferevent_options>(options);
+    int refused = option_refuses_connect | (refusal == WSAEALREADY ? option_is_connecting : 0);
+    change_options(bev, option_refuses_connect | option_is_connecting, refusal != 0 ? refused : 0);
 }
 
 int socket_bufferevent_connect_outcome(stream *own)
@@ -302,10 +297,9 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
     socket_bufferevent_note_refusal(bev, refusal);
     if (refusal != 0)
         return 1; // and then it cannot
-    // bufferevent_setfd comes next, and need not look what kind of socket it is. (If another thread of this base comes
-    // between, it looks.)
-    owner->streams.connecting = bev;
-    owner->streams.socket_made_for = event_get_fd(&bev->ev_read) < 0 ? bev : nullptr;
+    // bufferevent_setfd comes next, and need not look what kind of socket it is.
+    int made = event_get_fd(&bev->ev_read) < 0 ? option_has_made_socket : 0;
+    change_options(bev, option_has_made_socket, option_connects_next | made);
     return 1;
 }
 
@@ -328,10 +322,11 @@ int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, cons
         socket_bufferevent_attach(bev, fd, true);
     stream *own = stream_for(bev);
     if (own != nullptr && inet && stream_connect(own, address, length) == 0) {
-        int enabled = bev->be_ops->enable(bev, EV_WRITE);
+        if (bev->be_ops->enable(bev, EV_WRITE) != 0)
+            return socket_bufferevent_connect_not_started(bev);
         if (socket_bufferevent_reads_past_stream(bev, own))
             stream_step_aside(own);
-        return enabled;
+        return 0;
     }
     if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
         result = -1;

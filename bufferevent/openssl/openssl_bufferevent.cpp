@@ -120,10 +120,7 @@ int openssl_bufferevent_flush(struct bufferevent *bev, short events, enum buffer
 
 int openssl_bufferevent_set_descriptor(struct bufferevent *bev, union bufferevent_ctrl_data *data)
 {
-    backend *owner = backend_for(bev);
-    bool to_connect = owner != nullptr && owner->streams.connecting == bev;
-    if (to_connect)
-        owner->streams.connecting = nullptr;
+    bool to_connect = take_option(bev, option_connects_next);
     openssl_bufferevent_let_go(bev);
     int result = bufferevent_ops_openssl.ctrl(bev, BEV_CTRL_SET_FD, data);
     if (result == 0)

@@ -4,6 +4,8 @@
 #include <functional>
 
 #include "support/connecting.h"
+#include "support/guard.h"
+#include "support/meanwhile.h"
 
 using namespace iocp;
 
@@ -204,6 +206,57 @@ void own_socket_after_a_failure(void **)
     assert_null(fake::complaint_after_free());
 }
 
+struct bufferevent *beside;
+
+// Another thread connects another bufferevent of the base between two steps of this one.
+void own_socket_after_a_failure_beside_another(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    beside = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct sockaddr_in nobody = {};
+    nobody.sin_family = AF_INET;
+    meanwhile_do_when(
+        base, [] { return true; }, [] { bufferevent_async_can_connect_(beside); });
+    assert_int_equal(bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&nobody), sizeof(nobody)), -1);
+    assert_true(meanwhile_done());
+    assert_int_equal(bufferevent_getfd(bev), -1);
+    bufferevent_free(bev);
+    bufferevent_free(beside);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+// Its connect is under way when there is no memory for the event that is to wait for it. The steps are libevent's.
+void own_socket_without_memory_for_its_event(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_disable(bev, EV_WRITE);
+    SOCKET another = new_socket(), socket = new_socket();
+    counted *first = count_events(base, static_cast<evutil_socket_t>(another), EV_READ);
+    event_add(first->registered, nullptr); // libevent needs memory for its first one
+    free_counted(first);
+    fake::close_by_program(another);
+    auto fd = static_cast<evutil_socket_t>(socket);
+    struct sockaddr_in peer = {};
+    peer.sin_family = AF_INET;
+    fake::set_connect_result(fake::status_pending);
+    assert_int_equal(bufferevent_async_can_connect_(bev), 1);
+    bufferevent_setfd(bev, fd);
+    guard::fail_allocations(1, 100); // the connect's own succeeds
+    assert_int_equal(bufferevent_async_connect_(bev, fd, reinterpret_cast<struct sockaddr *>(&peer), sizeof(peer)), -1);
+    guard::fail_allocations(0, 0);
+    assert_int_equal(fake::calls(fake::call::connect), 1);
+    assert_int_equal(bufferevent_getfd(bev), -1);
+    evutil_closesocket(fd);
+    turn_to_port(base);
+    assert_false(fake::is_open(socket));
+    bufferevent_free(bev);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 int set_up(void **)
 {
     fake::boot(running_seed = 1);
@@ -215,6 +268,7 @@ int set_up(void **)
 
 int main()
 {
+    meanwhile_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(freed_in_every_state, set_up),
         cmocka_unit_test_setup(cancels_that_lose, set_up),
@@ -223,6 +277,8 @@ int main()
         cmocka_unit_test_setup(fails_at_once, set_up),
         cmocka_unit_test_setup(descriptors_after_a_failure, set_up),
         cmocka_unit_test_setup(own_socket_after_a_failure, set_up),
+        cmocka_unit_test_setup(own_socket_after_a_failure_beside_another, set_up),
+        cmocka_unit_test_setup(own_socket_without_memory_for_its_event, set_up),
     };
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
