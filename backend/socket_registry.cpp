@@ -53,14 +53,6 @@ void registry_note_close(evutil_socket_t fd)
     registry_closes_of(fd)->fetch_add(1, std::memory_order_relaxed);
 }
 
-bool registry_has(evutil_socket_t fd)
-{
-    AcquireSRWLockShared(&sockets.lock);
-    bool has = fd_table_find(&sockets.owners, fd) != nullptr;
-    ReleaseSRWLockShared(&sockets.lock);
-    return has;
-}
-
 registry_use::registry_use(evutil_socket_t fd)
 {
     AcquireSRWLockShared(&sockets.lock);

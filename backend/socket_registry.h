@@ -19,8 +19,6 @@ namespace iocp {
 // is looked at until it is removed.
 bool registry_add(owned_descriptor *added);
 void registry_remove(const owned_descriptor *removed);
-// Must some base be asked?
-bool registry_has(evutil_socket_t fd);
 // The descriptor counts as closed.
 void registry_note_close(evutil_socket_t fd);
 // Another number than before, if the descriptor may have been closed since (or another, seldom).

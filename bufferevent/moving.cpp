@@ -1,4 +1,5 @@
 #include "bufferevent/moving.h"
+#include "backend/socket_interest.h"
 #include "backend/socket_record.h"
 #include "backend/socket_registry.h"
 #include "bufferevent/receive_buffer.h"
@@ -13,10 +14,20 @@ namespace {
 // By which libevent reads for its socket bufferevents: no other event is told of what is kept.
 std::atomic<event_callback_fn> reader;
 
+enum class moving_to { own_reader, other_reader, other_base };
+
+// Something is in flight on the socket for who had it before, or is to be told when it is closed: it stays with its base, which
+// must be asked first, and so do the bytes, until somebody reads them.
+bool moving_is_bound_to(const socket_record *record)
+{
+    return !LIST_EMPTY(&record->left_sends) || record->left_cancelled != 0 || record->resets;
+}
+
 // What that base has kept of the descriptor. Of a connection that is no more, whose number has come back, it is nothing;
 // and what has no mark is for that base alone.
-received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, bool is_own)
+received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, moving_to whom)
 {
+    bool is_own = whom == moving_to::own_reader;
     if (backend_is_out_of_reach(keeper))
         return nullptr;
     uint32_t connection = sys::connection_mark(static_cast<SOCKET>(fd));
@@ -24,6 +35,8 @@ received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, bool is_ow
     socket_record *record = socket_find(keeper, fd);
     const received_bytes *early = record != nullptr ? socket_early(record) : nullptr;
     if (early == nullptr || (!is_own && early->connection == 0) || record->transport != sys::transport::socket)
+        return nullptr;
+    if (whom == moving_to::other_base && moving_is_bound_to(record))
         return nullptr;
     received_bytes *moved = socket_take_early(keeper, fd);
     if (moved->connection != 0 && moved->connection != connection) {
@@ -35,6 +48,43 @@ received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, bool is_ow
     return moved;
 }
 
+// Copies what comes next to the input, where `space` says; a length of 0: there is no memory for it.
+void moving_copy(received_bytes *kept, struct evbuffer *input, int at_most, struct evbuffer_iovec *space)
+{
+    unsigned all = received_length(kept);
+    unsigned length = at_most < 0 || static_cast<unsigned>(at_most) >= all ? all : static_cast<unsigned>(at_most);
+    if (evbuffer_reserve_space(input, static_cast<ev_ssize_t>(length), space, 1) != 1)
+        length = 0;
+    else
+        received_take(kept, static_cast<char *>(space->iov_base), length);
+    space->iov_len = length;
+}
+
+// The base that keeps the bytes cannot be freed meanwhile, so nothing of the program's is called: the rest has been given back
+// when it is. False: there are none.
+bool moving_take_part(const struct bufferevent *bev, struct evbuffer *input, int at_most, struct evbuffer_iovec *space,
+                      bool *is_rest)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    registry_use held(fd);
+    backend *keeper = held.owner;
+    if (keeper == nullptr)
+        return false;
+    bool is_own = bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
+    received_bytes *kept = moving_take_from(keeper, fd, is_own ? moving_to::own_reader : moving_to::other_reader);
+    if (kept == nullptr)
+        return false;
+    moving_copy(kept, input, at_most, space);
+    *is_rest = received_length(kept) > 0;
+    if (!*is_rest) {
+        received_free(kept);
+        return true;
+    }
+    base_locked locked(keeper->base);
+    moving_give(keeper, fd, nullptr, kept);
+    return true;
+}
+
 } // namespace
 
 received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
@@ -42,7 +92,9 @@ received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
     if (!sockets_keep_any())
         return nullptr;
     registry_use keeper(fd);
-    return keeper.owner != nullptr && keeper.owner != owner ? moving_take_from(keeper.owner, fd, false) : nullptr;
+    if (keeper.owner == nullptr || keeper.owner == owner)
+        return nullptr;
+    return moving_take_from(keeper.owner, fd, moving_to::other_base);
 }
 
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved)
@@ -51,6 +103,7 @@ void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes
         return;
     if (own != nullptr) {
         stream_receive_hold(own, moved);
+        interest_take_over(&own->as_source);
         source_queue(&own->as_source);
     } else if (!socket_keep_moved(owner, fd, moved)) {
         moving_lose(fd, moved); // for want of memory
@@ -65,6 +118,15 @@ void moving_lose(evutil_socket_t fd, received_bytes *moved)
     sys::end_connection(static_cast<SOCKET>(fd));
 }
 
+void moving_lose_kept(const backend *owner, evutil_socket_t fd)
+{
+    if (!sockets_keep_any())
+        return;
+    registry_use keeper(fd);
+    if (keeper.owner != nullptr && keeper.owner != owner)
+        moving_lose(fd, moving_take_from(keeper.owner, fd, moving_to::other_reader));
+}
+
 void moving_note_reader(const struct bufferevent *bev)
 {
     if (reader == nullptr)
@@ -77,39 +139,30 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
         return false;
     backend *owner = backend_of(base);
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
-    bool is_here = record != nullptr && record->own == nullptr && record->keeps_early &&
-                   record->transport == sys::transport::socket;
-    // The base that has it is another one, whose lock is not taken with this one's: be it in vain.
-    return is_here || (owner == nullptr && registry_has(waiting->ev_fd));
+    if (record != nullptr && (record->own != nullptr || record->keeps_early))
+        return record->own == nullptr && record->transport == sys::transport::socket;
+    // Another base may have it, whose lock is not taken with this one's: be it in vain.
+    registry_use keeper(waiting->ev_fd);
+    return keeper.owner != nullptr && keeper.owner != owner;
 }
 
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
-    evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    if (!sockets_keep_any())
+    struct evbuffer_iovec space = {};
+    bool is_rest = false;
+    if (!sockets_keep_any() || !moving_take_part(bev, input, at_most, &space, &is_rest))
         return 0;
-    registry_use held(fd);
-    backend *keeper = held.owner;
-    bool is_own = keeper != nullptr && bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
-    received_bytes *kept = keeper != nullptr ? moving_take_from(keeper, fd, is_own) : nullptr;
-    if (kept == nullptr)
-        return 0;
-    unsigned all = received_length(kept);
-    unsigned length = at_most < 0 || static_cast<unsigned>(at_most) >= all ? all : static_cast<unsigned>(at_most);
-    if (evbuffer_add(input, received_first(kept), length) != 0)
-        length = 0;
-    kept->begin += length;
-    if (length == all) {
-        received_free(kept);
-    } else {
-        base_locked locked(keeper->base);
-        moving_give(keeper, fd, nullptr, kept);
-    }
-    if (length < all)
-        event_active(&bev->ev_read, EV_READ, 1); // no backend knows of the rest
-    if (length == 0)
+    // No backend knows of the rest. Before the input's callbacks, which may read no more, or no longer from here.
+    if (is_rest && event_pending(&bev->ev_read, EV_READ, nullptr) != 0)
+        event_active(&bev->ev_read, EV_READ, 1);
+    if (space.iov_len == 0) {
         WSASetLastError(WSAEWOULDBLOCK); // for want of memory: later
-    return length > 0 ? static_cast<int>(length) : -1;
+        return -1;
+    }
+    auto length = static_cast<int>(space.iov_len);
+    int added = evbuffer_commit_space(input, &space, 1);
+    EVUTIL_ASSERT(added == 0); // the input is the loop's, and was not frozen
+    return length;
 }
 
 } // namespace iocp

@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "backend/socket_record.h"
+#include "backend/socket_registry.h"
 
 #include "event2/iocp.h"
 
@@ -70,8 +71,8 @@ int tear_down(void **)
     return check_nothing_is_left();
 }
 
-// Its bufferevent has gone, and "kept" was received for it.
-SOCKET taken_from_the_first()
+// Its bufferevent has gone, and "kept" was received for it. NULL: nothing is in flight.
+SOCKET taken_from_the_first(const char *in_flight = nullptr)
 {
     SOCKET socket = fake::open_socket(fake::kind::stream);
     fake::connect_now(socket);
@@ -80,6 +81,12 @@ SOCKET taken_from_the_first()
     turns(first, 3);
     assert_string_equal(heard.c_str(), "warm");
     heard.clear();
+    if (in_flight != nullptr) {
+        fake::set_send_room(socket, 0);
+        bufferevent_write(bev, in_flight, strlen(in_flight));
+        turns(first, 2);
+        assert_int_equal(evbuffer_get_length(bufferevent_get_output(bev)), 0);
+    }
     fake::peer_sends(socket, "kept");
     bufferevent_disable(bev, EV_READ);
     bufferevent_setfd(bev, -1);
@@ -130,6 +137,82 @@ void in_parts(void **)
     turns(second, 10);
     assert_string_equal(heard.c_str(), "kept");
     check_converses(bev, socket);
+}
+
+void stop_at_once(struct evbuffer *, const struct evbuffer_cb_info *info, void *reader)
+{
+    if (info->n_added == 0)
+        return;
+    // Who frees a base waits for these, and may be waited for here.
+    for (struct event_base *each : {first, second})
+        assert_int_equal(backend_uses(backend_of(each))->load(), 0);
+    bufferevent_disable(static_cast<struct bufferevent *>(reader), EV_READ);
+}
+
+// The same, and the input wants no more after each; whichever base has the rest.
+void in_parts_that_are_asked_for(void **)
+{
+    for (const char *in_flight : {static_cast<const char *>(nullptr), "slowly"}) {
+        heard.clear();
+        SOCKET socket = taken_from_the_first(in_flight);
+        fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        bufferevent_set_max_single_read(bev, 1);
+        struct evbuffer_cb_entry *stops = evbuffer_add_cb(bufferevent_get_input(bev), stop_at_once, bev);
+        for (size_t i = 1; i <= 4; ++i) {
+            turns(second, 3);
+            assert_int_equal(heard.size(), i);
+            bufferevent_enable(bev, EV_READ);
+        }
+        assert_string_equal(heard.c_str(), "kept");
+        evbuffer_remove_cb_entry(bufferevent_get_input(bev), stops);
+        fake::peer_sends(socket, "new");
+        turns(second, 20);
+        assert_string_equal(heard.c_str(), "keptnew");
+        fake::set_send_room(socket, SIZE_MAX);
+        turns(first, 2);
+        bufferevent_free(bev);
+        turns(second, 2);
+        assert_false(fake::is_open(socket));
+        fake::fail_calls(fake::call::leave_port, 0, 0);
+    }
+}
+
+// The first base has a send on it, and so is asked before the socket is closed, whether the second has read the bytes or not.
+void closed_over_a_send_of_the_first(void **)
+{
+    for (bool reads : {true, false}) {
+        heard.clear();
+        SOCKET socket = taken_from_the_first("slowly");
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        if (reads)
+            turns(second, 5);
+        assert_string_equal(heard.c_str(), reads ? "kept" : "");
+        bufferevent_free(bev);
+        turns(second, 2);
+        assert_true(fake::is_open(socket));
+        fake::set_send_room(socket, SIZE_MAX);
+        turns(first, 3);
+        assert_false(fake::is_open(socket));
+        assert_string_equal(fake::last_closed().sent.c_str(), "slowly");
+        assert_false(fake::last_closed().was_reset);
+    }
+}
+
+// An event of the program's own was on it before the second's bufferevent is.
+void past_an_event_of_the_programs(void **)
+{
+    SOCKET socket = taken_from_the_first();
+    counted *closes = count_events(second, static_cast<evutil_socket_t>(socket), EV_CLOSED | EV_PERSIST);
+    event_add(closes->registered, nullptr);
+    turns(second, 2);
+    struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+    fake::peer_sends(socket, "new");
+    turns(second, 10);
+    assert_string_equal(heard.c_str(), "keptnew");
+    free_counted(closes);
+    bufferevent_free(bev);
+    turns(second, 2);
 }
 
 // The last of them is not waited for until the next comes.
@@ -260,6 +343,9 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_move, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_parts_that_are_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closed_over_a_send_of_the_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(past_an_event_of_the_programs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_more_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_a_file_had_its_number, set_up, tear_down),
