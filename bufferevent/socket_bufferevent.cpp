@@ -1,4 +1,5 @@
 // libevent's socket bufferevent on a port: where its functions meet the stream (see compat/bufferevent_slot.h).
+#include "backend/socket_interest.h"
 #include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/moving.h"
@@ -20,13 +21,17 @@ void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool
         return;
     received_bytes *moved = moving_take(owner, fd);
     base_locked held(owner->base);
+    bool had_another = stream_displace(owner, fd, bev);
     socket_record *known = socket_find(owner, fd);
     if (known != nullptr)
         socket_forget_file(known);
-    // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's.
+    // Bytes that came with a connection are held by a stream, whoever owns it, and every connect is one's. (With two that
+    // may read, they are kept for the first that does.)
     stream *own = nullptr;
-    if (owns_descriptor(bev) || to_connect || socket_came_early(owner, fd))
+    if (owns_descriptor(bev) || to_connect || (socket_came_early(owner, fd) && !had_another))
         own = stream_attach(owner, fd, bev, to_connect);
+    if (own != nullptr && had_another) // whose events went by a stream
+        interest_take_over(&own->as_source);
     moving_give(owner, fd, own, moved);
 }
 

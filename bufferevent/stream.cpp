@@ -88,12 +88,14 @@ void stream_base_ends(source *as_source)
 const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
                                stream_submit,  stream_base_ends, stream_waits_in};
 
-// What came with the connection is read first.
+// What came with the connection is read first, be it that the program had an event of its own there before.
 void stream_take_early(stream *self)
 {
     received_bytes *early = socket_take_early(stream_owner(self), stream_descriptor(self));
-    if (early != nullptr)
-        stream_receive_hold(self, early);
+    if (early == nullptr)
+        return;
+    stream_receive_hold(self, early);
+    interest_take_over(&self->as_source);
 }
 
 stream *stream_new(backend *owner, evutil_socket_t fd, const void *holder)
@@ -106,6 +108,14 @@ stream *stream_new(backend *owner, evutil_socket_t fd, const void *holder)
     stream_receive_init(self);
     self->holder = holder;
     return self;
+}
+
+// Of what it has left, no poll knows: who waits for the descriptor (and was not the stream's holder) is told now.
+void stream_tell_of_kept(const stream *self, bool was_read)
+{
+    const backend *owner = stream_owner(self);
+    if (was_read && socket_of(&self->as_source)->keeps_early && !owner->draining)
+        evmap_io_active_(owner->base, stream_descriptor(self), EV_READ);
 }
 
 } // namespace
@@ -169,9 +179,22 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
     return self;
 }
 
+bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
+{
+    stream *other = stream_find(owner, fd);
+    if (other == nullptr || other->holder == holder)
+        return false;
+    if (socket_is_stale(owner, fd)) // what it holds is another connection's
+        stream_release(other, false);
+    else if (!other->is_file)
+        stream_connect_step_aside(other);
+    return stream_find(owner, fd) == nullptr;
+}
+
 void stream_release(stream *self, bool closing)
 {
     backend *owner = stream_owner(self);
+    bool was_read = !closing && self->as_source.in_use && (self->as_source.wanted & EV_READ) != 0;
     if (closing)
         interest_close(&self->as_source);
     else
@@ -182,6 +205,7 @@ void stream_release(stream *self, bool closing)
     stream_receive_let_go(self, closing);
     stream_queue_let_go(self);
     stream_connect_let_go(self);
+    stream_tell_of_kept(self, was_read);
     if (!closing)
         socket_leave_port(socket_of(&self->as_source));
     if (!self->receiving.pending) // else by its packet

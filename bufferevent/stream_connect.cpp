@@ -126,6 +126,11 @@ void stream_step_aside(stream *self)
 {
     struct event_base *base = stream_owner(self)->base;
     base_locked held(base);
+    stream_connect_step_aside(self);
+}
+
+void stream_connect_step_aside(stream *self)
+{
     if (self->connect == connect_state::pending)
         self->steps_aside = true;
     else

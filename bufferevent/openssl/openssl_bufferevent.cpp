@@ -45,23 +45,29 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
     backend *owner = backend_for(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
     received_bytes *moved = fd >= 0 ? moving_take(owner, fd) : nullptr;
-    if (owner == nullptr || fd < 0 || !owns_descriptor(bev) || openssl_bufferevent_own_bio(ssl) == nullptr) {
-        moving_lose(fd, moved); // its SSL reads past us
+    if (owner == nullptr || fd < 0) {
+        moving_lose(fd, moved);
         return;
     }
-    stream *own = stream_for(bev);
+    bool has_own_bio = openssl_bufferevent_own_bio(ssl) != nullptr; // else its SSL reads past us
+    stream *own = has_own_bio ? stream_for(bev) : nullptr;
     {
         base_locked held(owner->base);
-        if (own == nullptr)
+        stream_displace(owner, fd, bev);
+        // What was received ahead is held by a stream, whoever owns it.
+        bool wants_stream = owns_descriptor(bev) || moved != nullptr || socket_has_early(owner, fd);
+        if (own == nullptr && has_own_bio && wants_stream)
             own = stream_attach(owner, fd, bev, to_connect);
         moving_give(owner, fd, own, moved);
         if (own == nullptr)
             stream_early_is_lost(owner, fd);
-        if (own != nullptr) // libevent has added its events already
+        else // libevent has added its events already
             interest_take_over(&own->as_source);
     }
-    if (own == nullptr)
+    if (own == nullptr) {
+        moving_lose_kept(owner, fd);
         return;
+    }
     bool has_bio = openssl_bufferevent_put_own_bio(ssl, fd); // with no lock held
     base_locked held(owner->base);
     if (has_bio && tls_bio_set_stream(openssl_bufferevent_own_bio(ssl), own))
@@ -79,12 +85,12 @@ void openssl_bufferevent_let_go(struct bufferevent *bev)
         stream_detach(own, false);
 }
 
-// Its descriptor is about to be closed.
-void openssl_bufferevent_let_go_to_close(struct bufferevent *bev)
+// It goes, as a rule with its descriptor.
+void openssl_bufferevent_let_go_for_good(struct bufferevent *bev)
 {
     stream *own = stream_for(bev);
     if (own != nullptr)
-        stream_detach(own, true);
+        stream_detach(own, closes_descriptor(bev));
 }
 
 int openssl_bufferevent_enable(struct bufferevent *bev, short events)
@@ -104,7 +110,7 @@ void openssl_bufferevent_unlink(struct bufferevent *bev)
 
 void openssl_bufferevent_destruct(struct bufferevent *bev)
 {
-    openssl_bufferevent_let_go_to_close(bev);
+    openssl_bufferevent_let_go_for_good(bev);
     bufferevent_ops_openssl.destruct(bev);
 }
 
@@ -134,7 +140,7 @@ int openssl_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_o
         return connect_is_refused(bev) ? 0 : openssl_bufferevent_set_descriptor(bev, data);
     // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
     if (op == BEV_CTRL_CANCEL_ALL)
-        openssl_bufferevent_let_go_to_close(bev);
+        openssl_bufferevent_let_go_for_good(bev);
     return bufferevent_ops_openssl.ctrl(bev, op, data);
 }
 

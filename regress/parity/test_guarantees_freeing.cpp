@@ -171,6 +171,40 @@ bool r6_handover_between_bufferevents(struct event_base *base)
     return true;
 }
 
+// The other one is made before the descriptor is taken from the first.
+bool r6_handover_to_one_that_is_made_first(struct event_base *base)
+{
+    for (bool reads_on : {false, true}) {
+        record one, next = {};
+        REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(one.bev, EV_READ);
+        peer_send(&one.on, 100, 1);
+        REQUIRE(run_until(base, [&] { return one.data.size() == 100; }));
+        some_turns(base);
+        if (!reads_on)
+            bufferevent_disable(one.bev, EV_READ);
+        peer_send(&one.on, 200, 2);
+        next.bev = bufferevent_socket_new(base, bufferevent_getfd(one.bev), BEV_OPT_CLOSE_ON_FREE);
+        REQUIRE(next.bev != nullptr);
+        note_callbacks(&next);
+        bufferevent_enable(next.bev, EV_READ);
+        if (!reads_on) // both have it for a while
+            REQUIRE(run_until(base, [&] { return next.data.size() == 200; }));
+        bufferevent_setfd(one.bev, -1);
+        bufferevent_free(one.bev);
+        one.bev = nullptr;
+        REQUIRE(run_until(base, [&] { return next.data.size() == 200; }));
+        REQUIRE(next.data == pattern(one.on.id, 100, 200));
+        std::string got;
+        bufferevent_write(next.bev, "back", 4);
+        REQUIRE(peer_reads(base, &one.on, &got, 4) && got == "back");
+        bufferevent_free(next.bev);
+        next.bev = nullptr;
+        close_pair(&one);
+    }
+    return true;
+}
+
 bool r9_a_closed_socket_hurts_only_itself(struct event_base *base)
 {
     record bad, good;
@@ -244,6 +278,7 @@ const guarantee freeing_guarantees[] = {
     {"s6_free_without_close_steals_nothing", s6_free_without_close_steals_nothing},
     {"s7_free_with_a_pending_read_is_no_reset", s7_free_with_a_pending_read_is_no_reset},
     {"r6_handover_between_bufferevents", r6_handover_between_bufferevents},
+    {"r6_handover_to_one_that_is_made_first", r6_handover_to_one_that_is_made_first},
     {"r9_a_closed_socket_hurts_only_itself", r9_a_closed_socket_hurts_only_itself},
     {"s5_a_socket_of_another_port_works_or_is_refused", s5_a_socket_of_another_port_works_or_is_refused},
     {"s9_an_idle_connection_is_small", s9_an_idle_connection_is_small},

@@ -116,6 +116,39 @@ bool tls_setfd_begins_anew(struct event_base *base)
     return true;
 }
 
+// After STARTTLS: the TLS bufferevent is made while the plain one has the descriptor still, and may have received the first
+// words of the handshake.
+bool tls_takes_over_from_a_plain_one(struct event_base *base)
+{
+    for (int options : {int(BEV_OPT_CLOSE_ON_FREE), 0}) {
+        record plain;
+        tls_pair two = {};
+        REQUIRE(open_pair(base, &plain, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(plain.bev, EV_READ);
+        peer_send(&plain.on, 100, 1);
+        REQUIRE(run_until(base, [&] { return plain.data.size() == 100; }));
+        some_turns(base);
+        two.one.on = plain.on;
+        two.one.on.near_closed = options != 0;
+        REQUIRE(tls_peer_on(&two.peer, &two.one.on, true));
+        tls_peer_shakes(&two.peer);
+        two.one.bev = bufferevent_openssl_socket_new(base, bufferevent_getfd(plain.bev), tls_new(),
+                                                     BUFFEREVENT_SSL_ACCEPTING, options);
+        REQUIRE(two.one.bev != nullptr);
+        note_callbacks(&two.one);
+        bufferevent_setfd(plain.bev, -1);
+        bufferevent_free(plain.bev);
+        REQUIRE(tls_shake(base, &two));
+        REQUIRE(tls_talk(base, &two));
+        SSL *ssl = bufferevent_openssl_get_ssl(two.one.bev);
+        tls_close(&two);
+        some_turns(base);
+        if (options == 0)
+            SSL_free(ssl);
+    }
+    return true;
+}
+
 bool connects_to(tls_pair *two, struct sockaddr_in address)
 {
     return bufferevent_socket_connect(two->one.bev, reinterpret_cast<struct sockaddr *>(&address), sizeof(address)) ==
@@ -309,6 +342,7 @@ const guarantee tls_opening_guarantees[] = {
     {"tls_a_second_connect_changes_nothing", tls_a_second_connect_changes_nothing},
     {"tls_descriptor_is_learnt_from_the_ssl", tls_descriptor_is_learnt_from_the_ssl},
     {"tls_setfd_begins_anew", tls_setfd_begins_anew},
+    {"tls_takes_over_from_a_plain_one", tls_takes_over_from_a_plain_one},
     {"tls_connect_by_address_in_either_version", tls_connect_by_address_in_either_version},
     {"tls_connect_by_name", tls_connect_by_name},
     {"tls_accepts_many", tls_accepts_many},

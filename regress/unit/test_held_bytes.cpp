@@ -210,6 +210,119 @@ void not_those_of_an_earlier_connection(void **)
     assert_string_equal(heard.c_str(), "new");
 }
 
+// 4 of 100 bytes have been read, the stream holds the others, and its bufferevent may have no more.
+struct bufferevent *holding()
+{
+    turns(base, 1);
+    say(10);
+    turns(base, 4);
+    bufferevent_setcb(bev, nullptr, nullptr, nullptr, nullptr);
+    bufferevent_setwatermark(bev, EV_READ, 0, 4);
+    say(100);
+    turns(base, 4);
+    struct bufferevent *held = bev;
+    hear(bufferevent_get_input(held));
+    assert_int_equal(heard.size(), 14);
+    bufferevent_setwatermark(bev, EV_READ, 0, 0);
+    return held;
+}
+
+// The next one is made, and reads, before its program takes the descriptor from the last one.
+void the_next_is_made_first(void **)
+{
+    for (int options : {int(BEV_OPT_CLOSE_ON_FREE), 0})
+        for (bool reads_on : {false, true}) {
+            heard.clear();
+            said.clear();
+            struct bufferevent *last = holding();
+            if (!reads_on)
+                bufferevent_disable(last, EV_READ);
+            open_on(base, options);
+            if (!reads_on) { // and goes on for a while
+                say(5);
+                turns(base, 4);
+                assert_true(heard == said);
+            }
+            bufferevent_setfd(last, -1);
+            bufferevent_free(last);
+            turns(base, 4);
+            assert_int_equal(heard.size(), said.size());
+            say(20);
+            bufferevent_write(bev, "answer", 6);
+            turns(base, 6);
+            assert_true(heard == said);
+            assert_string_equal(fake::sent(fd).c_str(), "answer");
+            bufferevent_free(bev);
+            if (options == 0)
+                fake::close_by_program(fd);
+            turns(base, 2);
+            connect_new();
+            open_on(base, BEV_OPT_CLOSE_ON_FREE);
+        }
+}
+
+// And the last one goes on to read, while the next only writes.
+void two_share_the_descriptor(void **)
+{
+    struct bufferevent *last = holding();
+    bufferevent_setcb(last, on_read, nullptr, nullptr, nullptr);
+    struct bufferevent *writes = bufferevent_socket_new(base, static_cast<evutil_socket_t>(fd), 0);
+    bufferevent_write(writes, "answer", 6);
+    turns(base, 4);
+    assert_int_equal(heard.size(), said.size());
+    say(20);
+    turns(base, 4);
+    assert_true(heard == said);
+    assert_string_equal(fake::sent(fd).c_str(), "answer");
+    bufferevent_free(writes);
+    turns(base, 2);
+    assert_true(fake::is_open(fd));
+}
+
+// An event of the program's own was there before the next reader is.
+void past_an_event_of_the_programs(void **)
+{
+    struct bufferevent *last = holding();
+    bufferevent_setfd(last, -1);
+    bufferevent_free(last);
+    turns(base, 2);
+    counted *closes = count_events(base, static_cast<evutil_socket_t>(fd), EV_CLOSED | EV_PERSIST);
+    event_add(closes->registered, nullptr);
+    turns(base, 2);
+    open_on(base, BEV_OPT_CLOSE_ON_FREE);
+    say(20);
+    turns(base, 6);
+    assert_int_equal(heard.size(), said.size());
+    assert_true(heard == said);
+    assert_int_equal(closes->count, 0);
+    free_counted(closes);
+}
+
+// The loop sleeps, with an event of the program's own that nothing comes for.
+void for_one_that_another_thread_makes(void **)
+{
+    struct bufferevent *last = holding();
+    bufferevent_setfd(last, -1);
+    bufferevent_free(last);
+    turns(base, 2);
+    counted *reads = count_events(base, static_cast<evutil_socket_t>(fd), EV_READ | EV_PERSIST);
+    event_add(reads->registered, nullptr);
+    turns(base, 2);
+    static size_t soon;
+    soon = 0;
+    struct timeval limit = {1, 0};
+    event_base_loopexit(base, &limit);
+    fake::at(fake::now_us() + 1000, [] {
+        become_thread(other_thread);
+        open_on(base, BEV_OPT_CLOSE_ON_FREE);
+        become_thread(loop_thread);
+    });
+    fake::at(fake::now_us() + 2000, [] { soon = heard.size(); });
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+    assert_int_equal(soon, said.size());
+    free_counted(reads);
+}
+
 short ended;
 
 void on_event(struct bufferevent *, short what, void *)
@@ -263,12 +376,17 @@ void no_memory_to_keep_them(void **)
 
 int main()
 {
+    use_fake_threads();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_callback_drains_the_input, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_callback_frees_the_bufferevent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_callback_takes_the_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(moved_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_those_of_an_earlier_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_next_is_made_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_share_the_descriptor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(past_an_event_of_the_programs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(for_one_that_another_thread_makes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_has_ended_has_no_buffer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_to_keep_them, set_up, tear_down),
     };
