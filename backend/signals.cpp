@@ -87,21 +87,26 @@ void signal_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_
     }
 }
 
-void signals_warn_of_another(const backend *owner)
+// Another base that has some. What the program does when it is warned takes as long as it takes, and may free a base: nothing
+// is held then.
+const void *signals_find_another(const backend *owner)
 {
     signals_use held;
     const backend *before = state.receiver;
-    if (before != nullptr && before != owner && before->base->sig.ev_n_signals_added > 0)
-        event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
-                    "receives signals, the one that added the last",
-                    static_cast<void *>(owner->base), static_cast<void *>(before->base));
+    bool has_some = before != nullptr && before != owner && before->base->sig.ev_n_signals_added > 0;
+    return has_some ? before->base : nullptr;
 }
 
 int signals_add(struct event_base *base, evutil_socket_t number, short, short, void *)
 {
     backend *owner = backend_of(base);
     EVUTIL_ASSERT(number >= 0 && number < signal_numbers);
-    signals_warn_of_another(owner);
+    const void *another = signals_find_another(owner);
+    if (another != nullptr)
+        event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
+                    "receives signals, the one that added the last",
+                    static_cast<void *>(base), another);
+    state.unclaimed[number] = 0; // of long ago, for nobody
     signals_set_receiver(owner);
     ++base->sig.ev_n_signals_added;
     if (evsig_set_handler_(base, static_cast<int>(number), signals_on_signal) == 0)
@@ -114,9 +119,10 @@ int signals_add(struct event_base *base, evutil_socket_t number, short, short, v
 int signals_del(struct event_base *base, evutil_socket_t number, short, short, void *)
 {
     EVUTIL_ASSERT(number >= 0 && number < signal_numbers);
+    int result = evsig_restore_handler_(base, static_cast<int>(number));
     if (--base->sig.ev_n_signals_added == 0)
         signals_give_up(backend_of(base));
-    return evsig_restore_handler_(base, static_cast<int>(number));
+    return result;
 }
 
 const struct eventop signal_ops = {

@@ -208,6 +208,52 @@ void what_was_caught_stays_its_bases(void **)
     event_base_free(first);
 }
 
+// Handlers that were put back by two bases in the order in which they were set: one of ours is left, and nobody has signals.
+void what_came_for_nobody_is_told_to_nobody(void **)
+{
+    struct event_base *first = make_base(on_iocp);
+    struct event_base *second = make_base(on_iocp);
+    caught one, two, late;
+    catch_signal(first, &one, SIGINT);
+    catch_signal(second, &two, SIGINT);
+    event_free(one.registered);
+    event_free(two.registered);
+    raise(SIGINT);
+    catch_signal(first, &late, SIGINT);
+    turn_to_port(first);
+    turn_to_port(first);
+    assert_int_equal(late.count, 0);
+    event_free(late.registered);
+    event_base_free(second);
+    event_base_free(first);
+}
+
+struct event_base *to_free;
+
+void free_one_when_warned(int, const char *)
+{
+    if (to_free != nullptr)
+        event_base_free(to_free);
+    to_free = nullptr;
+}
+
+void a_program_that_is_warned_may_free_a_base(void **)
+{
+    struct event_base *first = make_base(on_iocp);
+    struct event_base *second = make_base(on_iocp);
+    to_free = make_base(on_iocp);
+    caught interrupt, terminate;
+    catch_signal(first, &interrupt, SIGINT);
+    event_set_log_callback(free_one_when_warned);
+    catch_signal(second, &terminate, SIGTERM);
+    assert_null(to_free);
+    catch_log();
+    event_free(terminate.registered);
+    event_base_free(second);
+    event_free(interrupt.registered);
+    event_base_free(first);
+}
+
 // One that has none left gives them up, though it lives on; what comes before another base runs is that one's.
 void signals_return_from_a_base_that_has_none_left(void **)
 {
@@ -328,6 +374,8 @@ int main()
         cmocka_unit_test_setup_teardown(what_was_caught_is_told_to_an_event_added_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_signal_between_two_events_of_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_caught_stays_its_bases, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_came_for_nobody_is_told_to_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_program_that_is_warned_may_free_a_base, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_return_from_a_base_that_has_none_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(last_of_two_bases_receives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_return_to_the_base_that_is_left, set_up, tear_down),
