@@ -48,22 +48,24 @@ received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, moving_to 
     return moved;
 }
 
-// Copies what comes next to the input, where `space` says; a length of 0: there is no memory for it.
-void moving_copy(received_bytes *kept, struct evbuffer *input, int at_most, struct evbuffer_iovec *space)
+// What comes next; NULL: there is no memory for it.
+struct evbuffer *moving_copy(received_bytes *kept, int at_most)
 {
     unsigned all = received_length(kept);
     unsigned length = at_most < 0 || static_cast<unsigned>(at_most) >= all ? all : static_cast<unsigned>(at_most);
-    if (evbuffer_reserve_space(input, static_cast<ev_ssize_t>(length), space, 1) != 1)
-        length = 0;
-    else
-        received_take(kept, static_cast<char *>(space->iov_base), length);
-    space->iov_len = length;
+    struct evbuffer *copied = evbuffer_new();
+    if (copied == nullptr || evbuffer_add(copied, received_first(kept), length) != 0) {
+        if (copied != nullptr)
+            evbuffer_free(copied);
+        return nullptr;
+    }
+    kept->begin += length;
+    return copied;
 }
 
 // The base that keeps the bytes cannot be freed meanwhile, so nothing of the program's is called: the rest has been given back
 // when it is. False: there are none.
-bool moving_take_part(const struct bufferevent *bev, struct evbuffer *input, int at_most, struct evbuffer_iovec *space,
-                      bool *is_rest)
+bool moving_take_part(const struct bufferevent *bev, int at_most, struct evbuffer **part, bool *is_rest)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     registry_use held(fd);
@@ -74,7 +76,7 @@ bool moving_take_part(const struct bufferevent *bev, struct evbuffer *input, int
     received_bytes *kept = moving_take_from(keeper, fd, is_own ? moving_to::own_reader : moving_to::other_reader);
     if (kept == nullptr)
         return false;
-    moving_copy(kept, input, at_most, space);
+    *part = moving_copy(kept, at_most);
     *is_rest = received_length(kept) > 0;
     if (!*is_rest) {
         received_free(kept);
@@ -148,21 +150,23 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
 
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
-    struct evbuffer_iovec space = {};
+    struct evbuffer *part = nullptr;
     bool is_rest = false;
-    if (!sockets_keep_any() || !moving_take_part(bev, input, at_most, &space, &is_rest))
+    if (!sockets_keep_any() || !moving_take_part(bev, at_most, &part, &is_rest))
         return 0;
     // No backend knows of the rest. Before the input's callbacks, which may read no more, or no longer from here.
     if (is_rest && event_pending(&bev->ev_read, EV_READ, nullptr) != 0)
         event_active(&bev->ev_read, EV_READ, 1);
-    if (space.iov_len == 0) {
-        WSASetLastError(WSAEWOULDBLOCK); // for want of memory: later
-        return -1;
+    int length = 0;
+    if (part != nullptr) {
+        length = static_cast<int>(evbuffer_get_length(part));
+        int added = evbuffer_add_buffer(input, part);
+        EVUTIL_ASSERT(added == 0); // libevent reads, and has not frozen its input
+        evbuffer_free(part);
     }
-    auto length = static_cast<int>(space.iov_len);
-    int added = evbuffer_commit_space(input, &space, 1);
-    EVUTIL_ASSERT(added == 0); // the input is the loop's, and was not frozen
-    return length;
+    if (length == 0)
+        WSASetLastError(WSAEWOULDBLOCK); // for want of memory: later
+    return length > 0 ? length : -1;
 }
 
 } // namespace iocp

@@ -62,10 +62,17 @@ void receive_note_life(stream *self)
         self->received->life = socket_of(&self->as_source)->life;
 }
 
-// Receives what is there into the stream's own buffer, where it is held.
-void receive_fill(stream *self)
+// For a reader with memory of its own, who asks for so much.
+unsigned receive_size_for(const stream *self, unsigned asked)
 {
-    if (!receive_allocate_buffer(self, stream_receive_size(self))) {
+    unsigned size = stream_receive_size(self);
+    return self->never_ahead && asked < size ? asked : size;
+}
+
+// Receives what is there into the stream's own buffer, where it is held.
+void receive_fill(stream *self, unsigned size)
+{
+    if (!receive_allocate_buffer(self, size)) {
         self->receive = receive_state::none;
         self->receive_again = true;
         return;
@@ -226,9 +233,9 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     WSABUF buffer = {wanted, static_cast<char *>(space.iov_base)};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
-    space.iov_len = error == 0 ? bytes : 0;
-    if (evbuffer_commit_space(input, &space, 1) != 0)
-        error = WSAENOBUFS;
+    space.iov_len = bytes;
+    if (error == 0 && bytes > 0 && evbuffer_commit_space(input, &space, 1) != 0)
+        error = WSAECONNABORTED; // libevent does not find its own space, and what came is lost
     if (error != 0) {
         self->receive = receive_state::none;
         WSASetLastError(error == WSAENOBUFS ? receive_wait_for_memory(self) : error);
@@ -332,10 +339,11 @@ int stream_receive_take(stream *self, char *into, int at_most)
 {
     // Otherwise what there may be is found out by the next receive, and no call need ask; if there will be one.
     bool receives = (self->as_source.wanted & EV_READ) != 0;
+    unsigned size = receive_size_for(self, static_cast<unsigned>(at_most));
     if (self->receive == receive_state::readable)
-        receive_fill(self);
+        receive_fill(self, size);
     else if (self->receive == receive_state::none && !receives)
-        receive_start(self, stream_receive_size(self));
+        receive_start(self, size);
     self->has_read = true;
     switch (self->receive) {
     case receive_state::held:

@@ -58,6 +58,8 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
         bool wants_stream = owns_descriptor(bev) || moved != nullptr || socket_has_early(owner, fd);
         if (own == nullptr && has_own_bio && wants_stream)
             own = stream_attach(owner, fd, bev, to_connect);
+        if (own != nullptr) // an SSL that goes on without its bufferevent is to find all in the kernel
+            own->never_ahead = !owns_descriptor(bev);
         moving_give(owner, fd, own, moved);
         if (own == nullptr)
             stream_early_is_lost(owner, fd);

@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "bufferevent/receive_buffer.h"
+#include "bufferevent/stream.h"
 
 using namespace iocp;
 
@@ -263,10 +264,41 @@ void a_first_answer_costs_one_receive(void **)
     finish();
 }
 
+// Its thread may not know that the loop reads just then, by the stream of the one before.
+void another_thread_makes_the_next_one(void **)
+{
+    base = make_base(on_iocp);
+    static conversation last, next;
+    static const void *reader;
+    last = next = {};
+    reader = nullptr;
+    come_in(&last);
+    turns(1);
+    next.socket = last.socket;
+    say(&last, "for one of them");
+    fake::within(fake::call::receive_now, [] {
+        become_thread(other_thread);
+        listen_by(&next, BEV_OPT_CLOSE_ON_FREE);
+        reader = stream_find(backend_of(base), static_cast<evutil_socket_t>(next.socket))->holder;
+        become_thread(loop_thread);
+    });
+    turns(3);
+    assert_ptr_equal(reader, last.bev);
+    assert_non_null(next.bev);
+    bufferevent_setfd(last.bev, -1);
+    bufferevent_free(last.bev);
+    say(&last, ", and for the other");
+    turns(3);
+    assert_true(last.heard + next.heard == last.said);
+    bufferevent_free(next.bev);
+    finish();
+}
+
 } // namespace
 
 int main()
 {
+    use_fake_threads();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(descriptor_is_handed_over, set_up_kernel),
         cmocka_unit_test_setup(buffer_is_called_back, set_up_kernel),
@@ -274,6 +306,7 @@ int main()
         cmocka_unit_test_setup(nobody_is_called_back_for_quiet_ones, set_up_kernel),
         cmocka_unit_test_setup(those_who_go_on_have_all_of_it, set_up_kernel),
         cmocka_unit_test_setup(a_first_answer_costs_one_receive, set_up_kernel),
+        cmocka_unit_test_setup(another_thread_makes_the_next_one, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
 }
