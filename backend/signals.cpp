@@ -10,6 +10,7 @@ struct signal_state {
     std::atomic<backend *> receiver;
     std::atomic<unsigned> posters;
     std::atomic<int> unclaimed[signal_numbers]; // caught while no base had the signals
+    std::atomic<int> bases[signal_numbers];     // that have set a handler for it
 };
 
 signal_state state;
@@ -87,8 +88,8 @@ void signal_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_
     }
 }
 
-// Another base that has some. What the program does when it is warned takes as long as it takes, and may free a base: nothing
-// is held then.
+// Another base that has some. What the program does when it is warned takes as long as it takes, and may free a base: nobody
+// is kept waiting by us then.
 const void *signals_find_another(const backend *owner)
 {
     signals_use held;
@@ -106,11 +107,13 @@ int signals_add(struct event_base *base, evutil_socket_t number, short, short, v
         event_warnx("Signals are being added to event_base %p while event_base %p has some: one base at a time "
                     "receives signals, the one that added the last",
                     static_cast<void *>(base), another);
-    state.unclaimed[number] = 0; // of long ago, for nobody
+    if (state.bases[number].fetch_add(1) == 0)
+        state.unclaimed[number] = 0; // of long ago, for nobody
     signals_set_receiver(owner);
     ++base->sig.ev_n_signals_added;
     if (evsig_set_handler_(base, static_cast<int>(number), signals_on_signal) == 0)
         return 0;
+    --state.bases[number];
     if (--base->sig.ev_n_signals_added == 0)
         signals_give_up(owner);
     return -1;
@@ -120,6 +123,7 @@ int signals_del(struct event_base *base, evutil_socket_t number, short, short, v
 {
     EVUTIL_ASSERT(number >= 0 && number < signal_numbers);
     int result = evsig_restore_handler_(base, static_cast<int>(number));
+    --state.bases[number];
     if (--base->sig.ev_n_signals_added == 0)
         signals_give_up(backend_of(base));
     return result;
@@ -151,6 +155,10 @@ void signals_claim(backend *owner)
 
 void signals_dealloc(backend *owner)
 {
+    const struct evsig_info *info = &owner->base->sig;
+    for (int number = 0; number < info->sh_old_max && number < signal_numbers; ++number)
+        if (info->sh_old[number] != nullptr)
+            --state.bases[number];
     evsig_dealloc_(owner->base); // restores the handlers; there is no socket pair to close
     owner->base->sig.ev_n_signals_added = 0;
     signals_give_up(owner);

@@ -182,7 +182,7 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
 bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
 {
     stream *other = stream_find(owner, fd);
-    // In another thread the loop may be about to use it, in a callback of its holder's, whose lock is not ours.
+    // From another thread the loop may be about to use it, in a callback of its holder's, whose lock is not ours.
     if (other == nullptr || other->holder == holder || EVBASE_NEED_NOTIFY(owner->base))
         return false;
     if (socket_is_stale(owner, fd)) // what it holds is another connection's

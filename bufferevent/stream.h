@@ -108,8 +108,8 @@ stream *stream_attach_file(backend *owner, evutil_socket_t fd, const void *holde
 void stream_early_is_lost(backend *owner, evutil_socket_t fd);
 // A program may make the next bufferevent of a descriptor before it takes that from the last one. As on select, the next one
 // has it: a stream of another holder's is let go of, or steps aside once its connect has ended, and who had it goes by
-// readiness. (Not from another thread while the loop runs: then the next one goes by readiness until the last one gives it
-// up.) True: there is none any more, and there was one. With the base's lock held.
+// readiness. (Not from another thread while the loop runs: then the last one is to give it up first, as across bases.)
+// True: there is none any more, and there was one. With the base's lock held.
 bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder);
 // Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is
 // kept for the next bufferevent on it, unless it is to be closed.

@@ -58,8 +58,10 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
         bool wants_stream = owns_descriptor(bev) || moved != nullptr || socket_has_early(owner, fd);
         if (own == nullptr && has_own_bio && wants_stream)
             own = stream_attach(owner, fd, bev, to_connect);
-        if (own != nullptr) // an SSL that goes on without its bufferevent is to find all in the kernel
-            own->never_ahead = !owns_descriptor(bev);
+        if (own != nullptr && !owns_descriptor(bev)) { // its SSL may go on without it, and is to find all in the kernel
+            own->never_ahead = true;
+            own->looks_first = false;
+        }
         moving_give(owner, fd, own, moved);
         if (own == nullptr)
             stream_early_is_lost(owner, fd);
