@@ -184,7 +184,7 @@ void a_base_in_another_loop_shares_a_listening_socket(void **)
         sleep_once();
     WaitForSingleObject(connecting, INFINITE);
     CloseHandle(connecting);
-    assert_in_range(here.accepted, 5, 95); // a base that the machine gives no time to has fewer
+    assert_in_range(here.accepted, 1, 99); // a base that the machine gives little time to has few
     for (LONG i = 101; i <= 120; ++i) {
         assert_int_equal(event_base_iocp_run(embedded, 0, &wait_ms), 1);
         connect_once(address);
