@@ -26,8 +26,8 @@ th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid var(--r
 th:first-child, td:first-child, .why { text-align: left; }
 td small { color: var(--faint); }
 .best { font-weight: bold; }
-.no { color: var(--no); }
-.yes { color: var(--yes); }
+.no { color: var(--no); white-space: nowrap; }
+.yes { color: var(--yes); white-space: nowrap; }
 .headline { font-size: 1.25em; }
 figure { display: inline-block; margin: 0 1em 1em 0; }
 svg text { fill: var(--ink); }
@@ -105,7 +105,7 @@ def draw_line(peer, points, taken):
     parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>']
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points]
     x, y = points[-1]
-    places = [y + 4 + 12 * step for n in range(len(taken) + 1) for step in (n, -n)]
+    places = [y + 4 + 12 * step for n in range(2 * len(taken) + 1) for step in (n, -n)]
     label = next((place for place in places if TOP < place < HEIGHT - BOTTOM
                   and all(abs(place - other) >= 12 for other in taken)), y + 4)
     taken.append(label)
