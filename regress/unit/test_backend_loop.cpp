@@ -52,6 +52,11 @@ void a_refused_connect_is_told_as_writable(void **)
     assert_int_equal(both->count, 1);
     assert_int_equal(both->what, EV_WRITE);
     free_counted(both);
+    counted *polled = watch(stream(sys::afd_connect_failed), EV_READ | EV_WRITE | EV_CLOSED);
+    turn(base);
+    turn(base);
+    assert_int_equal(polled->what, EV_WRITE);
+    free_counted(polled);
     for (short flags : {EV_READ, EV_WRITE}) { // and together
         counted *first = watch(stream(sys::afd_connect_failed), EV_READ | EV_WRITE);
         counted *second = watch(stream(sys::afd_connect_failed), flags);
