@@ -279,16 +279,22 @@ void two_share_the_descriptor(void **)
     assert_true(fake::is_open(fd));
 }
 
-// An event of the program's own was there before the next reader is.
-void past_an_event_of_the_programs(void **)
+// The last one has given them back, and an event of the program's own is there before the next reader is.
+counted *watched_with_kept_bytes(short what)
 {
     struct bufferevent *last = holding();
     bufferevent_setfd(last, -1);
     bufferevent_free(last);
     turns(base, 2);
-    counted *closes = count_events(base, static_cast<evutil_socket_t>(fd), EV_CLOSED | EV_PERSIST);
-    event_add(closes->registered, nullptr);
+    counted *watching = count_events(base, static_cast<evutil_socket_t>(fd), static_cast<short>(what | EV_PERSIST));
+    event_add(watching->registered, nullptr);
     turns(base, 2);
+    return watching;
+}
+
+void past_an_event_of_the_programs(void **)
+{
+    counted *closes = watched_with_kept_bytes(EV_CLOSED);
     open_on(base, BEV_OPT_CLOSE_ON_FREE);
     say(20);
     turns(base, 6);
@@ -301,13 +307,7 @@ void past_an_event_of_the_programs(void **)
 // The loop sleeps, with an event of the program's own that nothing comes for.
 void for_one_that_another_thread_makes(void **)
 {
-    struct bufferevent *last = holding();
-    bufferevent_setfd(last, -1);
-    bufferevent_free(last);
-    turns(base, 2);
-    counted *reads = count_events(base, static_cast<evutil_socket_t>(fd), EV_READ | EV_PERSIST);
-    event_add(reads->registered, nullptr);
-    turns(base, 2);
+    counted *reads = watched_with_kept_bytes(EV_READ);
     static size_t soon;
     soon = 0;
     struct timeval limit = {1, 0};

@@ -234,17 +234,20 @@ void a_shutdown_waits_for_what_is_on_its_way(void **)
     evutil_closesocket(static_cast<evutil_socket_t>(one.socket));
 }
 
-// A descriptor's next life has nothing of the one before.
-void the_next_socket_of_the_number_is_untouched(void **)
+// Its program has closed the socket behind our back, and another has its number, which the bufferevent is given.
+SOCKET give_the_next(const stuck &one)
 {
-    stuck one = make_stuck(1000);
-    bufferevent_setfd(one.bev, -1);
-    fake::close_by_program(one.socket); // behind our back, with the send in flight
+    fake::close_by_program(one.socket);
     SOCKET next = fake::open_socket(fake::kind::stream);
     assert_int_equal(next, one.socket);
     fake::connect_now(next);
     bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(next));
     bufferevent_write(one.bev, "fresh", 5);
+    return next;
+}
+
+void is_untouched(const stuck &one, SOCKET next)
+{
     for (int i = 0; i < 5; ++i)
         turn_to_port(base);
     assert_string_equal(fake::sent(next).c_str(), "fresh");
@@ -253,27 +256,25 @@ void the_next_socket_of_the_number_is_untouched(void **)
     assert_false(fake::last_closed().was_reset);
 }
 
+// A descriptor's next life has nothing of the one before.
+void the_next_socket_of_the_number_is_untouched(void **)
+{
+    stuck one = make_stuck(1000);
+    bufferevent_setfd(one.bev, -1);
+    is_untouched(one, give_the_next(one));
+}
+
 // Closed while its bufferevent had it, whose send comes back when the number is another socket's: however that ended.
 void a_send_of_the_socket_before_does_not_reset_the_next(void **)
 {
     for (int round = 0; round < 16; ++round) {
         stuck one = make_stuck(1000);
         fake::hold_packets(true);
-        fake::close_by_program(one.socket);
-        SOCKET next = fake::open_socket(fake::kind::stream);
-        assert_int_equal(next, one.socket);
-        fake::connect_now(next);
-        bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(next));
-        bufferevent_write(one.bev, "fresh", 5);
+        SOCKET next = give_the_next(one);
         turn(base);
         fake::hold_packets(false);
         fake::release_all();
-        for (int i = 0; i < 5; ++i)
-            turn_to_port(base);
-        assert_string_equal(fake::sent(next).c_str(), "fresh");
-        bufferevent_free(one.bev);
-        assert_true(settles(next));
-        assert_false(fake::last_closed().was_reset);
+        is_untouched(one, next);
     }
 }
 
