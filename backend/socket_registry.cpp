@@ -6,8 +6,8 @@ namespace iocp {
 
 namespace {
 
-// Few enough to be cheap, and so many that another descriptor's close is seldom taken for one's own.
-// One for each of as many handles: of 64 KiB, pages are used that have some.
+// So many that each handle has its own in all but the largest processes, and another's close is seldom taken for one's own. Of
+// these 64 KiB, pages are used whose handles are closed.
 constexpr unsigned close_counters = 16 * 1024;
 
 struct registry {
