@@ -198,6 +198,8 @@ def tables(rows, peers, results):
         table("Requests to Wine's server, a unit", worked, peers, results, bench_report.requests, lambda _: ""),
         table("Instructions a unit: the program's, with the libraries in it", stepped, peers, results,
               bench_report.instructions, lambda _: "") if stepped else "",
+        table("Those of them that are this project's, and neither libevent's nor the benchmark's", stepped, [OURS], results,
+              bench_report.project_instructions, lambda _: "") if stepped and OURS in peers else "",
         table("Instructions a unit: Windows's DLLs", stepped, peers, results,
               bench_report.dll_instructions, lambda _: "") if stepped else "",
         table("Time, us a unit: median, and the spread from least to most", worked, peers, results,

@@ -46,6 +46,10 @@ def instructions(result):
     return result.instructions
 
 
+def project_instructions(result):
+    return result.project_instructions
+
+
 def dll_instructions(result):
     return result.dll_instructions
 
@@ -290,6 +294,8 @@ def print_report(rows, peers, results, known):
     table("Requests to Wine's server, a unit", worked, peers, cell(requests))
     stepped = [row for row in worked if any(result.instructions for result in results[row.name].values())]
     table("Instructions a unit: the program's, with the libraries in it", stepped, peers, cell(instructions))
+    if OURS in peers:
+        table("Those of them that are this project's, and neither libevent's nor the benchmark's", stepped, [OURS], cell(project_instructions))
     table("Instructions a unit: Windows's DLLs", stepped, peers, cell(dll_instructions))
     if any(result.times for row in worked for result in results[row.name].values()):
         table("Time, us a unit (median)", worked, peers, cell(time))

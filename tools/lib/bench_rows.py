@@ -62,7 +62,6 @@ class Row:
     pieces: int = 1
     count_units: int = 200  # length of the shorter counted run
     step_units: int = 0  # that are stepped through to count instructions; 0: none are
-    longer: int = 1  # times the pace's time, where that would be a round or two of all connections
     time_units: int = 0  # length of a timed run; 0: as many as take the pace's time
     open_ends: int = 0  # that a whole run comes to, where connections stay
     takes_ports: bool = False  # it makes so many connections that the ports of those before may run out
@@ -89,9 +88,9 @@ def pingpong(connections, active, **more):
 
 
 def plain(connections, **more):
-    return Row(f"plain-10-of-{connections}", f"plain events, ping-pong, 64 B, {connections:,} "
-               "connections, 10 of them active", "round trip", "plain", connections, 10,
-               plot="Plain events, 10 active", **more)
+    who, beside = (", all active", "") if connections == 10 else (", 10 of them active", f"-of-{connections}")
+    return Row(f"plain-10{beside}", f"plain events, ping-pong, 64 B, {connections:,} connections{who}", "round trip",
+               "plain", connections, 10, plot="Plain events, 10 active", **more)
 
 
 def http(name, connections, idle=0):
@@ -144,7 +143,7 @@ def waiting(busy, **more):
 ROWS = [
     pingpong(1, 1, step_units=50),
     pingpong(100, 100, count_units=1000, step_units=200),
-    pingpong(1000, 1000, count_units=2000, longer=5, quick=False),
+    pingpong(1000, 1000, count_units=2000, quick=False),
     pingpong(100, 10, quick=False),
     pingpong(200, 10),
     pingpong(1000, 10, quick=False),
@@ -159,13 +158,14 @@ ROWS = [
         time_units=600, open_ends=4500, takes_ports=True, left_out={"wepoll": NO_KEPT}),
     Row("writes-16", "16 writes of 64 B in one callback, and back; 10 connections", "round trip",
         "pingpong", 10, 10, pieces=16, step_units=20),
+    plain(10, quick=False),
     plain(100, step_units=50),
     plain(4000, count_units=100, quick=False),
     Row("timers", "timers, 1,000,000 added, half cancelled, half fired", "timer", "timers",
         count_units=100000, time_units=1000000,
         left_out={"wepoll": NO_WEPOLL_TIMERS, "floor": NO_TIMERS}),
     Row("wakeup", "two loops in two threads wake each other", "wake-up and answer", "wakeup", step_units=50),
-    Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100),
+    Row("startup", "a loop made, run once and freed", "loop", "startup", count_units=100, step_units=50),
     http("http", 100),
     http("http", 100, idle=4000),
     http("https", 100),

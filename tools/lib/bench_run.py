@@ -2,6 +2,7 @@
 import dataclasses
 import re
 import statistics
+import struct
 import subprocess
 
 import calls
@@ -21,6 +22,7 @@ class Pace:
     passes: int  # over all rows, the peers in another order each time
     repeat: int  # timed phases in a run
     target_ms: int
+    rounds: int  # of each active connection in a timed phase, at the least
     wrk_repeat: int  # runs of wrk, which takes seconds each
     native_ms: int  # of each load in two processes
     divisor: int = 1  # of counted units and idle connections
@@ -29,9 +31,9 @@ class Pace:
     smoke: bool = False  # right results are all that matters
 
 
-FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, wrk_repeat=3, native_ms=1500)
-QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, wrk_repeat=1, native_ms=500, hold_ms=700)
-SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, wrk_repeat=1, native_ms=10, divisor=20,
+FULL = Pace("a full run", passes=3, repeat=3, target_ms=150, rounds=50, wrk_repeat=3, native_ms=1500)
+QUICK = Pace("a quick run", passes=1, repeat=3, target_ms=50, rounds=50, wrk_repeat=1, native_ms=500, hold_ms=700)
+SMOKE = Pace("a run for results alone", passes=1, repeat=1, target_ms=1, rounds=1, wrk_repeat=1, native_ms=10, divisor=20,
              native_connections=20, hold_ms=500, smoke=True)
 
 
@@ -45,6 +47,7 @@ class Result:
         self.packets = None  # taken from completion ports, a unit
         self.requests = None  # to Wine's server, a unit
         self.instructions = None  # of the program, a unit
+        self.project_instructions = None  # those of the program's that are this project's, a unit
         self.dll_instructions = None  # of Windows's libraries, a unit
         self.names = {}  # both by name
         self.method = None
@@ -77,7 +80,7 @@ class Result:
     def as_json(self):
         return {"method": self.method, "nt_calls": self.calls, "packets": self.packets,
                 "requests": self.requests, "instructions": self.instructions,
-                "dll_instructions": self.dll_instructions, "names": self.names, "time_us": self.time(),
+                "project_instructions": self.project_instructions, "dll_instructions": self.dll_instructions, "names": self.names, "time_us": self.time(),
                 "times_us": self.times, "bytes": self.bytes, "waits": self.waits, "wait_times_us": self.wait_times, "loads": self.loads,
                 "grown": self.grown, "failure": self.failure}
 
@@ -87,6 +90,14 @@ def program(peer, row=None):
     path = traffic.BUILD / "bin" / f"{name}.exe"
     traffic.require(path.is_file(), f"{path} is not built")
     return path
+
+
+def image(path):
+    """Where a program's file says that it lies in memory, and its size there."""
+    header = path.read_bytes()[:4096]
+    start = struct.unpack_from("<I", header, 0x3c)[0] + 24
+    traffic.require(struct.unpack_from("<H", header, start)[0] == 0x20b, f"{path} is no 64-bit program")
+    return struct.unpack_from("<Q", header, start + 24)[0], struct.unpack_from("<I", header, start + 56)[0]
 
 
 def run_program(peer, row, arguments, environment=None):
@@ -111,7 +122,7 @@ def run_program(peer, row, arguments, environment=None):
 
 
 def time_row(row, peer, pace, result):
-    arguments = ["--target-ms", pace.target_ms * row.longer, "--repeat", pace.repeat]
+    arguments = ["--target-ms", pace.target_ms, "--repeat", pace.repeat, "--rounds", pace.rounds]
     if row.time_units:
         units = max(row.time_units // pace.divisor, row.active)
         arguments = ["--units", ",".join([str(units)] * pace.repeat)]

@@ -4,10 +4,10 @@ No counter of the processor is needed for that, and neither is a quiet machine: 
 thousand. It takes a hundred thousand instructions a second at the most, so that few units have to do."""
 import fcntl
 import re
-import struct
 import subprocess
 
 import bench_load
+import bench_profile
 import bench_run
 import traffic
 from bench_rows import FLOOR, OURS, PEERS
@@ -36,21 +36,13 @@ def build():
         new.replace(PROGRAM)
 
 
-def image(path):
-    """Where a program's file says that it lies in memory, and its size there."""
-    header = path.read_bytes()[:4096]
-    start = struct.unpack_from("<I", header, 0x3c)[0] + 24
-    traffic.require(struct.unpack_from("<H", header, start)[0] == 0x20b, f"{path} is no 64-bit program")
-    return struct.unpack_from("<Q", header, start + 24)[0], struct.unpack_from("<I", header, start + 56)[0]
-
-
 def stepped(row, peer, units, hold_ms, profile):
     """What the counter says, or None if it came too late."""
     path = bench_run.program(peer, row)
     arguments = [*PEERS[peer][1], *row.arguments(), "--steps", "--hold-ms", hold_ms, "--units", f"{units},{units}"]
     with traffic.Server("select", path, arguments, limit=LIMIT + 60) as server:
         server.find("^idle$")
-        command = [PROGRAM, server.windows_pid(), *image(path), *([profile] if profile else [])]
+        command = [PROGRAM, server.windows_pid(), *bench_run.image(path), profile]
         try:
             # On the same core the program has the next step without another core being woken.
             done = subprocess.run(["taskset", "-c", str(traffic.CORES[traffic.SERVER_LANE]), *map(str, command)],
@@ -66,13 +58,18 @@ def stepped(row, peer, units, hold_ms, profile):
     return done.stdout
 
 
-def count_row(row, peer, pace, result, profile=None):
+def count_row(row, peer, pace, result):
     """Instructions a unit, of the program and of the DLLs that it calls. None where threads may not be stepped through."""
     units = max(row.step_units // pace.divisor, row.active)
+    profile = PROGRAM.with_name(f"profile-{row.name}-{peer}")
     said = next(filter(None, (stepped(row, peer, units, hold, profile) for hold in HOLDS_MS)), None)
     traffic.require(said is not None, f"{row.name} on {peer}: the counter of instructions came too late, each time")
     found = re.fullmatch(r"program (\d+) windows (\d+) entries (\d+)\n", said)
-    if found:
-        result.instructions, result.dll_instructions = (int(found.group(number)) / units for number in (1, 2))
-    else:
+    if not found:
         print(f"bench: {row.name} on {peer}: instructions cannot be counted here: {said.strip()}", flush=True)
+        return
+    result.instructions, result.dll_instructions = (int(found.group(number)) / units for number in (1, 2))
+    if peer == OURS:
+        functions = bench_profile.by_function(profile, bench_run.program(peer, row))
+        result.project_instructions = sum(count for name, count in functions.items() if bench_profile.is_projects(name)) / units
+        bench_profile.write(traffic.ROOT / "build/bench" / f"instructions-{row.name}.txt", functions, units)

@@ -57,8 +57,9 @@ def table(head, body):
 
 def instructions(report):
     measures = (("instructions", "its own"), ("dll_instructions", "in DLLs"))
-    head = ["Instructions", *(f"{what}: {peer}" if peer == HEADS[0] else peer for _, what in measures for peer in HEADS)]
-    return table(head, [[f"{row.title}: a {row.unit}", *(cell(report, row, peer, measure) for measure, _ in measures for peer in PEERS)]
+    head = ["Instructions", "this project's", *(f"{what}: {peer}" if peer == HEADS[0] else peer for _, what in measures for peer in HEADS)]
+    return table(head, [[f"{row.title}: a {row.unit}", cell(report, row, OURS, "project_instructions"),
+                         *(cell(report, row, peer, measure) for measure, _ in measures for peer in PEERS)]
                         for row in ROWS if row.name in report and report[row.name]["peers"].get(OURS, {}).get("instructions")])
 
 

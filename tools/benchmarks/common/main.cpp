@@ -15,6 +15,7 @@ struct plan {
     int phase_count = 0;
     long target_us = 0; // instead of given phases: as many units as take this long
     int repeat = 0;
+    long rounds = 1;    // units of each active connection in a phase, at the least
     DWORD hold_ms = 0;  // pauses before and after the row is set up, for its memory to be seen from outside
     bool steps = false; // a breakpoint at each mark, for who counts instructions and came while it was held
 };
@@ -22,9 +23,11 @@ struct plan {
 [[noreturn]] void usage()
 {
     printf("usage: <program> --row NAME [--connections N] [--active N] [--size BYTES] [--pieces N] [--port] [--locks]\n"
-           "                 --units N[,N...] | --target-ms N --repeat N | --hold-ms N | --steps --hold-ms N --units "
+           "                 --units N[,N...] | --target-ms N --repeat N [--rounds N] | --hold-ms N | --steps "
+           "--hold-ms N --units "
            "N[,N...]\n"
-           "Runs the row in phases of so many units each, or in phases that take about so long.\n");
+           "Runs the row in phases of so many units each, or in phases that take about so long, and longer where each\n"
+           "active connection is to do more units than that.\n");
     exit(2);
 }
 
@@ -71,6 +74,8 @@ void parse(int argc, char **argv, scenario *what, plan *wanted)
             wanted->target_us = 1000 * atol(value);
         else if (strcmp(name, "--repeat") == 0)
             wanted->repeat = atoi(value);
+        else if (strcmp(name, "--rounds") == 0)
+            wanted->rounds = atol(value);
         else if (strcmp(name, "--hold-ms") == 0)
             wanted->hold_ms = static_cast<DWORD>(atol(value));
         else
@@ -80,7 +85,7 @@ void parse(int argc, char **argv, scenario *what, plan *wanted)
     bool stepped = counted && wanted->steps && wanted->hold_ms > 0;
     bool timed = wanted->phase_count == 0 && wanted->target_us > 0 && wanted->repeat > 0;
     bool held = wanted->phase_count == 0 && wanted->hold_ms > 0;
-    if (counted + timed + held != 1 || wanted->steps != stepped || wanted->repeat > max_phases ||
+    if (counted + timed + held != 1 || wanted->steps != stepped || wanted->repeat > max_phases || wanted->rounds < 1 ||
         what->connections < 1 || what->active < 1 || what->active > what->connections || what->size < 1 ||
         what->pieces < 1)
         usage();
@@ -125,17 +130,27 @@ void hold(const plan &wanted, const char *state)
     Sleep(wanted.hold_ms);
 }
 
-// Doubles the length of a run until it says how many units take as long as wanted.
+// As many as take so long; and so many rounds, unless those would take far too long. A phase begins and ends with all
+// connections idle, and in few rounds that would be most of it.
+long phase_units(const scenario &what, const plan &wanted, double seconds_each)
+{
+    constexpr double longest = 4; // seconds
+    auto fitting = static_cast<long>(static_cast<double>(wanted.target_us) * 1e-6 / seconds_each);
+    auto most = static_cast<long>(longest / seconds_each);
+    long settled = wanted.rounds * what.active < most ? wanted.rounds * what.active : most;
+    long units = fitting > settled ? fitting : settled;
+    return units > what.active ? units : what.active;
+}
+
+// Doubles the length of a run until it says what a unit takes.
 long calibrate(work *done, const scenario &what, const plan &wanted)
 {
     double target = static_cast<double>(wanted.target_us) * 1e-6;
     constexpr long max_units = 1L << 28;
     for (long units = what.active;; units *= 2) {
         double seconds = timed_run(done, units);
-        if (seconds < target / 4 && units < max_units)
-            continue;
-        long fitting = static_cast<long>(static_cast<double>(units) * target / seconds);
-        return fitting > what.active ? fitting : what.active;
+        if (seconds >= target / 4 || units >= max_units)
+            return phase_units(what, wanted, seconds / static_cast<double>(units));
     }
 }
 
