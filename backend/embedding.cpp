@@ -165,10 +165,9 @@ int embedding_fail(int error)
 }
 
 // NULL, with the error.
-HANDLE embedding_choose_handle(backend *self)
+HANDLE embedding_choose_handle(backend *self, bool waits_for_port)
 {
-    bool waits = !environment_asks(self->base, "EVENT_IOCP_NO_PORT_WAIT") && embedding_ports_can_be_waited_for();
-    if (waits)
+    if (waits_for_port)
         return self->port->for_libevent.port;
     if (port_watcher_start(self->port) == 0)
         return port_watcher_event(self->port);
@@ -222,9 +221,11 @@ void *event_base_iocp_get_handle(struct event_base *base)
         WSASetLastError(WSAEOPNOTSUPP);
         return nullptr;
     }
+    // With no lock held: the trial may take its time.
+    bool waits_for_port = !environment_asks(base, "EVENT_IOCP_NO_PORT_WAIT") && embedding_ports_can_be_waited_for();
     base_locked held(base);
     if (self->embedded.handle == nullptr)
-        self->embedded.handle = embedding_choose_handle(self);
+        self->embedded.handle = embedding_choose_handle(self, waits_for_port);
     return self->embedded.handle;
 }
 

@@ -107,6 +107,36 @@ int turn_look(backend *self, int64_t timeout_us, bool sleeps)
     return result;
 }
 
+// What a turn goes by, and what it has come to so far.
+struct turn_state {
+    bool goes_on;        // the loop has callbacks to run, whatever the port brings
+    bool only_looks;     // the program asks what is ready now (EVLOOP_NONBLOCK)
+    bool at_once;        // all that is ready is wanted now: priorities rank it, or the loop would not wait
+    bool any_ready;      // there is something to do
+    bool sent_much;      // the last turn's sends took long
+    bool look_is_due;    // the port is to be looked at all the same
+    bool receives_first; // nobody waits to send, or who does is ahead of the others
+};
+
+turn_state turn_make_plan(const backend *self, const struct timeval *tv)
+{
+    bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
+    turn_state turn = {};
+    turn.goes_on = must_not_wait && N_ACTIVE_CALLBACKS(self->base) != 0;
+    turn.only_looks = must_not_wait && !turn.goes_on;
+    turn.at_once = self->base->nactivequeues > 1 || must_not_wait;
+    return turn;
+}
+
+// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of
+// without a call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then
+// otherwise.
+bool turn_look_is_due(backend *self)
+{
+    bool is_known = self->port->posted != 0 || signals_waiting(self);
+    return is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
+}
+
 // Has anything come that should be dealt with before receives are started, or before somebody sends again?
 bool turn_look_first(backend *self, int *result)
 {
@@ -121,35 +151,69 @@ bool turn_look_first(backend *self, int *result)
     return came || *result != 0;
 }
 
-// What a turn goes by.
-struct turn_plan {
-    bool at_once;    // all that is ready is wanted now: priorities rank it, or the loop would not wait
-    bool goes_on;    // the loop has callbacks to run, whatever the port brings
-    bool only_looks; // the program asks what is ready now (EVLOOP_NONBLOCK)
-};
-
-turn_plan turn_make_plan(const backend *self, const struct timeval *tv)
+void turn_begin(backend *self)
 {
-    bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
-    turn_plan plan;
-    plan.goes_on = must_not_wait && N_ACTIVE_CALLBACKS(self->base) != 0;
-    plan.only_looks = must_not_wait && !plan.goes_on;
-    plan.at_once = self->base->nactivequeues > 1 || must_not_wait;
-    return plan;
+    ++self->loop.turn;
+    self->loop.thread = GetCurrentThreadId();
+    sources_free(self);
+    self->loop.retry_soon = false;
+    signals_claim(self);
 }
 
-// Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of
-// without a call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then
-// otherwise.
-bool turn_look_is_due(backend *self)
+void turn_hand_on_ready(backend *self, turn_state *turn)
 {
-    bool is_known = self->port->posted != 0 || signals_waiting(self);
-    return is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
+    turn->any_ready = submit_ready(self) || turn->goes_on;
+    turn->sent_much = self->loop.sent_much;
+    self->loop.sent_much = false;
+    turn->look_is_due = turn->any_ready && (turn_look_is_due(self) || turn->sent_much);
+    turn->receives_first = !turn->any_ready || self->loop.round.sender_is_ahead;
+}
+
+// True: the turn ends with what has come, or with an error.
+bool turn_ends_with_first_look(backend *self, turn_state *turn, int *result)
+{
+    bool came = turn->receives_first && !turn->at_once && turn_look_first(self, result);
+    turn->at_once = turn->at_once || turn->sent_much || turn_timers_are_due(self);
+    turn->any_ready = turn->any_ready || came;
+    return *result != 0 || (came && !turn->at_once);
+}
+
+void turn_start_receives(backend *self, turn_state *turn)
+{
+    // What waits while others are ready all the time is not held back for ever.
+    bool held_back = send_round_holds_back(&self->loop.round) && turn->look_is_due;
+    if (!turn->receives_first && !turn->at_once && !held_back)
+        return;
+    receive_scope which = turn->any_ready ? receive_scope::before_sends : receive_scope::at_pace;
+    if (turn->at_once)
+        which = receive_scope::at_once;
+    else if (held_back)
+        which = receive_scope::held_back;
+    bool found = submit_receives(self, which);
+    if (found && !turn->any_ready)
+        turn->look_is_due = turn_look_is_due(self);
+    turn->any_ready = turn->any_ready || found;
 }
 
 bool turn_has_anything_to_see(const backend *self)
 {
     return port_owes(self->port) || signals_waiting(self);
+}
+
+bool turn_passes_port_by(const backend *self, const turn_state &turn)
+{
+    return turn.any_ready && !turn.only_looks && (!turn.look_is_due || !turn_has_anything_to_see(self));
+}
+
+// How long to wait at the port, of which the other bases are told.
+int64_t turn_prepare_wait(backend *self, const struct timeval *tv, bool any_ready)
+{
+    int64_t wait_us = turn_wait_us(self, tv, any_ready);
+    if (wait_us == 0)
+        rounds_look(self);
+    else if (!rounds_sleep(self))
+        wait_us = 0;
+    return wait_us;
 }
 
 } // namespace
@@ -163,40 +227,16 @@ int loop_take_turn(backend *self, const struct timeval *tv)
 
 turn_rest loop_begin_turn(backend *self, const struct timeval *tv)
 {
-    ++self->loop.turn;
-    self->loop.thread = GetCurrentThreadId();
-    sources_free(self);
-    self->loop.retry_soon = false;
-    signals_claim(self);
-    turn_plan plan = turn_make_plan(self, tv);
-    bool any_ready = submit_ready(self) || plan.goes_on;
-    bool sent_much = self->loop.sent_much;
-    self->loop.sent_much = false;
-    bool is_due = any_ready && (turn_look_is_due(self) || sent_much);
+    turn_begin(self);
+    turn_state turn = turn_make_plan(self, tv);
+    turn_hand_on_ready(self, &turn);
     int result = 0;
-    bool receives_first = !any_ready || self->loop.round.sender_is_ahead;
-    bool came = receives_first && !plan.at_once && turn_look_first(self, &result);
-    bool at_once = plan.at_once || sent_much || turn_timers_are_due(self);
-    if (result != 0 || (came && !at_once))
+    if (turn_ends_with_first_look(self, &turn, &result))
         return {true, result, 0};
-    any_ready = any_ready || came;
-    // What waits while others are ready all the time is not held back for ever.
-    bool held_back = send_round_holds_back(&self->loop.round) && is_due;
-    if (receives_first || at_once || held_back) {
-        receive_scope which = any_ready ? receive_scope::before_sends : receive_scope::at_pace;
-        which = held_back ? receive_scope::held_back : which;
-        bool found = submit_receives(self, at_once ? receive_scope::at_once : which);
-        is_due = is_due || (found && !any_ready && turn_look_is_due(self));
-        any_ready = any_ready || found;
-    }
-    if (any_ready && !plan.only_looks && (!is_due || !turn_has_anything_to_see(self)))
+    turn_start_receives(self, &turn);
+    if (turn_passes_port_by(self, turn))
         return {true, 0, 0};
-    int64_t wait_us = turn_wait_us(self, tv, any_ready);
-    if (wait_us == 0)
-        rounds_look(self);
-    else if (!rounds_sleep(self))
-        wait_us = 0;
-    return {false, 0, wait_us};
+    return {false, 0, turn_prepare_wait(self, tv, turn.any_ready)};
 }
 
 int loop_end_turn(backend *self, const turn_rest &rest)

@@ -37,9 +37,9 @@ struct poll_socket {
     source as_source; // first: a source is cast to its socket
     afd_poll *polls[side_count];
     SOCKET base_socket;          // what AFD is asked about; the socket itself until AFD refuses it
-    unsigned close_count;        // of the descriptor, when it was last found to be a socket
-    bool checked;                // it was
-    bool listens;                // it did then
+    unsigned close_count;        // of the descriptor, when `base_socket` was last found to be a socket
+    bool checked;                // it has been found to be one
+    bool listens;                // it was listening then
     listening_socket *listening; // counted among its users, while an event waits for it
     bool dead;
     unsigned char misses; // see poll_together.h

@@ -5,8 +5,9 @@
 // turn, and all that was sent in between is a queue in the kernel that never gets shorter, and whose memory is cold by
 // the time it is read.
 //
-// Invariants: nobody sends twice before the others have had their chance to receive, be it by a packet; and receives
-// wait for no more than max_turns_held_back turns in which something else was ready, and then for a look that is due.
+// Invariants: nobody sends twice before the others have had their chance to receive (a packet that brings bytes is
+// one); and receives wait for no more than max_turns_held_back turns in which something else was ready, and then for a
+// look that is due.
 #ifndef LIBEVENT_IOCP_BACKEND_SEND_ROUND_H
 #define LIBEVENT_IOCP_BACKEND_SEND_ROUND_H
 

@@ -315,8 +315,8 @@ using namespace iocp;
 int event_base_iocp_set_lingering(struct event_base *base, const struct timeval *limit, size_t bytes)
 {
     constexpr int64_t ms = 1000;
-    int64_t span = static_cast<int64_t>(limit->tv_sec) * 1000000 + limit->tv_usec;
-    backend *owner = backend_of(base);
+    backend *owner = base != nullptr ? backend_of(base) : nullptr;
+    int64_t span = limit != nullptr ? static_cast<int64_t>(limit->tv_sec) * 1000000 + limit->tv_usec : 0;
     int error = owner != nullptr ? 0 : WSAEOPNOTSUPP;
     if (span < EVENT_IOCP_MIN_LINGER_MS * ms || span > EVENT_IOCP_MAX_LINGER_MS * ms || limit->tv_usec < 0 ||
         limit->tv_usec >= 1000000)

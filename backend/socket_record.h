@@ -1,9 +1,8 @@
 // What a base knows of one descriptor: the only record of it.
 //
 // A record belongs to the base, and lives as long: libevent's map of descriptors keeps a pointer to it. So records are
-// allocated many at a time. What one says
-// belongs to one life of the descriptor, from the socket's first use to its close; the next socket under the same
-// number begins anew (socket_begin_life).
+// allocated many at a time. What one says belongs to one life of the descriptor, from the socket's first use to its
+// close; the next socket under the same number begins anew (socket_begin_life).
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BACKEND_SOCKET_RECORD_H

@@ -12,7 +12,7 @@ struct bufferevent *iocp_http_bufferevent_socket_new(struct event_base *base, ev
     return bufferevent_socket_new(base, fd, options | option_keeps_descriptor);
 }
 
-// One that the program has made for it, be it for TLS.
+// One that the program has made for it; it may be one for TLS.
 int iocp_http_bufferevent_setfd(struct bufferevent *bev, evutil_socket_t fd)
 {
     struct bufferevent_private *bev_private = BEV_UPCAST(bev);

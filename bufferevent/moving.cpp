@@ -143,7 +143,7 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
     const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
     if (record != nullptr && (record->own != nullptr || record->keeps_early))
         return record->own == nullptr && record->transport == sys::transport::socket;
-    // Another base may have it, whose lock is not taken with this one's: be it in vain.
+    // Another base may have it. This may be a false alarm: that base's lock cannot be taken under this one's.
     registry_use keeper(waiting->ev_fd);
     return keeper.owner != nullptr && keeper.owner != owner;
 }

@@ -13,7 +13,7 @@ constexpr unsigned cold_receive_size = 256;
 
 // The stream is let go: its buffer is in use no more, and of nobody's budget. It stays until the packet.
 void receive_leave(stream *self);
-// What has come of the receive, be it by packet or in its call. Of one that has failed, the stream has the error.
+// What has come of the receive, by its packet or in its call. Of one that has failed, the stream has the error.
 receive_state receive_outcome(stream *self, int error, DWORD bytes);
 
 // In flight with a buffer that may be called back: kept in the order of their start, so that the coldest can be found.

@@ -19,7 +19,7 @@ void send_add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t leng
     ++*count;
 }
 
-// Makes one buffer of several chains. False: the first one goes alone, be it for want of memory.
+// Makes one buffer of several chains. False: the first one goes alone, since it is long or there is no memory.
 bool send_coalesce(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
     size_t first = evbuffer_get_contiguous_space(output);

@@ -88,7 +88,7 @@ void stream_base_ends(source *as_source)
 const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
                                stream_submit,  stream_base_ends, stream_waits_in};
 
-// What came with the connection is read first, be it that the program had an event of its own there before.
+// What came with the connection is read first, even if the program had an event of its own there before.
 void stream_take_early(stream *self)
 {
     received_bytes *early = socket_take_early(stream_owner(self), stream_descriptor(self));
@@ -137,7 +137,7 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     auto socket = static_cast<SOCKET>(fd);
     // As a rule, a bufferevent is made for a connection in the callback that brings it, and nothing need be asked.
     bool just_accepted = socket_was_just_accepted(owner, fd);
-    // Nor when bytes are kept for it, be it that the connection has been reset since.
+    // Nor when bytes are kept for it, even if the connection has been reset since.
     bool is_known = to_connect || just_accepted || socket_has_early(owner, fd);
     if (owner->draining || (!is_known && !stream_is_connected(socket)))
         return nullptr;

@@ -77,7 +77,7 @@ int connect_start(stream *self, const struct sockaddr *address, int length)
     mm_free(connecting);
     if (result.how == sys::started::failed && !EVUTIL_ERR_CONNECT_REFUSED(result.error))
         return result.error;
-    connect_settled(self, result.error); // a peer's answer, be it so early, is told of in the loop
+    connect_settled(self, result.error); // a peer's answer is told of in the loop, however early it is
     return 0;
 }
 

@@ -4,8 +4,9 @@
 // Errors are Win32 codes (0 is success), and of sockets Winsock codes: from 10000 on, or WSA_OPERATION_ABORTED.
 // Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
 // completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
-// they say otherwise. No function blocks, except those that wait for as long as they are told (port_dequeue, wait_for),
-// and wait_stop.
+// they say otherwise. None blocks, except those that wait for as long as they are told (port_dequeue, wait_for,
+// thread_wait), wait_stop, ports_can_be_waited_for, let_others_run, and what opens a file or starts a program (directory_open,
+// pipe_open, null_device_open, process_create), which is as long as its driver takes.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -21,7 +22,7 @@ enum class started { done, pending, failed };
 
 struct start_result {
     started how;
-    int error;   // Winsock code; set when `how` is failed
+    int error;   // Winsock code, of a file's operation Win32; set when `how` is failed
     DWORD bytes; // transferred; set when `how` is done
 };
 
@@ -146,7 +147,7 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
 uint32_t connection_mark(SOCKET socket);
 // Of a connected socket: 0, or an error. `length` is in and out.
 int peer_address(SOCKET socket, struct sockaddr *address, int *length);
-// True once a socket given to `accept` has its connection, be it that its first data has not come; for how long, in
+// True once a socket given to `accept` has its connection, even if no data has arrived; for how long, in
 // whole seconds.
 bool connected_for(SOCKET socket, uint32_t *seconds);
 bool is_listening(SOCKET socket);

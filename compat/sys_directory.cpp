@@ -27,7 +27,7 @@ nt_status status_of(const OVERLAPPED *ended)
 // Of what the last call complains.
 int directory_error()
 {
-    auto error = static_cast<int>(GetLastError());
+    int error = last_win32_code();
     return winsock_code(error) == WSAENOBUFS ? WSAENOBUFS : error;
 }
 

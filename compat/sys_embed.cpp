@@ -1,5 +1,6 @@
 // The kernel's door: events, and waiting for a handle. What a base inside another loop needs.
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 
 namespace iocp {
 namespace sys {
@@ -54,7 +55,7 @@ bool trial_run(wait_trial *self)
 int event_create(bool stays_set, HANDLE *event)
 {
     *event = CreateEventW(nullptr, stays_set, FALSE, nullptr);
-    return *event != nullptr ? 0 : static_cast<int>(GetLastError());
+    return *event != nullptr ? 0 : last_win32_code();
 }
 
 void event_set(HANDLE event)

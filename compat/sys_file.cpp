@@ -1,5 +1,6 @@
 // The kernel's door: bytes by files that are read and written by overlapped calls: pipes, serial ports.
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 #include "compat/sys_nt.h"
 
 namespace iocp {
@@ -7,17 +8,11 @@ namespace sys {
 
 namespace {
 
-int last_code()
-{
-    auto error = static_cast<int>(GetLastError());
-    return error != 0 ? error : ERROR_GEN_FAILURE;
-}
-
 start_result outcome(BOOL succeeded, const OVERLAPPED *overlapped, bool skips)
 {
     if (succeeded)
         return {skips ? started::done : started::pending, 0, static_cast<DWORD>(overlapped->InternalHigh)};
-    int error = last_code();
+    int error = last_win32_code();
     // A part of a message is a warning: the call says that it has failed, and a packet comes, with the bytes.
     if (error == ERROR_IO_PENDING || error == ERROR_MORE_DATA)
         return {started::pending, 0, 0};
@@ -59,7 +54,7 @@ int pipe_transport(HANDLE file, transport *by)
         return ERROR_INVALID_PARAMETER;
     // A handle that may only write may not ask.
     if (!GetNamedPipeInfo(file, &flags, nullptr, nullptr, nullptr)) {
-        if (last_code() != ERROR_ACCESS_DENIED)
+        if (last_win32_code() != ERROR_ACCESS_DENIED)
             return ERROR_NOT_SUPPORTED;
         flags = PIPE_TYPE_MESSAGE; // needs nothing of the other
     }
@@ -91,7 +86,7 @@ int file_transport(HANDLE file, transport *by)
     case FILE_TYPE_DISK:
         return ERROR_NOT_SUPPORTED;
     default:
-        return GetLastError() != NO_ERROR ? last_code() : ERROR_NOT_SUPPORTED;
+        return GetLastError() != NO_ERROR ? last_win32_code() : ERROR_NOT_SUPPORTED;
     }
 }
 
@@ -118,7 +113,7 @@ start_result file_send(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped
 
 int file_close(HANDLE file)
 {
-    return CloseHandle(file) ? 0 : last_code();
+    return CloseHandle(file) ? 0 : last_win32_code();
 }
 
 } // namespace sys

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 
 // Windows Vista's, and not in every header of the kind.
 #ifndef PIPE_REJECT_REMOTE_CLIENTS
@@ -16,12 +17,6 @@ namespace {
 
 // What the kernel advises to set aside for each direction; a write beyond it waits for the reader.
 constexpr DWORD pipe_buffer_size = 64 * 1024;
-
-int last_pipe_error()
-{
-    auto error = static_cast<int>(GetLastError());
-    return error != 0 ? error : ERROR_GEN_FAILURE;
-}
 
 // The parts of a descriptor that is given as pointers to them, in one piece.
 bool security_make_relative(PSECURITY_DESCRIPTOR descriptor, void *into, DWORD length)
@@ -47,7 +42,7 @@ int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created)
         CreateNamedPipeW(path, access, PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, instances,
                          pipe_buffer_size, pipe_buffer_size, 0, static_cast<SECURITY_ATTRIBUTES *>(kind.security));
     if (handle == INVALID_HANDLE_VALUE)
-        return last_pipe_error();
+        return last_win32_code();
     *created = handle;
     return 0;
 }
@@ -56,7 +51,7 @@ start_result pipe_accept(HANDLE instance, OVERLAPPED *overlapped, bool skips)
 {
     if (ConnectNamedPipe(instance, overlapped))
         return {skips ? started::done : started::pending, 0, 0};
-    int error = last_pipe_error();
+    int error = last_win32_code();
     if (error == ERROR_IO_PENDING)
         return {started::pending, 0, 0};
     // A client came before the call, and is there or has gone again. What it has written can be read in both cases.
@@ -80,7 +75,7 @@ int security_copy(const void *security, void **copy)
         return WSAENOBUFS;
     *made = {sizeof(SECURITY_ATTRIBUTES), descriptor != nullptr ? made + 1 : nullptr, given->bInheritHandle};
     if (descriptor != nullptr && !security_make_relative(descriptor, made + 1, length)) {
-        int error = last_pipe_error();
+        int error = last_win32_code();
         free(made);
         return error;
     }
@@ -107,7 +102,7 @@ int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)
     HANDLE handle =
         CreateFileW(path, access, 0, client.for_child ? &inherited : nullptr, OPEN_EXISTING, flags, nullptr);
     if (handle == INVALID_HANDLE_VALUE)
-        return last_pipe_error();
+        return last_win32_code();
     *opened = handle;
     return 0;
 }

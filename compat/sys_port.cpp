@@ -2,6 +2,7 @@
 #include <limits.h>
 
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 #include "compat/sys_nt.h"
 
 namespace iocp {
@@ -15,11 +16,6 @@ constexpr nt_status status_pending = 0x00000103;
 
 // A wait is given in milliseconds; longer ones are cut, and the caller's loop waits again.
 constexpr int64_t max_wait_ms = INT_MAX;
-
-int last_error()
-{
-    return static_cast<int>(GetLastError());
-}
 
 DWORD wait_ms(int64_t timeout_us)
 {
@@ -48,17 +44,17 @@ int dequeue_precisely(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t
 int port_create(HANDLE *port, DWORD max_threads)
 {
     *port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, max_threads);
-    return *port != nullptr ? 0 : last_error();
+    return *port != nullptr ? 0 : last_win32_code();
 }
 
 int port_associate(HANDLE port, HANDLE file, ULONG_PTR key)
 {
-    return CreateIoCompletionPort(file, port, key, 0) != nullptr ? 0 : last_error();
+    return CreateIoCompletionPort(file, port, key, 0) != nullptr ? 0 : last_win32_code();
 }
 
 int port_post(HANDLE port, ULONG_PTR key, DWORD bytes, OVERLAPPED *overlapped)
 {
-    return PostQueuedCompletionStatus(port, bytes, key, overlapped) ? 0 : last_error();
+    return PostQueuedCompletionStatus(port, bytes, key, overlapped) ? 0 : last_win32_code();
 }
 
 int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t timeout_us, wait_kind kind, ULONG *count)
@@ -73,7 +69,7 @@ int port_dequeue(HANDLE port, OVERLAPPED_ENTRY *entries, ULONG max, int64_t time
     }
     // `removed` is not defined then.
     *count = 0;
-    int error = last_error();
+    int error = last_win32_code();
     return error == WAIT_TIMEOUT || error == WAIT_IO_COMPLETION ? 0 : error;
 }
 
@@ -82,7 +78,7 @@ int skip_packet_on_success(HANDLE file, handle_signal when)
     UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS;
     if (when == handle_signal::never)
         modes |= FILE_SKIP_SET_EVENT_ON_HANDLE;
-    return SetFileCompletionNotificationModes(file, modes) ? 0 : last_error();
+    return SetFileCompletionNotificationModes(file, modes) ? 0 : last_win32_code();
 }
 
 void close_handle(HANDLE handle)
@@ -92,7 +88,7 @@ void close_handle(HANDLE handle)
 
 int cancel(HANDLE file, OVERLAPPED *overlapped)
 {
-    return CancelIoEx(file, overlapped) ? 0 : last_error();
+    return CancelIoEx(file, overlapped) ? 0 : last_win32_code();
 }
 
 int afd_open(HANDLE *afd)

@@ -2,17 +2,12 @@
 #include <stdlib.h>
 
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 
 namespace iocp {
 namespace sys {
 
 namespace {
-
-int last_process_error()
-{
-    auto error = static_cast<int>(GetLastError());
-    return error != 0 ? error : ERROR_GEN_FAILURE;
-}
 
 // The three, each once: Windows refuses a list that names one twice.
 DWORD distinct(HANDLE const (&standard)[3], HANDLE (&each)[3])
@@ -36,10 +31,10 @@ int make_list(HANDLE *inherited, DWORD count, LPPROC_THREAD_ATTRIBUTE_LIST *list
     *list = static_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(malloc(size));
     if (*list == nullptr)
         return ERROR_NOT_ENOUGH_MEMORY;
-    int error = InitializeProcThreadAttributeList(*list, 1, 0, &size) ? 0 : last_process_error();
+    int error = InitializeProcThreadAttributeList(*list, 1, 0, &size) ? 0 : last_win32_code();
     if (error == 0 && !UpdateProcThreadAttribute(*list, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, inherited,
                                                  count * sizeof(HANDLE), nullptr, nullptr)) {
-        error = last_process_error();
+        error = last_win32_code();
         DeleteProcThreadAttributeList(*list);
     }
     if (error != 0)
@@ -55,7 +50,7 @@ int null_device_open(HANDLE *opened)
     HANDLE handle = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, &inherited,
                                 OPEN_EXISTING, 0, nullptr);
     if (handle == INVALID_HANDLE_VALUE)
-        return last_process_error();
+        return last_win32_code();
     *opened = handle;
     return 0;
 }
@@ -85,7 +80,7 @@ int process_create(const child_start &start, child *created)
                        &startup.StartupInfo, &made))
         *created = {made.hProcess, made.hThread, made.dwProcessId};
     else
-        error = last_process_error();
+        error = last_win32_code();
     DeleteProcThreadAttributeList(startup.lpAttributeList);
     free(startup.lpAttributeList);
     return error;
@@ -93,7 +88,7 @@ int process_create(const child_start &start, child *created)
 
 int process_resume(HANDLE thread)
 {
-    int error = ResumeThread(thread) != static_cast<DWORD>(-1) ? 0 : last_process_error();
+    int error = ResumeThread(thread) != static_cast<DWORD>(-1) ? 0 : last_win32_code();
     CloseHandle(thread);
     return error;
 }
@@ -109,7 +104,7 @@ int process_terminate(HANDLE process, uint32_t exit_code)
     // Windows says so of one that has ended, Wine does not.
     if (WaitForSingleObject(process, 0) == WAIT_OBJECT_0)
         return ERROR_ACCESS_DENIED;
-    return TerminateProcess(process, exit_code) ? 0 : last_process_error();
+    return TerminateProcess(process, exit_code) ? 0 : last_win32_code();
 }
 
 void process_close(child *self)

@@ -1,5 +1,6 @@
 // The kernel's door: process start-up, the NT import list.
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 #include "compat/sys_nt.h"
 
 #include <atomic>
@@ -27,7 +28,7 @@ int find_nt_calls()
 {
     HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
     if (ntdll == nullptr)
-        return static_cast<int>(GetLastError());
+        return last_win32_code();
     bool found = find(ntdll, "NtCreateFile", &calls.create_file) &&
                  find(ntdll, "NtDeviceIoControlFile", &calls.device_io_control_file) &&
                  find(ntdll, "RtlNtStatusToDosError", &calls.status_to_dos_error);

@@ -6,6 +6,7 @@
 #include <wchar.h>
 
 #include "compat/sys.h"
+#include "compat/sys_error.h"
 #include "compat/sys_nt.h"
 
 namespace iocp {
@@ -18,12 +19,6 @@ constexpr ACCESS_MASK wait_packet_all_access = 1;
 
 // To post fails only for want of memory in the kernel, and a signal that it has consumed should not be lost then.
 constexpr int max_posts = 5000;
-
-int last_wait_error()
-{
-    auto error = static_cast<int>(GetLastError());
-    return error != 0 ? error : ERROR_GEN_FAILURE;
-}
 
 void CALLBACK signalled(void *of, BOOLEAN)
 {
@@ -62,8 +57,8 @@ int try_wait(HANDLE handle)
 {
     HANDLE both[] = {handle, CreateEventW(nullptr, TRUE, FALSE, nullptr)};
     if (both[1] == nullptr)
-        return last_wait_error();
-    int error = WaitForMultipleObjects(2, both, TRUE, 0) == WAIT_FAILED ? last_wait_error() : 0;
+        return last_win32_code();
+    int error = WaitForMultipleObjects(2, both, TRUE, 0) == WAIT_FAILED ? last_win32_code() : 0;
     CloseHandle(both[1]);
     return error;
 }
@@ -100,7 +95,7 @@ int wait_duplicate(HANDLE given, HANDLE *own)
         return ERROR_INVALID_HANDLE;
     HANDLE process = GetCurrentProcess();
     if (!DuplicateHandle(process, given, process, own, 0, FALSE, DUPLICATE_SAME_ACCESS))
-        return last_wait_error();
+        return last_win32_code();
     int error = is_mutex(*own) ? ERROR_INVALID_PARAMETER : try_wait(*own);
     if (error != 0)
         CloseHandle(*own);
@@ -118,7 +113,7 @@ int wait_start(handle_wait *self, HANDLE handle, HANDLE port, ULONG_PTR key, OVE
     constexpr ULONG how = WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE;
     if (RegisterWaitForSingleObject(&self->registration, handle, signalled, self, INFINITE, how))
         return 0;
-    int error = last_wait_error();
+    int error = last_win32_code();
     self->registration = nullptr;
     return error;
 }

@@ -32,7 +32,7 @@ void command_put(command_line *self, char character, size_t times = 1)
     self->length += times;
 }
 
-// Backslashes stand for themselves but before a quote, be it the one at the end.
+// Backslashes stand for themselves except before a quote, the closing one included.
 void command_put_argument(command_line *self, const char *argument)
 {
     if (argument[0] != '\0' && strpbrk(argument, " \t\n\v\"") == nullptr) {

@@ -244,7 +244,7 @@ void cancels_that_lose(void **)
     }
 }
 
-// What would wait on a socket that blocks, be it for all of its bytes to go.
+// What would wait on a socket that blocks; a send would, until all of its bytes have gone.
 void transfers_that_would_wait(void **)
 {
     for (int blocks = 0; blocks < 2; ++blocks)

@@ -281,13 +281,16 @@ void a_send_of_the_socket_before_does_not_reset_the_next(void **)
 void limits_out_of_bounds(void **)
 {
     struct event_base *plain = make_base(on_select_unlocked);
-    struct timeval one_second = {1, 0}, too_long = {3601, 0}, negative = {-1, 0}, odd = {1, 1000000};
+    const struct timeval one_second = {1, 0}, too_long = {3601, 0}, negative = {-1, 0}, odd = {1, 1000000};
+    const struct timeval *none = nullptr;
     assert_int_equal(event_base_iocp_set_lingering(plain, &one_second, 0), -1);
+    assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
+    assert_int_equal(event_base_iocp_set_lingering(nullptr, &one_second, 0), -1);
     assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
     event_base_free(plain);
     event_base_free(base);
     set_up(nullptr); // one on select leaves a block of libevent's own
-    for (const struct timeval *wrong : {&too_long, &negative, &odd}) {
+    for (const struct timeval *wrong : {none, &too_long, &negative, &odd}) {
         assert_int_equal(event_base_iocp_set_lingering(base, wrong, 0), -1);
         assert_int_equal(WSAGetLastError(), WSAEINVAL);
     }

@@ -161,7 +161,7 @@ void step()
     }
 }
 
-// All but one stall, and it gets all that waits, be it that the owner's accepts had taken it.
+// All but one stall, and it gets all that waits, what the owner's accepts had taken included.
 void settle(unsigned base)
 {
     unsigned which = w.owner == 0 ? 1 : 0;

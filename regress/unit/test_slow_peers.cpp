@@ -1,4 +1,4 @@
-// Peers that took long sends quickly and turn slow, on the fake kernel: who waits for the end of a send, be it a write
+// Peers that took long sends quickly and turn slow, on the fake kernel: who waits for the end of a send, a write
 // timeout or the limit of a socket that was closed, asks for no more of them than it would of short sends, or than
 // slowest_peer_rate.
 #include "support/check.h"

@@ -35,8 +35,9 @@ install(FILES "${LIBEVENT_SOURCE_DIR}/LICENSE" DESTINATION ${CMAKE_INSTALL_DATAD
 install(FILES "${LIBEVENT_IOCP_DIR}/LICENSE" DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/libevent-iocp)
 
 # libevent_package(<name> <its version>): the CMake package <name>, with targets <name in lower case>::core
-# and so on: "Libevent" is libevent's own, for projects that ask for that, "libevent_iocp" is ours.
-function(libevent_package name version)
+# and so on: "Libevent" is libevent's own, for projects that ask for that, "libevent_iocp" is ours. Versions that share so much
+# may take each other's place: of ours before 1.0 the first two numbers, see CHANGELOG.md.
+function(libevent_package name version share)
     string(TOLOWER ${name} PACKAGE_NAMESPACE)
     set(PACKAGE_NAME ${name})
     set(folder ${CMAKE_INSTALL_LIBDIR}/cmake/${PACKAGE_NAMESPACE})
@@ -53,13 +54,13 @@ function(libevent_package name version)
         INSTALL_DESTINATION ${folder}
         PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
     write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/${config_version}"
-        VERSION ${version} COMPATIBILITY SameMajorVersion)
+        VERSION ${version} COMPATIBILITY ${share})
     install(FILES
         "${PROJECT_BINARY_DIR}/package/${config}" "${PROJECT_BINARY_DIR}/package/${config_version}"
         DESTINATION ${folder})
 endfunction()
-libevent_package(libevent_iocp ${PROJECT_VERSION})
-libevent_package(Libevent ${LIBEVENT_VERSION})
+libevent_package(libevent_iocp ${PROJECT_VERSION} SameMinorVersion)
+libevent_package(Libevent ${LIBEVENT_VERSION} SameMajorVersion)
 # Once, and both packages take the targets from here: a project that includes us and exports a library of its own could not
 # say which ones that library needs if there were two.
 install(FILES "${LIBEVENT_IOCP_DIR}/tools/cmake/LibeventTargets.cmake"

@@ -14,10 +14,10 @@ extern "C" {
 #endif
 
 /* The version of libevent-iocp, not of libevent: that is LIBEVENT_VERSION's. Three numbers, counted as CHANGELOG.md
- * says; the second form has a byte for each, and a last one that is 0 in a release: 0x00020000 is 0.2.0. What a program
+ * says; the second form has a byte for each, and a last one that is 0 in a release and 1 before it: 0x00020000 is 0.2.0. What a program
  * was compiled with; what it runs with is told by the functions below, and may be newer where the libraries are DLLs. */
 #define LIBEVENT_IOCP_VERSION "0.2.0"
-#define LIBEVENT_IOCP_VERSION_NUMBER 0x00020000
+#define LIBEVENT_IOCP_VERSION_NUMBER 0x00020001
 
 /* The version of the libraries that the program runs with, in the same two forms. May be called at any time in any
  * thread; the text is static. That a program can call them says that its libevent is this one. */
@@ -58,9 +58,9 @@ struct timeval;
  * Reading the first data. They are the first bytes that a socket bufferevent reads which is made on the descriptor
  * (bufferevent_socket_new), or given it (bufferevent_setfd, as evhttp does), on the listener's base. They are kept with
  * the descriptor until then, and freed by evutil_closesocket or, if the program closes it in another way, with the base
- * at the latest. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain event, a bufferevent of another base,
- * bufferevent_openssl_socket_new (make a socket bufferevent, and bufferevent_openssl_filter_new upon it). Leave this
- * off for a listener whose connections are read so.
+ * at the latest. bufferevent_openssl_socket_new reads them as well, with an SSL that libevent gives its BIO; if the program has
+ * given it one, the connection is ended. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain event, a bufferevent
+ * of another base. Leave this off for a listener whose connections are read so.
  *
  * Silent peers cannot hold up others. When connects wait while every accept in flight is taken by a silent peer, more
  * are started, and at EVCONNLISTENER_IOCP_MAX_ACCEPTS the peers that have been silent longest are closed. The rule is
@@ -177,8 +177,8 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
  * May be called at any time in any thread, provided that locking is on if there are several.
  *
  * Returns 0, or -1 with the socket error set, and nothing is changed:
- *   WSAEOPNOTSUPP  the base is not on a port
- *   WSAEINVAL      `limit` is out of bounds */
+ *   WSAEOPNOTSUPP  the base is NULL or not on a port
+ *   WSAEINVAL      `limit` is NULL or out of bounds */
 EVENT2_EXPORT_SYMBOL
 int event_base_iocp_set_lingering(struct event_base *base, const struct timeval *limit, size_t bytes);
 
@@ -199,7 +199,7 @@ struct event_iocp_stats {
     ev_uint64_t turns;                       /* of the loop */
     ev_uint64_t waits;                       /* how often it waited at the port, for however short a time */
     ev_uint64_t looks;                       /* how often it looked there and did not wait */
-    ev_uint64_t looks_together;              /* calls of select, each for up to FD_SETSIZE plain events */
+    ev_uint64_t looks_together;              /* calls of select, each for many plain events */
     ev_uint64_t packets;                     /* dequeued by it */
     struct event_iocp_operation_stats polls; /* of sockets whose events are told by readiness */
     struct event_iocp_operation_stats receives;

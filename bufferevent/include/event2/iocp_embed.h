@@ -38,7 +38,8 @@ struct event_base;
  * packets from it.
  *
  * It is the handle of the base's completion port, where a wait for one works: Microsoft's list of what can be waited for
- * does not name it, so that it is tried once a process, on a port made for that. Where it does not work, or with
+ * does not name it, so that it is tried once a process, on a port made for that: in the first call of this function, which
+ * may take two seconds where it does not work. There, or with
  * EVENT_IOCP_NO_PORT_WAIT=1 in the environment, it is an event that a thread of the library sets, which watches the port
  * while the outer loop has the thread.
  *

@@ -202,6 +202,12 @@ void storm_told(evutil_socket_t, short, void *argument)
         storm_stall(self);
 }
 
+DWORD WINAPI storm_run(void *argument)
+{
+    return static_cast<DWORD>(
+        event_base_loop(static_cast<storm_worker *>(argument)->own_base, EVLOOP_NO_EXIT_ON_EMPTY));
+}
+
 void storm_open(unsigned seed)
 {
     all.listening = bound(SOCK_STREAM, &all.address);
@@ -217,13 +223,7 @@ void storm_open(unsigned seed)
         each.listeners[0].enabled = true;
     }
     for (storm_worker &each : all.workers)
-        each.thread = CreateThread(
-            nullptr, 0,
-            [](void *argument) -> DWORD {
-                return static_cast<DWORD>(
-                    event_base_loop(static_cast<storm_worker *>(argument)->own_base, EVLOOP_NO_EXIT_ON_EMPTY));
-            },
-            &each, 0, nullptr);
+        each.thread = CreateThread(nullptr, 0, storm_run, &each, 0, nullptr);
 }
 
 // All that connect are greeted. How many that were.
