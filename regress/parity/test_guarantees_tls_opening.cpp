@@ -293,9 +293,10 @@ void greet(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr 
     bufferevent_write(one->bev, "welcome", 7);
 }
 
-bool tls_accepts_many(struct event_base *base)
+bool accepts_many(struct event_base *base, bool with_first_data)
 {
     static greeter host;
+    host = greeter();
     struct sockaddr_in address = open_address();
     address.sin_port = 0;
     int length = sizeof(address);
@@ -303,6 +304,7 @@ bool tls_accepts_many(struct event_base *base)
     struct evconnlistener *listener =
         evconnlistener_new_bind(base, greet, &host, LEV_OPT_CLOSE_ON_FREE, -1, any, sizeof(address));
     REQUIRE(listener != nullptr);
+    REQUIRE(!with_first_data || ask_for_first_data(listener));
     getsockname(static_cast<SOCKET>(evconnlistener_get_fd(listener)), any, &length);
     connection on[accepted_clients] = {};
     tls_end clients[accepted_clients];
@@ -333,6 +335,17 @@ bool tls_accepts_many(struct event_base *base)
     return true;
 }
 
+bool tls_accepts_many(struct event_base *base)
+{
+    return accepts_many(base, false);
+}
+
+// The handshake's first bytes come with the connection.
+bool tls_accepts_with_first_data(struct event_base *base)
+{
+    return accepts_many(base, event_base_get_method(base) == std::string("iocp"));
+}
+
 } // namespace
 
 const guarantee tls_opening_guarantees[] = {
@@ -346,6 +359,7 @@ const guarantee tls_opening_guarantees[] = {
     {"tls_connect_by_address_in_either_version", tls_connect_by_address_in_either_version},
     {"tls_connect_by_name", tls_connect_by_name},
     {"tls_accepts_many", tls_accepts_many},
+    {"tls_accepts_with_first_data", tls_accepts_with_first_data},
     {nullptr, nullptr},
 };
 
