@@ -24,10 +24,12 @@ lingering_on *linger_oldest(const lingering_state *state)
     return TAILQ_FIRST(&state->closed);
 }
 
-// Anything of this life of the socket is in flight, and nobody waits for it.
+// Something of this life of the socket is still to be sent, and nobody waits for it. Drivers of files may take their time to
+// let go of what was cancelled.
 bool linger_waits(const socket_record *record)
 {
-    return !LIST_EMPTY(&record->left_sends) || record->left_cancelled != 0;
+    return !LIST_EMPTY(&record->left_sends) ||
+           (record->transport != sys::transport::socket && record->left_cancelled != 0);
 }
 
 void linger_list_closed(socket_record *record)

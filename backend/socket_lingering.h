@@ -2,9 +2,10 @@
 // by the packet of the last operation in flight on it.
 //
 // On select, a program may close a socket when the kernel has taken its bytes, and they are delivered all the same.
-// Here, a send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it, and so is a
-// receive that was cancelled until its packet has been dequeued (to close a socket over a pending operation may reset
-// the connection).
+// Here, a send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it. (To close a socket
+// over a pending operation may reset the connection. Over one that was cancelled it does not, as AFD has let go of that:
+// its packet is not waited for, since there may be no further turn of the loop, and the peer is to see the end. That of a
+// file is.)
 //
 //   in use -- operation let go --> lingering -- evutil_closesocket --> closing -- last packet --> closed
 //                                      |                                  |

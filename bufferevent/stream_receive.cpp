@@ -220,6 +220,13 @@ int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(length);
 }
 
+// To evbuffer_read a connection that was aborted has ended.
+int receive_end_aborted(stream *self)
+{
+    self->receive = receive_state::ended;
+    return 0;
+}
+
 int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
 {
     unsigned wanted = stream_receive_size(self);
@@ -235,7 +242,9 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     space.iov_len = bytes;
     if (error == 0 && bytes > 0 && evbuffer_commit_space(input, &space, 1) != 0)
-        error = WSAECONNABORTED; // libevent does not find its own space, and what came is lost
+        error = WSAEFAULT; // libevent does not find its own space, and what came is lost
+    if (error == WSAECONNABORTED)
+        return receive_end_aborted(self);
     if (error != 0) {
         self->receive = receive_state::none;
         WSASetLastError(error == WSAENOBUFS ? receive_wait_for_memory(self) : error);
@@ -383,6 +392,8 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
     case receive_state::ended:
         return 0;
     case receive_state::failed:
+        if (self->failure == WSAECONNABORTED && !self->is_file)
+            return receive_end_aborted(self);
         self->receive = receive_state::none;
         WSASetLastError(self->failure);
         return -1;

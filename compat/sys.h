@@ -116,8 +116,8 @@ int base_socket(SOCKET socket, SOCKET *base);
 enum class datagram_report { port_unreachable, time_exceeded };
 void ignore_datagram_report(SOCKET socket, datagram_report which);
 // Takes the socket off the port that it is on, so that another port may have it. Nothing may be in flight on it. An
-// error where there is no way back: before Windows 8.1, and under Wine. (That operations done at once leave no packet,
-// see skip_packet_on_success, may stay with the socket.)
+// error where there is no way back: before Windows 8.1, and under Wine. That operations done at once leave no packet
+// (skip_packet_on_success) is forgotten with the port.
 int leave_port(SOCKET socket);
 // True when the socket is a kernel file object, whose overlapped operations reach a port unaltered.
 bool has_ifs_handle(SOCKET socket);
@@ -320,7 +320,7 @@ constexpr long wait_trial_ms = 1000;
 // --- time -----------------------------------------------------------------------------------------------------------
 // The performance counter's time, from some moment on.
 int64_t now_ns();
-// Asks Windows for its finest clock interrupt while a base wants precise timers; calls are counted.
+// Asks Windows for a clock interrupt each millisecond while a base wants precise timers; calls are counted.
 void precise_clock(bool on);
 
 } // namespace sys

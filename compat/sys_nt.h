@@ -47,7 +47,6 @@ struct nt_calls {
     nt_status(NTAPI *remove_io_completion_ex)(HANDLE, OVERLAPPED_ENTRY *, ULONG, ULONG *, LARGE_INTEGER *, BOOLEAN);
     nt_status(NTAPI *set_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
     nt_status(NTAPI *query_information_file)(HANDLE, io_status_block *, void *, ULONG, ULONG);
-    nt_status(NTAPI *set_timer_resolution)(ULONG, BOOLEAN, ULONG *);
     nt_status(NTAPI *query_object)(HANDLE, ULONG, void *, ULONG, ULONG *);
     // From Windows 8 on, and all three or none.
     nt_status(NTAPI *create_wait_packet)(HANDLE *, ACCESS_MASK, object_attributes *);
@@ -57,6 +56,9 @@ struct nt_calls {
 
 // True while some base wants precise timers.
 bool clock_is_precise();
+
+// The last cleanup() is under way, and the provider may be unloaded, which ConnectEx and AcceptEx are functions of.
+void forget_extensions();
 
 // Filled by startup(); call nothing through it before.
 const nt_calls &nt();

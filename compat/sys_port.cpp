@@ -88,7 +88,10 @@ void close_handle(HANDLE handle)
 
 int cancel(HANDLE file, OVERLAPPED *overlapped)
 {
-    return CancelIoEx(file, overlapped) ? 0 : last_win32_code();
+    DWORD before = GetLastError(); // of the program's last call: event_del is to leave it, whatever had ended already
+    int error = CancelIoEx(file, overlapped) ? 0 : last_win32_code();
+    SetLastError(before);
+    return error;
 }
 
 int afd_open(HANDLE *afd)

@@ -120,6 +120,13 @@ std::atomic<LPFN_GETACCEPTEXSOCKADDRS> shared_get_addresses{nullptr};
 
 } // namespace
 
+void forget_extensions()
+{
+    shared_connect_ex = nullptr;
+    shared_accept_ex = nullptr;
+    shared_get_addresses = nullptr;
+}
+
 int socket_type(SOCKET socket, int *type)
 {
     int length = sizeof(*type);
@@ -161,7 +168,9 @@ void ignore_datagram_report(SOCKET socket, datagram_report which)
     DWORD request = which == datagram_report::port_unreachable ? SIO_UDP_CONNRESET : SIO_UDP_NETRESET;
     BOOL report = FALSE;
     DWORD bytes = 0;
+    int before = WSAGetLastError(); // of the program's last call
     WSAIoctl(socket, request, &report, sizeof(report), nullptr, 0, &bytes, nullptr, nullptr);
+    WSASetLastError(before);
 }
 
 bool has_ifs_handle(SOCKET socket)

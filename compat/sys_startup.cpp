@@ -3,6 +3,8 @@
 #include "compat/sys_error.h"
 #include "compat/sys_nt.h"
 
+#include <string.h>
+
 #include <atomic>
 
 namespace iocp {
@@ -14,7 +16,14 @@ nt_calls calls;
 SRWLOCK startup_lock = SRWLOCK_INIT;
 std::atomic<int> precise_users{0};
 
-constexpr ULONG precise_period_100ns = 5000; // half a millisecond, the finest that Windows grants
+int startups = 0;
+
+constexpr UINT precise_period_ms = 1;
+
+using period_call = UINT(WINAPI *)(UINT);
+struct period_calls {
+    period_call begin, end; // NULL: there are none
+};
 
 template <typename Function> bool find(HMODULE module, const char *name, Function *function)
 {
@@ -34,7 +43,6 @@ int find_nt_calls()
                  find(ntdll, "RtlNtStatusToDosError", &calls.status_to_dos_error);
     find(ntdll, "NtRemoveIoCompletionEx", &calls.remove_io_completion_ex);
     // A base works without these.
-    find(ntdll, "NtSetTimerResolution", &calls.set_timer_resolution);
     find(ntdll, "NtSetInformationFile", &calls.set_information_file);
     find(ntdll, "NtQueryInformationFile", &calls.query_information_file);
     find(ntdll, "NtQueryObject", &calls.query_object);
@@ -43,6 +51,27 @@ int find_nt_calls()
         !find(ntdll, "NtCreateWaitCompletionPacket", &calls.create_wait_packet))
         calls.create_wait_packet = nullptr;
     return found ? 0 : ERROR_PROC_NOT_FOUND;
+}
+
+// Windows has one such period for the process, and no count: winmm.dll counts who asks for one, the program's other parts
+// included. It is loaded for the first who does, and by its path, since it might be found elsewhere.
+period_calls find_period_calls()
+{
+    static std::atomic<HMODULE> known{nullptr};
+    HMODULE winmm = known;
+    if (winmm == nullptr) {
+        const wchar_t name[] = L"\\winmm.dll";
+        wchar_t path[MAX_PATH];
+        UINT length = GetSystemDirectoryW(path, MAX_PATH);
+        if (length == 0 || length + sizeof(name) / sizeof(name[0]) > MAX_PATH)
+            return {nullptr, nullptr};
+        memcpy(path + length, name, sizeof(name));
+        known = winmm = LoadLibraryW(path);
+    }
+    period_calls found = {nullptr, nullptr};
+    if (winmm == nullptr || !find(winmm, "timeBeginPeriod", &found.begin) || !find(winmm, "timeEndPeriod", &found.end))
+        return {nullptr, nullptr};
+    return found;
 }
 
 } // namespace
@@ -60,6 +89,7 @@ int startup()
         return error;
     AcquireSRWLockExclusive(&startup_lock);
     error = calls.create_file != nullptr ? 0 : find_nt_calls();
+    startups += error == 0 ? 1 : 0;
     ReleaseSRWLockExclusive(&startup_lock);
     if (error != 0)
         WSACleanup();
@@ -68,6 +98,10 @@ int startup()
 
 void cleanup()
 {
+    AcquireSRWLockExclusive(&startup_lock);
+    if (--startups == 0)
+        forget_extensions();
+    ReleaseSRWLockExclusive(&startup_lock);
     WSACleanup();
 }
 
@@ -78,11 +112,11 @@ bool clock_is_precise()
 
 void precise_clock(bool on)
 {
+    period_calls found = find_period_calls();
     AcquireSRWLockExclusive(&startup_lock); // the system's switch has to follow the count
     int before = precise_users.fetch_add(on ? 1 : -1);
-    ULONG actual;
-    if (before == (on ? 0 : 1) && calls.set_timer_resolution != nullptr)
-        calls.set_timer_resolution(precise_period_100ns, on ? TRUE : FALSE, &actual);
+    if (before == (on ? 0 : 1) && found.begin != nullptr)
+        (on ? found.begin : found.end)(precise_period_ms);
     ReleaseSRWLockExclusive(&startup_lock);
 }
 

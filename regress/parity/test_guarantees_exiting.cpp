@@ -165,6 +165,37 @@ bool exit_by_break_leaves_it_in_the_output(struct event_base *base)
     return true;
 }
 
+void free_when_idle(struct bufferevent *bev, short, void *exits)
+{
+    if (exits != nullptr)
+        event_base_loopexit(bufferevent_get_base(bev), nullptr);
+    bufferevent_free(bev);
+}
+
+// Freed by the last callback of a loop, with nothing to read: its peer sees the end, though no turn comes after it.
+bool exit_by_free_ends_the_connection(struct event_base *)
+{
+    bool exits = true;
+    for (bool *argument : {static_cast<bool *>(nullptr), &exits}) {
+        struct event_base *base = new_base(), *other = new_base();
+        record one;
+        REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+        struct timeval soon = {0, 10 * 1000};
+        bufferevent_setcb(one.bev, nullptr, nullptr, free_when_idle, argument);
+        bufferevent_set_timeouts(one.bev, &soon, nullptr);
+        bufferevent_enable(one.bev, EV_READ);
+        REQUIRE(event_base_dispatch(base) == (argument != nullptr ? 0 : 1));
+        one.bev = nullptr;
+        std::string got;
+        REQUIRE(peer_reads(other, &one.on, &got, 1));
+        REQUIRE(one.on.far_ended && got.empty());
+        close_pair(&one);
+        event_base_free(other);
+        event_base_free(base);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee exiting_guarantees[] = {
@@ -174,6 +205,7 @@ const guarantee exiting_guarantees[] = {
     {"exit_after_writes_in_turn", exit_after_writes_in_turn},
     {"exit_after_write_when_connected", exit_after_write_when_connected},
     {"exit_by_break_leaves_it_in_the_output", exit_by_break_leaves_it_in_the_output},
+    {"exit_by_free_ends_the_connection", exit_by_free_ends_the_connection},
     {nullptr, nullptr},
 };
 

@@ -79,7 +79,10 @@ nt_status status_after_all(nt_status status)
     k().next_status = status_success;
     if (planned == status_success && happens(k().odds.odd_status))
         planned = random_failure();
-    return planned != status_success ? planned : status;
+    if (planned == status_success)
+        return status;
+    k().any_aborted = k().any_aborted || sys::status_to_error(planned) == WSAECONNABORTED;
+    return planned;
 }
 
 } // namespace fake

@@ -219,6 +219,7 @@ struct kernel {
     cancel_way cancel_next;
     nt_status connect_result;
     nt_status next_status;
+    bool any_aborted; // some operation has ended so by that
     uint64_t next_serial;
     closed_socket last_closed;
     size_t blocks_at_boot;

@@ -155,6 +155,8 @@ bool is_closed_over_operation(SOCKET socket)
     const socket_object *closing = find_socket(socket);
     for (const auto &entry : k().operations) {
         work what = entry.second.what;
+        if (entry.second.ended || entry.second.held)
+            continue; // AFD has let go of what has ended, or was cancelled: its packet does not need the socket
         bool transfers = what == work::receive || what == work::send;
         bool is_its_own =
             entry.second.socket == socket && entry.second.serial > closing->serial; // not of an earlier socket
