@@ -1,6 +1,11 @@
 // All that the process knows of sockets on ports: which base must be asked before a descriptor is closed, since
 // evutil_closesocket carries nothing else. Descriptors are here only while something of a base is on their socket.
 //
+// As a rule that is one base. Another one comes to it where bytes have moved and the socket could not leave the port of the
+// first (moving.h), or where the number was another socket's, which was closed past libevent. The last to come is asked
+// first; when it goes, the one before is as it was. A close is told to all, since who had the socket on its port would
+// take the next one of that number for it.
+//
 // Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call, and the
 // base's end waits for that.
 //
@@ -15,9 +20,9 @@
 
 namespace iocp {
 
-// Two bases may use one listening socket; the one that registered last is asked. False for want of memory. What is added
-// is looked at until it is removed.
+// It is not there yet. False for want of memory. What is added is looked at until it is removed.
 bool registry_add(owned_descriptor *added);
+// Nothing if it is not there.
 void registry_remove(const owned_descriptor *removed);
 // The descriptor counts as closed.
 void registry_note_close(evutil_socket_t fd);
@@ -26,12 +31,14 @@ unsigned registry_closes(evutil_socket_t fd);
 
 class registry_use {
 public:
-    explicit registry_use(evutil_socket_t fd);
+    // The base that came last, but so many `later` ones.
+    explicit registry_use(evutil_socket_t fd, unsigned later = 0);
     ~registry_use();
     registry_use(const registry_use &) = delete;
     registry_use &operator=(const registry_use &) = delete;
 
-    backend *owner; // NULL: none need be asked
+    backend *owner;   // NULL: none (more) need be asked
+    bool has_earlier; // others came before
 };
 
 // How many hold that base; by backend.cpp.

@@ -2,7 +2,8 @@
 // threads does so, or a connection that is upgraded.
 //
 // Its port: the base that gives it back takes the socket off its port, where Windows can do that, and the next one has it
-// on its own (socket_leave_port). Elsewhere it goes by readiness there.
+// on its own (socket_leave_port). Elsewhere it goes by readiness there, and who has it on its port hears of its close
+// (socket_registry.h).
 //
 // The first bufferevent gives it up before the next one is made. (Within one base, that may come after: stream_displace.)
 //

@@ -1,13 +1,12 @@
 // A connected descriptor moves from a bufferevent of one base to one of another, on the fake kernel: what the first has
 // received and its program has not read comes with it, natively or by readiness, and never on another connection.
-#include <string>
-
 #include "support/check.h"
 
 #include "support/bases.h"
 #include "support/fake_file.h"
 #include "support/fake_kernel.h"
 #include "support/guard.h"
+#include "support/moved_socket.h"
 
 #include "backend/backend.h"
 #include "backend/socket_record.h"
@@ -18,82 +17,6 @@
 using namespace iocp;
 
 namespace {
-
-struct event_base *first, *second;
-std::string heard;
-short ended;
-
-void on_read(struct bufferevent *bev, void *)
-{
-    char bytes[64];
-    for (size_t got = bufferevent_read(bev, bytes, sizeof(bytes)); got > 0;
-         got = bufferevent_read(bev, bytes, sizeof(bytes)))
-        heard.append(bytes, got);
-}
-
-void on_event(struct bufferevent *, short what, void *)
-{
-    ended = what;
-}
-
-struct bufferevent *on(struct event_base *whose, SOCKET socket, int options)
-{
-    struct bufferevent *bev = bufferevent_socket_new(whose, static_cast<evutil_socket_t>(socket), options);
-    bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
-    bufferevent_enable(bev, EV_READ | EV_WRITE);
-    return bev;
-}
-
-void turns(struct event_base *whose, int count)
-{
-    for (int i = 0; i < count; ++i) {
-        fake::advance_us(1000);
-        turn_to_port(whose);
-    }
-}
-
-int set_up(void **)
-{
-    fake::boot(1);
-    catch_log();
-    heard.clear();
-    ended = 0;
-    first = make_base(on_iocp);
-    second = make_base(on_iocp);
-    return 0;
-}
-
-int tear_down(void **)
-{
-    if (first != nullptr)
-        event_base_free(first);
-    event_base_free(second);
-    return check_nothing_is_left();
-}
-
-// Its bufferevent has gone, and "kept" was received for it. NULL: nothing is in flight.
-SOCKET taken_from_the_first(const char *in_flight = nullptr)
-{
-    SOCKET socket = fake::open_socket(fake::kind::stream);
-    fake::connect_now(socket);
-    struct bufferevent *bev = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
-    fake::peer_sends(socket, "warm");
-    turns(first, 3);
-    assert_string_equal(heard.c_str(), "warm");
-    heard.clear();
-    if (in_flight != nullptr) {
-        fake::set_send_room(socket, 0);
-        bufferevent_write(bev, in_flight, strlen(in_flight));
-        turns(first, 2);
-        assert_int_equal(evbuffer_get_length(bufferevent_get_output(bev)), 0);
-    }
-    fake::peer_sends(socket, "kept");
-    bufferevent_disable(bev, EV_READ);
-    bufferevent_setfd(bev, -1);
-    bufferevent_free(bev);
-    turns(first, 2);
-    return socket;
-}
 
 void check_converses(struct bufferevent *bev, SOCKET socket)
 {
@@ -190,12 +113,7 @@ void closed_over_a_send_of_the_first(void **)
         assert_string_equal(heard.c_str(), reads ? "kept" : "");
         bufferevent_free(bev);
         turns(second, 2);
-        assert_true(fake::is_open(socket));
-        fake::set_send_room(socket, SIZE_MAX);
-        turns(first, 3);
-        assert_false(fake::is_open(socket));
-        assert_string_equal(fake::last_closed().sent.c_str(), "slowly");
-        assert_false(fake::last_closed().was_reset);
+        check_closed_when_sent(first, socket, "slowly");
     }
 }
 
@@ -228,28 +146,6 @@ void nothing_more_comes(void **)
         assert_string_equal(heard.c_str(), "kept");
         bufferevent_free(bev);
         turns(second, 2);
-        fake::fail_calls(fake::call::leave_port, 0, 0);
-    }
-}
-
-// The second gives it back unread, and the first has it again.
-void there_and_back(void **)
-{
-    for (bool leaves : {true, false}) {
-        heard.clear();
-        SOCKET socket = taken_from_the_first();
-        if (!leaves)
-            fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
-        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
-        bufferevent_setfd(bev, -1);
-        bufferevent_free(bev);
-        turns(second, 3);
-        bev = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
-        fake::peer_sends(socket, "new");
-        turns(first, 10);
-        assert_string_equal(heard.c_str(), "keptnew");
-        bufferevent_free(bev);
-        turns(first, 2);
         fake::fail_calls(fake::call::leave_port, 0, 0);
     }
 }
@@ -324,8 +220,7 @@ void without_memory(void **)
             if (bev == nullptr) {
                 fake::close_by_program(socket);
             } else {
-                bufferevent_setcb(bev, on_read, nullptr, on_event, nullptr);
-                bufferevent_enable(bev, EV_READ);
+                hear(bev);
                 fake::peer_sends(socket, "new");
                 turns(second, 20);
                 assert_true(heard == "keptnew" || (heard.empty() && ended != 0));
@@ -340,18 +235,18 @@ void without_memory(void **)
 
 int main()
 {
+#define MOVING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_two_bases, tear_down_two_bases)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(bytes_move, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_parts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_parts_that_are_asked_for, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(closed_over_a_send_of_the_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(past_an_event_of_the_programs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_more_comes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(there_and_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(where_a_file_had_its_number, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_on_another_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_base_of_another_thread_is_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
+        MOVING_TEST(bytes_move),
+        MOVING_TEST(in_parts),
+        MOVING_TEST(in_parts_that_are_asked_for),
+        MOVING_TEST(closed_over_a_send_of_the_first),
+        MOVING_TEST(past_an_event_of_the_programs),
+        MOVING_TEST(nothing_more_comes),
+        MOVING_TEST(where_a_file_had_its_number),
+        MOVING_TEST(not_on_another_connection),
+        MOVING_TEST(a_base_of_another_thread_is_left_alone),
+        MOVING_TEST(without_memory),
     };
     return cmocka_run_group_tests_name("moving", tests, nullptr, nullptr);
 }

@@ -3,9 +3,12 @@
 
 #include "support/bases.h"
 #include "support/fake_kernel.h"
+#include "support/guard.h"
 
 #include "backend/backend.h"
 #include "backend/socket_registry.h"
+
+#include <algorithm>
 
 using namespace iocp;
 
@@ -65,6 +68,63 @@ void one_that_is_gone_is_not_asked(void **)
     assert_int_equal(check_nothing_is_left(), 0);
 }
 
+constexpr int bases = 3;
+constexpr evutil_socket_t shared_fd = 64;
+
+// Several have it, and go in any order: of those that are left, who came last is asked first.
+void who_came_last_is_asked_first(void **)
+{
+    struct event_base *all[bases];
+    owned_descriptor have[bases];
+    for (int i = 0; i < bases; ++i) {
+        all[i] = make_base(on_iocp);
+        have[i].fd = shared_fd;
+        have[i].owner = backend_of(all[i]);
+    }
+    int order[bases] = {0, 1, 2};
+    do {
+        bool is_in[bases];
+        for (int i = 0; i < bases; ++i)
+            is_in[i] = registry_add(&have[i]);
+        for (int goes : order) {
+            unsigned later = 0;
+            for (int i = bases - 1; i >= 0; --i)
+                if (is_in[i])
+                    assert_ptr_equal(registry_use(shared_fd, later++).owner, have[i].owner);
+            assert_null(registry_use(shared_fd, later).owner);
+            assert_int_equal(registry_use(shared_fd).has_earlier, later > 1);
+            registry_remove(&have[goes]);
+            registry_remove(&have[goes]); // nothing
+            is_in[goes] = false;
+        }
+        assert_false(leads_to_a_base(shared_fd));
+    } while (std::next_permutation(order, order + bases));
+    for (struct event_base *each : all)
+        event_base_free(each);
+    assert_int_equal(check_nothing_is_left(), 0);
+}
+
+// Who had it has it still.
+void another_is_refused_without_memory(void **)
+{
+    struct event_base *base = make_base(on_iocp);
+    owned_descriptor one = {{shared_fd}, backend_of(base)}, other = one;
+    assert_true(registry_add(&one));
+    unsigned refused = 0;
+    for (bool is_in = false; !is_in; ++refused) {
+        guard::fail_allocations(refused, 1);
+        is_in = registry_add(&other);
+        guard::fail_allocations(0, 0);
+        assert_int_equal(registry_use(shared_fd, 1).owner != nullptr, is_in);
+        assert_true(leads_to_a_base(shared_fd));
+    }
+    assert_int_equal(refused, 3); // its entry, the table of such; the last try was not
+    registry_remove(&one);
+    registry_remove(&other);
+    event_base_free(base);
+    assert_int_equal(check_nothing_is_left(), 0);
+}
+
 // Descriptors share counters of closes.
 void a_close_of_another_loses_no_event(void **)
 {
@@ -103,6 +163,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_base_ends_when_nobody_looks_at_it, set_up_kernel),
         cmocka_unit_test_setup(one_that_is_gone_is_not_asked, set_up_kernel),
+        cmocka_unit_test_setup(who_came_last_is_asked_first, set_up_kernel),
+        cmocka_unit_test_setup(another_is_refused_without_memory, set_up_kernel),
         cmocka_unit_test_setup(a_close_of_another_loses_no_event, set_up_kernel),
         cmocka_unit_test(descriptors_near_each_other_share_none),
     };
