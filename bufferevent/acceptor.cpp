@@ -293,12 +293,6 @@ SOCKET acceptor_take_waiting(acceptor *self, struct sockaddr *address, ev_sockle
     return error == 0 ? taken : INVALID_SOCKET;
 }
 
-// Of other families AcceptEx may say nothing of who has connected, and libevent closes a connection from nowhere.
-bool acceptor_takes(const sys::socket_kind &kind)
-{
-    return kind.family == AF_INET || kind.family == AF_INET6;
-}
-
 } // namespace
 
 acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *on, bool inherit)
@@ -323,7 +317,7 @@ acceptor *acceptor_attach(backend *owner, evutil_socket_t fd, listening_socket *
     self->depth = min_accepts;
     self->inherit = inherit;
     self->never_blocks = sys::set_blocking(static_cast<SOCKET>(fd), false) == 0; // as libevent asks of the program
-    if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !acceptor_takes(self->kind) ||
+    if (sys::kind_of(static_cast<SOCKET>(fd), &self->kind) != 0 || !sys::is_internet(self->kind) ||
         !socket_bind(owner, fd) || !socket_set_source(&self->as_source)) {
         mm_free(self);
         return nullptr;

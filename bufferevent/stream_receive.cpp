@@ -220,13 +220,6 @@ int receive_take_held(stream *self, struct evbuffer *input, unsigned at_most)
     return static_cast<int>(length);
 }
 
-// To evbuffer_read a connection that was aborted has ended.
-int receive_end_aborted(stream *self)
-{
-    self->receive = receive_state::ended;
-    return 0;
-}
-
 int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
 {
     unsigned wanted = stream_receive_size(self);
@@ -242,10 +235,8 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
     space.iov_len = bytes;
     if (error == 0 && bytes > 0 && evbuffer_commit_space(input, &space, 1) != 0)
-        error = WSAEFAULT; // libevent does not find its own space, and what came is lost
-    if (error == WSAECONNABORTED)
-        return receive_end_aborted(self);
-    if (error != 0) {
+        error = WSAEFAULT;                        // libevent does not find its own space, and what came is lost
+    if (error != 0 && error != WSAECONNABORTED) { // which is an end to evbuffer_read, too
         self->receive = receive_state::none;
         WSASetLastError(error == WSAENOBUFS ? receive_wait_for_memory(self) : error);
         return -1;
@@ -386,17 +377,17 @@ int stream_read(stream *self, struct evbuffer *input, int at_most)
         receive_file_now(self, limit);
         state = self->receive;
     }
+    bool aborted;
     switch (state) {
     case receive_state::held:
         return receive_take_held(self, input, limit);
     case receive_state::ended:
         return 0;
     case receive_state::failed:
-        if (self->failure == WSAECONNABORTED && !self->is_file)
-            return receive_end_aborted(self);
-        self->receive = receive_state::none;
+        aborted = self->failure == WSAECONNABORTED && !self->is_file; // which is an end, see receive_now
+        self->receive = aborted ? receive_state::ended : receive_state::none;
         WSASetLastError(self->failure);
-        return -1;
+        return aborted ? 0 : -1;
     default:
         if (state != receive_state::pending && !self->is_file)
             return receive_now(self, input, limit);

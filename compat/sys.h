@@ -157,6 +157,11 @@ struct socket_kind {
     int protocol;
 };
 int kind_of(SOCKET socket, socket_kind *kind);
+// Of other families AcceptEx may say nothing of who has connected, and libevent closes a connection from nowhere.
+inline bool is_internet(const socket_kind &kind)
+{
+    return kind.family == AF_INET || kind.family == AF_INET6;
+}
 // A new socket of that kind; `inherit`: passed on to child processes.
 int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket);
 // The functions that AF_INET sockets have; NULL where there is none.

@@ -57,9 +57,6 @@ struct nt_calls {
 // True while some base wants precise timers.
 bool clock_is_precise();
 
-// The last cleanup() is under way, and the provider may be unloaded, which ConnectEx and AcceptEx are functions of.
-void forget_extensions();
-
 // Filled by startup(); call nothing through it before.
 const nt_calls &nt();
 

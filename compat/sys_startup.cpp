@@ -2,6 +2,7 @@
 #include "compat/sys.h"
 #include "compat/sys_error.h"
 #include "compat/sys_nt.h"
+#include "compat/sys_winsock.h"
 
 #include <string.h>
 
