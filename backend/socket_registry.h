@@ -1,8 +1,8 @@
 // All that the process knows of sockets on ports: which base must be asked before a descriptor is closed, since
 // evutil_closesocket carries nothing else. Descriptors are here only while something of a base is on their socket.
 //
-// Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call, and the
-// base's end waits for that.
+// Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call,
+// and the base's end waits for that.
 //
 // Threads: safe from any. The lock is held for no more than a look into a table; it is taken where a base begins and
 // ends to use a socket, and in evutil_closesocket.
