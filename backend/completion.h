@@ -1,9 +1,9 @@
 // One overlapped operation, from the call that starts it to the packet that ends it.
 //
 // The kernel writes into the OVERLAPPED, and into the buffers named in the call, until the packet has been dequeued.
-// So an operation is allocated apart from whatever started it, its starter may let go of it at any time (disown, abandon), and
-// only its packet frees it. (A stream's receive is one block with the stream, which then stays until that packet.) Cancelling
-// asks for an early packet; it frees nothing.
+// So an operation is allocated apart from whatever started it, its starter may let go of it at any time (disown,
+// abandon), and only its packet frees it. (A stream's receive is one block with the stream, which then stays until that
+// packet.) Cancelling asks for an early packet; it frees nothing.
 //
 // Threads: every function here is called with the base's lock held, where the base has one.
 #ifndef LIBEVENT_IOCP_BACKEND_COMPLETION_H

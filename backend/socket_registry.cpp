@@ -6,8 +6,8 @@ namespace iocp {
 
 namespace {
 
-// So many that each handle has its own in all but the largest processes, and another's close is seldom taken for one's own. Of
-// these 64 KiB, pages are used whose handles are closed.
+// So many that each handle has its own in all but the largest processes, and another's close is seldom taken for one's
+// own. Of these 64 KiB, pages are used whose handles are closed.
 constexpr unsigned close_counters = 16 * 1024;
 
 // Who has the descriptor besides the one that came last. As a rule there is none: what few have is apart.

@@ -6,8 +6,8 @@
 // first; when it goes, the one before is as it was. A close is told to all, since who had the socket on its port would
 // take the next one of that number for it.
 //
-// Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call, and the
-// base's end waits for that.
+// Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call,
+// and the base's end waits for that.
 //
 // Threads: safe from any. The lock is held for no more than a look into a table; it is taken where a base begins and
 // ends to use a socket, and in evutil_closesocket.

@@ -16,8 +16,8 @@ std::atomic<event_callback_fn> reader;
 
 enum class moving_to { own_reader, other_reader, other_base };
 
-// Something is in flight on the socket for who had it before, or is to be told when it is closed: it stays with its base, which
-// must be asked first, and so do the bytes, until somebody reads them.
+// Something is in flight on the socket for who had it before, or is to be told when it is closed: it stays with its
+// base, which must be asked first, and so do the bytes, until somebody reads them.
 bool moving_is_bound_to(const socket_record *record)
 {
     return !LIST_EMPTY(&record->left_sends) || record->left_cancelled != 0 || record->resets;
@@ -63,8 +63,8 @@ struct evbuffer *moving_copy(received_bytes *kept, int at_most)
     return copied;
 }
 
-// The base that keeps the bytes cannot be freed meanwhile, so nothing of the program's is called: the rest has been given back
-// when it is. False: there are none.
+// The base that keeps the bytes cannot be freed meanwhile, so nothing of the program's is called: the rest has been
+// given back when it is. False: there are none.
 bool moving_take_part(const struct bufferevent *bev, int at_most, struct evbuffer **part, bool *is_rest)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);

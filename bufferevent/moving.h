@@ -19,8 +19,8 @@
 
 namespace iocp {
 
-// What another base has kept of the socket, whose port it leaves; NULL: there is nothing, or it stays there, since something is
-// in flight: moving_read finds it. No base's lock is held.
+// What another base has kept of the socket, whose port it leaves; NULL: there is nothing, or it stays there, since
+// something is in flight: moving_read finds it. No base's lock is held.
 received_bytes *moving_take(const backend *owner, evutil_socket_t fd);
 // Gives it to this base's stream, or its record. With the base's lock held.
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved);
@@ -30,8 +30,8 @@ void moving_note_reader(const struct bufferevent *bev);
 bool moving_is_ready(struct event_base *base, const struct event *waiting);
 // As evbuffer_read, for a bufferevent without a stream, of a base of any kind. 0: there are none.
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most);
-// They are read past us: it must not look as if nothing were missing. The second: what another base has still. No base's lock
-// is held.
+// They are read past us: it must not look as if nothing were missing. The second: what another base has still. No
+// base's lock is held.
 void moving_lose(evutil_socket_t fd, received_bytes *moved);
 void moving_lose_kept(const backend *owner, evutil_socket_t fd);
 

@@ -5,8 +5,8 @@
 // Whatever shortage keeps an operation from starting is WSAENOBUFS. An NTSTATUS leaves this layer only inside a
 // completion packet, which operation_error and status_to_error translate. Functions are safe from any thread unless
 // they say otherwise. None blocks, except those that wait for as long as they are told (port_dequeue, wait_for,
-// thread_wait), wait_stop, ports_can_be_waited_for, let_others_run, and what opens a file or starts a program (directory_open,
-// pipe_open, null_device_open, process_create), which is as long as its driver takes.
+// thread_wait), wait_stop, ports_can_be_waited_for, let_others_run, and what opens a file or starts a program
+// (directory_open, pipe_open, null_device_open, process_create), which is as long as its driver takes.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -207,7 +207,8 @@ inline bool file_has_ended(int error)
 {
     return error == ERROR_BROKEN_PIPE || error == ERROR_PIPE_NOT_CONNECTED || error == ERROR_HANDLE_EOF;
 }
-// What a handle is, if overlapped operations can move bytes on it. 0, or why it cannot be: the codes of event2/iocp_handle.h.
+// What a handle is, if overlapped operations can move bytes on it. 0, or why it cannot be: the codes of
+// event2/iocp_handle.h.
 int file_transport(HANDLE file, transport *by);
 // A serial port's reads end with the first bytes that come, and not before, as far as its driver can do that.
 void file_wait_for_first_bytes(HANDLE device);

@@ -293,6 +293,9 @@ def closing_line(table, regressions):
 def selected(names, arguments):
     def matches(name, patterns):
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    unknown = [pattern for pattern in arguments.only if not any(matches(name, [pattern]) for name in names)]
+    if unknown:
+        sys.exit(f"run_regress: no test matches {unknown[0]}")
     return [name for name in names
             if (not arguments.only or matches(name, arguments.only))
             and not matches(name, arguments.exclude)]

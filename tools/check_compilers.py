@@ -125,6 +125,10 @@ def main():
     parser.add_argument("--product", action="store_true", help="the library's own sources, and no tests or benchmarks")
     options = parser.parse_args()
     columns = options.columns.split(",")
+    known = ["mingw", *GCC, *MSVC_TARGETS]
+    unknown = [column for column in columns if column not in known]
+    if unknown:
+        parser.error(f"no column {unknown[0]}: there are {', '.join(known)}")
     if not os.path.isdir(options.headers) and any(column in MSVC_TARGETS for column in columns):
         print("check_compilers: MSVC mode is skipped: no Wine headers")
         columns = [column for column in columns if column not in MSVC_TARGETS]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the shape of the source tree: short files, short functions, no include cycles, no includes of
+"""Checks the shape of the source tree: short files, functions and lines, no include cycles, no includes of
 what lies above, a file's own functions named after it, one kind of lock for what bases share, and calls
 into the kernel in compat/sys*.cpp alone, so that tests can put a fake kernel in their place."""
 import ast
@@ -10,6 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILE_LINES = 400
 FUNCTION_LINES = 70
+COLUMNS = 125  # of C and C++: clang-format keeps code within 120, and leaves comments alone
 SKIPPED = {"build", ".git", "install"}
 SOURCES = {".c", ".cpp", ".h"}
 # From below to above, by the first pattern that fits: nobody includes what lies above. What is declared of each piece of
@@ -139,6 +140,12 @@ def check_sizes(path, text, complain):
             complain(path, line, f"{name} has {length} lines, more than {FUNCTION_LINES}")
 
 
+def check_columns(path, text, complain):
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > COLUMNS:
+            complain(path, number, f"{len(line)} columns, more than {COLUMNS}")
+
+
 def check_kernel_calls(path, text, complain):
     relative = path.relative_to(ROOT)
     if relative.parts[0] not in LIBRARY or re.fullmatch(r"compat/sys\w*\.(cpp|h)", str(relative)):
@@ -242,6 +249,7 @@ def main():
         text = path.read_text()
         check_sizes(path, text, complain)
         if language(path) == "c":
+            check_columns(path, text, complain)
             check_kernel_calls(path, text, complain)
             check_names(path, text, complain)
             check_locks(path, text, complain)

@@ -2,6 +2,7 @@
 // left.
 #include "world.h"
 
+#include "../real/accounting.h"
 #include "support/guard.h"
 
 using namespace world;
@@ -9,30 +10,12 @@ using namespace world;
 namespace {
 
 constexpr int rounds = 20;
-constexpr size_t left_behind = 5; // blocks a round, see base_freed_under_the_listener
-constexpr DWORD handle_noise = 4; // Windows' own, that come and go
-
-// How many handles are open, or, where they are not counted (Wine), a figure that grows with them: new handles get the
-// lowest free numbers.
-DWORD handles()
-{
-    DWORD count = 0;
-    GetProcessHandleCount(GetCurrentProcess(), &count);
-    if (count != 0)
-        return count;
-    HANDLE some[64];
-    for (HANDLE &each : some) {
-        each = CreateEventW(nullptr, TRUE, FALSE, nullptr);
-        DWORD number = static_cast<DWORD>(reinterpret_cast<uintptr_t>(each) / 4);
-        count = number > count ? number : count;
-    }
-    for (HANDLE each : some)
-        CloseHandle(each);
-    return count;
-}
+constexpr size_t left_behind = 5;         // blocks a round, see base_freed_under_the_listener
+constexpr unsigned long handle_noise = 4; // Windows' own, that come and go
 
 void silent_peers_and_unread_data(std::vector<evutil_socket_t> *peers)
 {
+    unsigned long before = accounting::open_handles();
     next_way = way::keeps_descriptor;
     set(4096, 60000);
     for (int i = 0; i < 10; ++i) {
@@ -42,18 +25,19 @@ void silent_peers_and_unread_data(std::vector<evutil_socket_t> *peers)
     }
     assert_true(run_until([] { return all_served.size() == 5; }));
     assert_true(run_for(5));
+    assert_true(accounting::open_handles() >= before + peers->size()); // they are counted here
 }
 
 // `end` ends the listener and the base, in its own way.
 void leaves_nothing(void (*end)(), bool closes_first)
 {
     size_t blocks = 0;
-    DWORD count = 0;
+    unsigned long count = 0;
     tear_down(nullptr);
     for (int round = 0; round < rounds; ++round) {
         if (round == 2) { // what is made once is there
             blocks = iocp::guard::live_blocks();
-            count = handles();
+            count = accounting::open_handles();
         }
         std::vector<evutil_socket_t> peers;
         set_up(nullptr);
@@ -73,9 +57,9 @@ void leaves_nothing(void (*end)(), bool closes_first)
         assert_int_equal(tear_down(nullptr), 0);
     }
     print_message("blocks %u, was %u; handles %lu, was %lu\n", static_cast<unsigned>(iocp::guard::live_blocks()),
-                  static_cast<unsigned>(blocks), handles(), count);
+                  static_cast<unsigned>(blocks), accounting::open_handles(), count);
     assert_int_equal(iocp::guard::live_blocks(), blocks);
-    assert_true(handles() <= count + handle_noise);
+    assert_true(accounting::open_handles() <= count + handle_noise);
 }
 
 void listener_then_base(void **)
@@ -94,11 +78,11 @@ void base_freed_under_the_listener(void **)
 {
     tear_down(nullptr);
     size_t blocks = 0;
-    DWORD count = 0;
+    unsigned long count = 0;
     for (int round = 0; round < rounds; ++round) {
         if (round == 2) {
             blocks = iocp::guard::live_blocks();
-            count = handles();
+            count = accounting::open_handles();
         }
         set_up(nullptr);
         std::vector<evutil_socket_t> peers;
@@ -114,7 +98,7 @@ void base_freed_under_the_listener(void **)
         assert_int_equal(tear_down(nullptr), 0);
     }
     assert_int_equal(iocp::guard::live_blocks(), blocks + left_behind * (rounds - 2));
-    assert_true(handles() <= count + handle_noise);
+    assert_true(accounting::open_handles() <= count + handle_noise);
 }
 
 void disabled_first(void **)

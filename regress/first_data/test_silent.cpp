@@ -6,7 +6,6 @@ using namespace world;
 namespace {
 
 constexpr size_t many = 200;
-constexpr double served_within = 5; // seconds
 
 std::vector<evutil_socket_t> silent_peers(size_t count)
 {
@@ -30,16 +29,23 @@ size_t count_closed(const std::vector<evutil_socket_t> &peers)
     return closed;
 }
 
+// The loop runs until that many are closed: nothing of ours in it says when.
+void wait_for_closed(const std::vector<evutil_socket_t> &peers, size_t count)
+{
+    assert_true(run_until([&peers, count] {
+        struct timeval soon = {0, 10000};
+        event_base_loopexit(base, &soon);
+        return count_closed(peers) >= count;
+    }));
+}
+
+// Well before a silent one's patience ends, where that is a minute.
 void talker_is_served()
 {
     size_t before = all_served.size();
-    double start = seconds_now();
     evutil_socket_t peer = connect_peer();
     say(peer, "I talk");
     assert_true(run_until([before] { return all_served.size() > before && all_served.back()->got == "I talk"; }));
-    double took = seconds_now() - start;
-    print_message("served after %.0f ms\n", took * 1000);
-    assert_true(took < served_within);
     evutil_closesocket(peer);
 }
 
@@ -97,16 +103,11 @@ void dropped_after_patience(void **)
     set(256, 400);
     double start = seconds_now();
     std::vector<evutil_socket_t> peers = silent_peers(5);
-    assert_true(run_for(300));
-    assert_int_equal(count_closed(peers), 0);
-    assert_true(run_until([&peers] {
-        struct timeval soon = {0, 10000};
-        event_base_loopexit(base, &soon);
-        return count_closed(peers) == peers.size();
-    }));
+    wait_for_closed(peers, 1);
     double took = seconds_now() - start;
     print_message("dropped after %.0f ms\n", took * 1000);
     assert_true(took >= 0.4); // and no later than run_until waits
+    wait_for_closed(peers, peers.size());
     assert_int_equal(all_served.size(), 0);
     talker_is_served();
     close_all(peers);
@@ -130,11 +131,7 @@ void dropped_while_disabled(void **)
     std::vector<evutil_socket_t> peers = silent_peers(2);
     assert_true(run_for(20));
     evconnlistener_disable(listener);
-    assert_true(run_until([&peers] {
-        struct timeval soon = {0, 10000};
-        event_base_loopexit(base, &soon);
-        return count_closed(peers) == peers.size();
-    }));
+    wait_for_closed(peers, peers.size());
     evconnlistener_enable(listener);
     talker_is_served();
     close_all(peers);

@@ -77,7 +77,12 @@ def parse_arguments():
     parser.add_argument("--limit", type=int, default=60, metavar="S", help="seconds until a test counts as hung (60)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each N times, take the worst")
     parser.add_argument("--verbose", action="store_true", help="show what failing tests print in every column")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.columns = arguments.columns.split(",")
+    unknown = [name for name in arguments.columns if name not in COLUMNS]
+    if unknown:
+        parser.error(f"no column {unknown[0]}: there are {', '.join(COLUMNS)}")
+    return arguments
 
 
 def run(arguments, column, test):
@@ -170,15 +175,24 @@ def tests_in(arguments, column):
     return tests
 
 
-def main():
-    arguments = parse_arguments()
-    columns = [name for name in arguments.columns.split(",") if name in COLUMNS]
-    listed = {column: tests_in(arguments, column) for column in columns}
-    tests = listed[columns[-1]]
+def selected(tests, arguments):
+    unknown = [pattern for pattern in arguments.only if not any(belongs(test, [pattern]) for test in tests)]
+    if unknown:
+        sys.exit(f"run_guarantees: no test matches {unknown[0]}")
     if arguments.rows:
         tests = [test for test in tests if any(belongs(test, patterns) for _, patterns in ROWS.values())]
     if arguments.only:
         tests = [test for test in tests if belongs(test, arguments.only)]
+    if not tests:
+        sys.exit("run_guarantees: no test matches")
+    return tests
+
+
+def main():
+    arguments = parse_arguments()
+    columns = arguments.columns
+    listed = {column: tests_in(arguments, column) for column in columns}
+    tests = selected(listed[columns[-1]], arguments)
     started = time.monotonic()
     outcomes = {}
     complaints = []

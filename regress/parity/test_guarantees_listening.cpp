@@ -1,6 +1,8 @@
 // R4, R14, R15, S1, S3, S4: accepts.
 #include "guarantees.h"
 
+#include "../real/accounting.h"
+
 #include <string.h>
 
 #include <algorithm>
@@ -90,8 +92,7 @@ bool survives_resets(struct event_base *base, int resets)
     server one;
     REQUIRE(open_server(base, &one, 0));
     some_turns(base);
-    DWORD handles_before = 0, handles_after = 0;
-    GetProcessHandleCount(GetCurrentProcess(), &handles_before);
+    unsigned long handles_before = accounting::open_handles();
     for (int i = 0; i < resets; ++i) {
         connection gone = {};
         gone.far_end = connect_peer(&one);
@@ -105,9 +106,11 @@ bool survives_resets(struct event_base *base, int resets)
     SOCKET peer = connect_peer(&one);
     REQUIRE(run_until(base, [&] { return one.accepted > before; }));
     REQUIRE(one.errors == 0);
+    unsigned long with_the_peer = accounting::open_handles();
     closesocket(peer);
+    REQUIRE(accounting::open_handles() < with_the_peer); // they are counted here
     some_turns(base);
-    GetProcessHandleCount(GetCurrentProcess(), &handles_after);
+    unsigned long handles_after = accounting::open_handles();
     REQUIRE(handles_after <= handles_before + 70); // the accepts kept in flight may have grown to their bound
     evconnlistener_free(one.listener);
     return true;

@@ -217,8 +217,8 @@ void note_what(evutil_socket_t, short what, void *argument)
     *static_cast<short *>(argument) |= what;
 }
 
-// Of a program that connects by itself. (Windows's select tells of it as an exception alone; Wine's says that it can be read,
-// too.)
+// Of a program that connects by itself. (Windows's select tells of it as an exception alone; Wine's says that it can be
+// read, too.)
 bool plain_refused_connect_makes_it_writable(struct event_base *base)
 {
     for (int sockets : {1, 2}) { // polled, and looked at together

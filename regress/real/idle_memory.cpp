@@ -1,10 +1,11 @@
 // What an idle bufferevent costs: connects to itself over loopback, both ends bufferevents that wait for data.
 //
-// usage: idle_memory [--port] [--count] <connections>
+// usage: idle_memory [--port] [--count] <connections> [folder]
 //   --port   EVENT_BASE_FLAG_STARTUP_IOCP with locking, as libevent's own IOCP needs it
 //   --count  counts the bytes that libevent asks for, which itself costs 16 bytes a block
-// Prints "empty", waits a moment in which the process may be measured from outside, makes the connections, prints
-// "idle", and waits again; then "result" with private bytes and libevent's own live bytes for each bufferevent.
+// Prints "empty", makes the connections, and prints "idle"; then "result" with private bytes and libevent's own live bytes
+// for each bufferevent. With a folder it goes on after "empty" and "idle" when there is a file of that name in it: the
+// process is measured from outside until then.
 #include "accounting.h"
 
 #include <winsock2.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <string>
 #include <vector>
 
 #include <event2/bufferevent.h>
@@ -24,9 +26,10 @@ namespace {
 
 // Connects in progress at a time.
 constexpr int connecting_limit = 32;
-constexpr int moment_ms = 1500;
+constexpr int look_ms = 50, most_looks = 120 * 1000 / look_ms;
 
 event_base *base;
+std::string folder;
 sockaddr_in address;
 int wanted;
 int started;
@@ -119,6 +122,24 @@ void run_for(int milliseconds)
     event_base_dispatch(base);
 }
 
+bool is_measured(const char *mark)
+{
+    return folder.empty() || GetFileAttributesA((folder + "\\" + mark).c_str()) != INVALID_FILE_ATTRIBUTES;
+}
+
+void be_measured(const char *mark)
+{
+    printf("%s\n", mark);
+    for (int looks = 0; !is_measured(mark); ++looks) {
+        if (looks == most_looks)
+            fail("nobody has measured");
+        if (base)
+            run_for(look_ms);
+        else
+            Sleep(look_ms);
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -130,8 +151,10 @@ int main(int argc, char **argv)
             port = true;
         else if (strcmp(argv[i], "--count") == 0)
             accounting::start();
-        else
+        else if (wanted == 0)
             wanted = atoi(argv[i]);
+        else
+            folder = argv[i];
     }
     if (wanted <= 0)
         return 2;
@@ -139,19 +162,16 @@ int main(int argc, char **argv)
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
 
+    is_measured("nothing"); // what a first look costs
     size_t empty = accounting::private_bytes();
-    printf("empty\n");
-    Sleep(moment_ms);
+    be_measured("empty");
 
     base = make_base(port);
     evconnlistener *listener = listen();
     connect_some();
     event_base_dispatch(base);
-    // What the last connections have left to do.
-    run_for(500);
+    be_measured("idle"); // once the last connections have done what is left
     size_t idle = accounting::private_bytes(), live = accounting::live_bytes();
-    printf("idle\n");
-    run_for(moment_ms);
     printf("result: %zu bufferevents on %s: %.0f private bytes, %.0f bytes of libevent's each\n", all.size(),
            event_base_get_method(base), (static_cast<double>(idle) - static_cast<double>(empty)) / all.size(),
            static_cast<double>(live) / all.size());

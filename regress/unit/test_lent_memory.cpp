@@ -1,5 +1,5 @@
-// Memory that a program lends its output without a cleanup (evbuffer_add_reference): that the output is without it is all that
-// says when it is the program's again, so nothing may read it from then on.
+// Memory that a program lends its output without a cleanup (evbuffer_add_reference): that the output is without it is
+// all that says when it is the program's again, so nothing may read it from then on.
 #include <string>
 
 #include "support/check.h"

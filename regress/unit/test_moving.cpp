@@ -101,7 +101,8 @@ void in_parts_that_are_asked_for(void **)
     }
 }
 
-// The first base has a send on it, and so is asked before the socket is closed, whether the second has read the bytes or not.
+// The first base has a send on it, and so is asked before the socket is closed, whether the second has read the bytes
+// or not.
 void closed_over_a_send_of_the_first(void **)
 {
     for (bool reads : {true, false}) {

@@ -11,6 +11,7 @@ import time
 import bench_http
 import bench_load
 import calls
+import processes
 import traffic
 from bench_rows import PEERS
 
@@ -181,10 +182,10 @@ def time_idle(row, peer, pace, result):
     """One peer after the other, since all of them together would have more files open than Wine's server may."""
     with Measured(row, peer, pace) as measured:
         pid = measured.server.windows_pid()
-        empty, started = traffic.private_bytes(pid), time.monotonic()
+        empty, started = processes.private_bytes(pid), time.monotonic()
         with measured.idle_load() as idle:
             seconds = time.monotonic() - started
-            size = traffic.private_bytes(pid) - empty
+            size = processes.private_bytes(pid) - empty
             time_closed(measured, pace, result)
             idle.end()
         measured.end()

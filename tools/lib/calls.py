@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 
+import processes
 import traffic
 
 WINE_DIR = pathlib.Path(os.environ.get("LIBEVENT_IOCP_WINE_DIR", traffic.ROOT / "build/wine"))
@@ -116,10 +117,10 @@ class CallCounter:
         if self.is_settled:
             self.is_settled = False
             return
-        before = traffic.processor_ticks(self.server.pid)
+        before = processes.processor_ticks(self.server.pid)
         for _ in range(10):
             time.sleep(0.1)
-            now = traffic.processor_ticks(self.server.pid)
+            now = processes.processor_ticks(self.server.pid)
             if now == before:
                 return
             before = now

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from processes import descendants, private_bytes, process_state, processor_ticks
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("LIBEVENT_IOCP_BUILD", ROOT / "build/mingw"))
 CORES = sorted(os.sched_getaffinity(0))
@@ -198,7 +200,7 @@ class Server:
 
     def wait_until_idle(self):
         """A program that is ended in mid-work leaves Wine's server its sockets: see calls.settle."""
-        pid, seen = self.windows_pid(), []
+        pid, seen = self.find_windows_pid(), []
         with contextlib.suppress(OSError):
             for _ in range(30):
                 seen.append((processor_ticks(pid), process_state(pid)))
@@ -207,7 +209,23 @@ class Server:
                 time.sleep(0.05)
 
     def windows_pid(self):
-        """The Unix process of the Windows program."""
+        """The Unix process of the Windows program, which runs."""
+        pid = self.find_windows_pid()
+        require(pid, self.last_words())
+        return pid
+
+    def interrupt(self):
+        """By the signal that Wine takes for Ctrl-C."""
+        try:
+            os.kill(self.windows_pid(), signal.SIGINT)
+        except ProcessLookupError:
+            raise Failure(self.last_words()) from None
+
+    def last_words(self):
+        return f"{self.name} has ended: {self.output().strip()[-300:]}"
+
+    def find_windows_pid(self):
+        """None: it has ended."""
         name = r"[^\0]*\.exe"
         for pid in descendants(self.process.pid):
             with contextlib.suppress(OSError):
@@ -230,33 +248,6 @@ class Server:
 
     def __exit__(self, *_):
         self.close()
-
-
-def process_state(pid):
-    """S for one that sleeps."""
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def processor_ticks(pid):
-    """The time that a process has had, in hundredths of a second."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def descendants(pid):
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in task.read_text().split():
-                found += [int(child), *descendants(child)]
-    return found
-
-
-def private_bytes(pid):
-    """Memory that a process shares with nobody, what Wine keeps in it included."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return 1024 * sum(int(re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE).group(1))
-                      for name in ("RssAnon", "VmSwap"))
 
 
 def http_server(kind, root, **options):

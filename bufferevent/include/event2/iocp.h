@@ -14,8 +14,9 @@ extern "C" {
 #endif
 
 /* The version of libevent-iocp, not of libevent: that is LIBEVENT_VERSION's. Three numbers, counted as CHANGELOG.md
- * says; the second form has a byte for each, and a last one that is 0 in a release and 1 before it: 0x00020000 is 0.2.0. What a program
- * was compiled with; what it runs with is told by the functions below, and may be newer where the libraries are DLLs. */
+ * says; the second form has a byte for each, and a last one that is 0 in a release and 1 before it: 0x00020000 is
+ * 0.2.0. What a program was compiled with; what it runs with is told by the functions below, and may be newer where the
+ * libraries are DLLs. */
 #define LIBEVENT_IOCP_VERSION "0.2.0"
 #define LIBEVENT_IOCP_VERSION_NUMBER 0x00020001
 
@@ -58,9 +59,9 @@ struct timeval;
  * Reading the first data. They are the first bytes that a socket bufferevent reads which is made on the descriptor
  * (bufferevent_socket_new), or given it (bufferevent_setfd, as evhttp does), on the listener's base. They are kept with
  * the descriptor until then, and freed by evutil_closesocket or, if the program closes it in another way, with the base
- * at the latest. bufferevent_openssl_socket_new reads them as well, with an SSL that libevent gives its BIO; if the program has
- * given it one, the connection is ended. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain event, a bufferevent
- * of another base. Leave this off for a listener whose connections are read so.
+ * at the latest. bufferevent_openssl_socket_new reads them as well, with an SSL that libevent gives its BIO; if the
+ * program has given it one, the connection is ended. THEY ARE NOT SEEN by anything else: recv, evbuffer_read, a plain
+ * event, a bufferevent of another base. Leave this off for a listener whose connections are read so.
  *
  * Silent peers cannot hold up others. When connects wait while every accept in flight is taken by a silent peer, more
  * are started, and at EVCONNLISTENER_IOCP_MAX_ACCEPTS the peers that have been silent longest are closed. The rule is
@@ -171,8 +172,8 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
 #define EVENT_IOCP_MIN_LINGER_MS 100
 #define EVENT_IOCP_MAX_LINGER_MS 3600000
 
-/* Sets both. `limit`: how long, as above, and within those bounds; copied. `bytes`: how many; 0 lets nothing linger. Holds for
- * sockets that have been closed already, too.
+/* Sets both. `limit`: how long, as above, and within those bounds; copied. `bytes`: how many; 0 lets nothing linger.
+ * Holds for sockets that have been closed already, too.
  *
  * May be called at any time in any thread, provided that locking is on if there are several.
  *

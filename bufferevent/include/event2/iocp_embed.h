@@ -12,8 +12,8 @@
  *
  * Such a run of the loop begins with the first call of event_base_iocp_run and lasts, over many calls, until one returns
  * something other than 1, event_base_iocp_end_run is called, or the base is freed, all of which may be done in the outer
- * loop at any time. For all that time the loop counts as running in the thread that called, also while the outer loop has the
- * thread: event_base_loop must not be called (it warns and returns -1), another thread's event_add, event_active,
+ * loop at any time. For all that time the loop counts as running in the thread that called, also while the outer loop
+ * has the thread: event_base_loop must not be called (it warns and returns -1), another thread's event_add, event_active,
  * bufferevent_write or event_base_loopbreak makes the handle signalled, and event_base_loopbreak from the outer loop ends
  * the run. What that thread itself does to the base between two calls is seen by the next one: call it before each
  * wait. */

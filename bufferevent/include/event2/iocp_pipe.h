@@ -50,8 +50,8 @@ struct evpipelistener;
  * waited for (GetOverlappedResult), by OVERLAPPED's event or without one. A client that has written and gone again is told
  * of, too: what it wrote can be read, and the end behind it. May free the listener. */
 typedef void (*evpipelistener_cb)(struct evpipelistener *listener, void *handle, void *arg);
-/* EVUTIL_SOCKET_ERROR() says why no instance of the pipe could be made or waited at (it may be one of several): a shortage, as
- * a rule. The listener tries again; at most EVPIPELISTENER_IOCP_ERRORS_A_SECOND. */
+/* EVUTIL_SOCKET_ERROR() says why no instance of the pipe could be made or waited at (it may be one of several): a
+ * shortage, as a rule. The listener tries again; at most EVPIPELISTENER_IOCP_ERRORS_A_SECOND. */
 typedef void (*evpipelistener_errorcb)(struct evpipelistener *listener, void *arg);
 
 /* How many clients may be waited for at a time, and how many 0 stands for. */

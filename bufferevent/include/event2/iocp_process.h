@@ -73,9 +73,10 @@ typedef void (*evprocess_iocp_cb)(struct evprocess *process, ev_uint32_t exit_co
  *
  * Returns NULL with the socket error set, and nothing is left, or started:
  *   WSAEOPNOTSUPP                the base is not on a port, or is being freed
- *   WSAEINVAL                    `options`: both of `command_line` and `argv` or none, an empty line, an unknown flag, both of
- *                                PIPE_STDERR and STDERR_TO_STDOUT, or something in what a later version has; a batch file in `argv`, or a quote in
- *                                its program's name; an entry of `environment` without a name or a `=`
+ *   WSAEINVAL                    `options`: both of `command_line` and `argv` or none, an empty line, an unknown flag,
+ *                                both of PIPE_STDERR and STDERR_TO_STDOUT, or something in what a later version has; a
+ *                                batch file in `argv`, or a quote in its program's name; an entry of `environment`
+ *                                without a name or a `=`
  *   WSAENOBUFS                   there is no memory
  *   ERROR_NO_UNICODE_TRANSLATION a text is not UTF-8
  *   ERROR_FILENAME_EXCED_RANGE   the command line is too long

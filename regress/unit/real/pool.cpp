@@ -9,9 +9,9 @@ constexpr DWORD limit_ms = deadline_seconds * 1000;
 void on_pool_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *argument)
 {
     auto *self = static_cast<pool_worker *>(argument);
+    ++self->accepted; // before the client knows
     if (send(fd, "x", 1, 0) != 1)
         self->failed = true;
-    ++self->accepted;
     evutil_closesocket(fd);
 }
 

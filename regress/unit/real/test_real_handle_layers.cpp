@@ -1,5 +1,5 @@
-// What libevent lays over or around a socket bufferevent, over a pipe on the real kernel: watermarks, rate limits, time-outs,
-// deferred callbacks, filters, other threads.
+// What libevent lays over or around a socket bufferevent, over a pipe on the real kernel: watermarks, rate limits,
+// time-outs, deferred callbacks, filters, other threads.
 #include "real/pipe_pair.h"
 
 using namespace real;

@@ -11,7 +11,7 @@ namespace {
 constexpr int steps = 40;
 constexpr size_t most_on_the_way =
     30000; // what a pipe's quota and a socket's buffers hold: no output waits for a reader
-constexpr ULONGLONG rest_limit_ms = 5000;
+constexpr ULONGLONG rest_limit_ms = deadline_seconds * 1000;
 constexpr int turns_at_rest = 3; // in which a thing that must not happen could
 
 unsigned count = 120;

@@ -30,8 +30,8 @@ VOID WINAPI counted_shared(PSRWLOCK lock)
     take_shared(lock);
 }
 
-// One base and its thread, with a listener on the one socket that all have. A round goes through a bufferevent and back, a plain event for reading, one for writing, a
-// timer, and a wake-up of the next base.
+// One base and its thread, with a listener on the one socket that all have. A round goes through a bufferevent and
+// back, a plain event for reading, one for writing, a timer, and a wake-up of the next base.
 struct worker {
     struct event_base *own_base;
     struct bufferevent *client, *server;

@@ -109,7 +109,7 @@ void no_more_rights_are_asked_for_than_are_needed(void **)
     struct bufferevent *client = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
     assert_int_equal(bufferevent_iocp_pipe_connect(client, path_in_utf_8, nullptr), 0);
     bufferevent_write(client, "x", 1);
-    for (uint64_t until = GetTickCount64() + 5000; GetTickCount64() < until;) {
+    for (uint64_t until = GetTickCount64() + deadline_seconds * 1000; GetTickCount64() < until;) {
         if (evbuffer_get_length(bufferevent_get_output(client)) == 0)
             break;
         look();

@@ -161,8 +161,8 @@ void set_cancel_way(cancel_way way);
 void end_starting_thread();
 
 // --- waits for handles ---------------------------------------------------------------------------------------------
-// Whether there are wait completion packets. Where not (so it is at first), a thread waits, and posts: at once, or when it is
-// let go, or waited for.
+// Whether there are wait completion packets. Where not (so it is at first), a thread waits, and posts: at once, or when
+// it is let go, or waited for.
 void set_wait_packets(bool are_there);
 void hold_wait_threads(bool hold);
 enum class waitable_kind { manual, automatic, semaphore, mutex, no_rights };

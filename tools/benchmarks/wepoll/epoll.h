@@ -41,7 +41,8 @@ private:
     bool stopped = false;
 };
 
-// Receives once, into a buffer that all connections of the loop share: 0 at the end of the stream, -1 where there is nothing.
+// Receives once, into a buffer that all connections of the loop share: 0 at the end of the stream, -1 where there is
+// nothing.
 constexpr int receive_size = 64 * 1024;
 extern char receive_buffer[receive_size];
 int receive_some(SOCKET socket);
