@@ -188,12 +188,13 @@ bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
     if (socket_is_stale(owner, fd)) // what it holds is another connection's
         stream_release(other, false);
     else if (!other->is_file)
-        stream_connect_step_aside(other);
+        stream_step_aside(other);
     return stream_find(owner, fd) == nullptr;
 }
 
 void stream_release(stream *self, bool closing)
 {
+    EVUTIL_ASSERT(stream_is_attached(self));
     backend *owner = stream_owner(self);
     bool was_read = !closing && self->as_source.in_use && (self->as_source.wanted & EV_READ) != 0;
     if (closing)
@@ -211,13 +212,6 @@ void stream_release(stream *self, bool closing)
         socket_leave_port(socket_of(&self->as_source));
     if (!self->receiving.pending) // else by its packet
         source_free_later(&self->as_source);
-}
-
-void stream_detach(stream *self, bool closing)
-{
-    struct event_base *base = stream_owner(self)->base;
-    base_locked held(base);
-    stream_release(self, closing);
 }
 
 stream *stream_find(backend *owner, evutil_socket_t fd)

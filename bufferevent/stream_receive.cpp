@@ -257,6 +257,8 @@ void receive_file_now(stream *self, unsigned at_most)
 {
     base_locked held(stream_owner(self)->base);
     self->receive = receive_state::none;
+    if (!stream_is_attached(self)) // a close in another thread was first, and tells of itself
+        return;
     unsigned size = stream_receive_size(self);
     receive_start(self, at_most < size ? at_most : size);
 }
