@@ -73,6 +73,11 @@ short stream_submit(source *as_source)
     return ready;
 }
 
+void stream_freed(source *as_source)
+{
+    received_free(stream_of(as_source)->received);
+}
+
 // A bufferevent that is freed after its base finds no stream.
 void stream_base_ends(source *as_source)
 {
@@ -82,11 +87,12 @@ void stream_base_ends(source *as_source)
         return; // what the kernel has not given back points to it
     stream_receive_let_go(self, true);
     stream_queue_let_go(self);
+    stream_freed(as_source);
     mm_free(self);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
-                               stream_submit,  stream_base_ends, stream_waits_in};
+const source_ops stream_ops = {stream_widened,   stream_narrowed, stream_ready, stream_submit,
+                               stream_base_ends, stream_waits_in, stream_freed};
 
 // What came with the connection is read first, even if the program had an event of its own there before.
 void stream_take_early(stream *self)

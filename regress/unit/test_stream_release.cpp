@@ -2,11 +2,15 @@
 // or who closes the descriptor. The other thread has its way wherever the first one lets go of the base's lock.
 #include "support/check.h"
 
+#include <functional>
+
 #include "support/connecting.h"
 #include "support/fake_file.h"
+#include "support/guard.h"
 #include "support/meanwhile.h"
 
 #include "backend/backend.h"
+#include "bufferevent/bufferevent_stream.h"
 
 #include "event2/iocp.h"
 
@@ -176,6 +180,180 @@ void of_a_file_beside_a_close(void **)
                 ++unlocks;
 }
 
+// --- while the loop reads -----------------------------------------------------------------------------------------------
+
+std::string said, heard;
+bool is_closed, fails_then;
+uint64_t started_before; // the close
+
+uint64_t started()
+{
+    return fake::calls(fake::call::send) + fake::calls(fake::call::receive) + fake::calls(fake::call::file_send) +
+           fake::calls(fake::call::file_receive);
+}
+
+void hear(struct bufferevent *from, void *)
+{
+    struct evbuffer *input = bufferevent_get_input(from);
+    std::string bytes(evbuffer_get_length(input), ' ');
+    evbuffer_remove(input, &bytes[0], bytes.size());
+    heard += bytes;
+}
+
+void say(size_t length)
+{
+    std::string bytes(length, ' ');
+    for (char &byte : bytes)
+        byte = static_cast<char>('a' + fake::random() % 26);
+    said += bytes;
+    fake::peer_sends(taken.socket, bytes);
+}
+
+void turns(int count)
+{
+    for (int i = 0; i < count; ++i)
+        turn_to_port(taken.base);
+}
+
+void another_closes_it_while_it_is_read()
+{
+    is_closed = true;
+    another_closes_it();
+    started_before = started();
+    if (fails_then)
+        guard::fail_allocations(0, 1);
+}
+
+void within_an_allocation()
+{
+    if (!is_closed && evthread_is_debug_lock_held_(taken.base->th_base_lock) == 0 && is_its_time())
+        another_closes_it_while_it_is_read();
+}
+
+void at_an_unlock()
+{
+    meanwhile_do_when(taken.base, is_its_time, another_closes_it_while_it_is_read);
+}
+
+void at_a_lock()
+{
+    meanwhile_do_first(taken.base, is_its_time, another_closes_it_while_it_is_read);
+}
+
+void in_an_allocation()
+{
+    guard::within_allocations(within_an_allocation);
+}
+
+void in_an_allocation_that_fails()
+{
+    fails_then = true;
+    in_an_allocation();
+}
+
+// A stream whose receives have grown.
+void open_reader()
+{
+    taken.socket = new_socket();
+    fake::connect_now(taken.socket);
+    taken.bev = bufferevent_socket_new(taken.base, taken_descriptor(), option_keeps_descriptor);
+    bufferevent_setcb(taken.bev, hear, nullptr, nullptr, nullptr);
+    bufferevent_enable(taken.bev, EV_READ);
+    turns(1);
+    for (int i = 0; i < 3; ++i) {
+        say(64 * 1024);
+        turns(30);
+    }
+    assert_true(heard == said);
+}
+
+void open_file_reader()
+{
+    HANDLE file = fake::open_file(sys::transport::pipe, 0);
+    taken.socket = reinterpret_cast<SOCKET>(file);
+    taken.bev = bufferevent_iocp_handle_new(taken.base, file, 0);
+    bufferevent_setcb(taken.bev, hear, nullptr, nullptr, nullptr);
+    bufferevent_enable(taken.bev, EV_READ);
+    turns(1);
+}
+
+void close_what_is_open()
+{
+    turns(2);
+    if (!is_closed && fake::is_open(taken.socket))
+        evutil_closesocket(taken_descriptor());
+    else if (fake::file_is_open(reinterpret_cast<HANDLE>(taken.socket)))
+        fake::close_file_by_program(reinterpret_cast<HANDLE>(taken.socket));
+    turns(2);
+}
+
+struct exchange {
+    step open;
+    step arrange;
+    std::function<void()> talk;
+};
+
+// False: there are not so many places before it has come to its end.
+bool talk_beside(const exchange &one, unsigned places)
+{
+    fake::boot(running_seed = places + 1);
+    taken = attempt();
+    taken.base = make_base(on_iocp);
+    said.clear();
+    heard.clear();
+    is_closed = fails_then = false;
+    one.open();
+    unlocks_before = places;
+    one.arrange();
+    one.talk();
+    turns(4);
+    guard::within_allocations(nullptr);
+    guard::fail_allocations(0, 0);
+    meanwhile_do_when(taken.base, nullptr, nullptr);
+    assert_true(said.compare(0, heard.size(), heard) == 0);
+    if (is_closed)
+        assert_int_equal(started(), started_before); // the number may be another's
+    bufferevent_free(taken.bev);
+    close_what_is_open();
+    assert_int_equal(backend_of(taken.base)->streams.budget.spent, 0);
+    assert_int_equal(backend_of(taken.base)->rounds.connections.load(), 0);
+    event_base_free(taken.base);
+    assert_null(fake::complaint_after_free());
+    return is_closed;
+}
+
+void talk_beside_at_each_place(step open, const std::function<void()> &talk)
+{
+    for (step arrange : {at_an_unlock, at_a_lock, in_an_allocation, in_an_allocation_that_fails})
+        for (unsigned places = 0; talk_beside({open, arrange, talk}, places);)
+            ++places;
+}
+
+void closed_while_it_is_read(void **)
+{
+    for (size_t length : {size_t{100}, size_t{16 * 1024}}) // by a copy, and by a reference
+        for (size_t limit : {size_t{0}, size_t{10}})       // all, or a part
+            talk_beside_at_each_place(open_reader, [=] {
+                bufferevent_set_max_single_read(taken.bev, limit);
+                say(length);
+            });
+}
+
+void closed_while_it_is_written(void **)
+{
+    static const std::string bytes(1000, 'w');
+    talk_beside_at_each_place(open_reader, [] { bufferevent_write(taken.bev, bytes.data(), bytes.size()); });
+}
+
+void a_file_closed_while_it_is_used(void **)
+{
+    talk_beside_at_each_place(open_file_reader, [] {
+        said = "for a file";
+        fake::file_peer_writes(reinterpret_cast<HANDLE>(taken.socket), said);
+    });
+    talk_beside_at_each_place(open_file_reader, [] { bufferevent_write(taken.bev, "by a file", 9); });
+}
+
 int set_up(void **)
 {
     catch_log();
@@ -191,6 +369,9 @@ int main()
         cmocka_unit_test_setup(beside_the_connects_packet, set_up),
         cmocka_unit_test_setup(beside_a_close, set_up),
         cmocka_unit_test_setup(of_a_file_beside_a_close, set_up),
+        cmocka_unit_test_setup(closed_while_it_is_read, set_up),
+        cmocka_unit_test_setup(closed_while_it_is_written, set_up),
+        cmocka_unit_test_setup(a_file_closed_while_it_is_used, set_up),
     };
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
