@@ -293,7 +293,8 @@ void poll_base_ends(source *)
 {
 }
 
-const source_ops poll_ops = {poll_widened, poll_narrowed, poll_ready, poll_submit, poll_base_ends, source_polls};
+const source_ops poll_ops = {poll_widened,   poll_narrowed, poll_ready, poll_submit,
+                             poll_base_ends, source_polls,  nullptr};
 
 } // namespace
 

@@ -119,6 +119,8 @@ void sources_free(backend *owner)
     while (!TAILQ_EMPTY(list)) {
         source *freed = TAILQ_FIRST(list);
         TAILQ_REMOVE(list, freed, queued);
+        if (freed->ops->freed != nullptr)
+            freed->ops->freed(freed);
         mm_free(freed);
     }
 }

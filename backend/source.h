@@ -39,6 +39,8 @@ struct source_ops {
     void (*base_ends)(source *self);
     // Where it waits to be submitted: starting, receiving or polling; nowhere if there is nothing to start.
     source_place (*waits_in)(const source *self);
+    // Its memory is freed by the loop's next turn (source_free_later): what else goes then. NULL: nothing does.
+    void (*freed)(source *self);
 };
 
 TAILQ_HEAD(source_list, source);
@@ -77,8 +79,8 @@ void source_ready(source *self, short ready);
 // Starts what it needs, and it waits for that no longer. True if it is ready, and has been activated.
 bool source_start(source *self);
 
-// Frees the memory that begins with the source, in the loop's next turn: until then a callback that runs in the loop's
-// thread may look at what another thread has let go.
+// Frees the memory that begins with the source, and what goes with it, in the loop's next turn: until then a callback that
+// runs in the loop's thread may look at what another thread has let go.
 void source_free_later(source *self);
 void sources_free(backend *owner);
 

@@ -235,8 +235,8 @@ void acceptor_base_ends(source *as_source)
     as_source->of = nullptr;
 }
 
-const source_ops acceptor_ops = {acceptor_widened, acceptor_narrowed,  acceptor_ready,
-                                 acceptor_submit,  acceptor_base_ends, acceptor_waits_in};
+const source_ops acceptor_ops = {acceptor_widened,   acceptor_narrowed, acceptor_ready, acceptor_submit,
+                                 acceptor_base_ends, acceptor_waits_in, nullptr};
 
 // Makes a connection out of what the accept left. False if its peer has gone meanwhile.
 bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length,

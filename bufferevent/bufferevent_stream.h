@@ -14,7 +14,7 @@ namespace iocp {
 backend *backend_for(const struct bufferevent *bev);
 
 // Says which table TLS bufferevents on a port have (event_openssl need not be linked).
-void socket_bufferevent_know_tls(const struct bufferevent_ops *ops);
+void bufferevent_connect_know_tls(const struct bufferevent_ops *ops);
 
 // An option of ours beside libevent's: nobody but the bufferevent's maker uses its descriptor, and closes it.
 constexpr int option_keeps_descriptor = 1 << 24;
@@ -72,9 +72,36 @@ inline bool closes_descriptor(const struct bufferevent *bev)
 // changed.
 bool handle_attach(struct bufferevent *bev, evutil_socket_t fd);
 
-// The bufferevent's own stream. (A bufferevent is destroyed some turns after it was freed, and by then another may have
-// its descriptor.)
-stream *stream_for(const struct bufferevent *bev);
+// Its descriptor, that its program gave it: a stream is made for it, if it can have one. `to_connect` as for stream_attach.
+void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect);
+
+// The bufferevent's own stream, with its base's lock held for the scope, unless it can have none. (A bufferevent is destroyed
+// some turns after it was freed, and by then another may have its descriptor.)
+//
+// Nobody but the loop's thread may use it beyond the scope: the packet of its connect, or a close in another thread, lets go of
+// a stream without the bufferevent's lock, and what is let go of lives to the loop's next turn (source_free_later).
+class stream_use {
+public:
+    explicit stream_use(const struct bufferevent *bev);
+    stream_use(const stream_use &) = delete;
+    stream_use &operator=(const stream_use &) = delete;
+
+private:
+    base_locked held;
+
+public:
+    stream *const own; // NULL: it has none
+};
+
+// Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there
+// first.)
+inline stream *stream_in_use(const stream_use &held)
+{
+    return held.own != nullptr && held.own->as_source.in_use ? held.own : nullptr;
+}
+
+// It has none any more: as stream_release, under the same lock as it is found. With no lock of the base held.
+void stream_detach(const struct bufferevent *bev, bool closing);
 
 } // namespace iocp
 

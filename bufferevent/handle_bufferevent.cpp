@@ -48,18 +48,19 @@ bool handle_attach_new(struct bufferevent *bev, evutil_socket_t fd)
 }
 
 // The handle that it has. It goes on with that, if its program has not closed it meanwhile, and it is another one.
-bool handle_attach_again(struct bufferevent *bev, stream *before)
+bool handle_attach_again(struct bufferevent *bev)
 {
-    evutil_socket_t fd = stream_descriptor(before);
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
     auto by = sys::transport::socket;
     if (!handle_find_transport(fd, &by))
         return false;
     {
-        base_locked held(stream_owner(before)->base);
-        if (!socket_is_stale(stream_owner(before), fd, by))
+        stream_use before(bev);
+        if (before.own != nullptr && !socket_is_stale(stream_owner(before.own), fd, by))
             return true;
+        if (before.own != nullptr)
+            stream_release(before.own, false); // the number has room for one
     }
-    stream_detach(before, false); // the number has room for one
     if (handle_attach_new(bev, fd))
         return true;
     int error = WSAGetLastError();
@@ -74,13 +75,11 @@ namespace iocp {
 
 bool handle_attach(struct bufferevent *bev, evutil_socket_t fd)
 {
-    stream *before = stream_for(bev);
-    if (before != nullptr && stream_descriptor(before) == fd)
-        return handle_attach_again(bev, before);
+    if (event_get_fd(&bev->ev_read) == fd && stream_use(bev).own != nullptr)
+        return handle_attach_again(bev);
     if (fd != -1 && !handle_attach_new(bev, fd))
         return false;
-    if (before != nullptr)
-        stream_detach(before, false);
+    stream_detach(bev, false);
     return true;
 }
 

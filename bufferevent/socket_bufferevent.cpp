@@ -3,18 +3,13 @@
 #include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/moving.h"
-#include "bufferevent/stream_queue.h"
 
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
 
 using namespace iocp;
 
-namespace {
-
-const struct bufferevent_ops *tls_ops; // NULL: no TLS bufferevent was made yet
-
-void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
+void iocp::socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect)
 {
     backend *owner = backend_for(bev);
     if (owner == nullptr || fd < 0)
@@ -35,6 +30,8 @@ void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool
     moving_give(owner, fd, own, moved);
 }
 
+namespace {
+
 int socket_bufferevent_enable(struct bufferevent *bev, short events)
 {
     return bufferevent_ops_socket.enable(bev, events);
@@ -47,9 +44,7 @@ int socket_bufferevent_disable(struct bufferevent *bev, short events)
 
 void socket_bufferevent_let_go(struct bufferevent *bev)
 {
-    stream *own = stream_for(bev);
-    if (own != nullptr)
-        stream_detach(own, closes_descriptor(bev));
+    stream_detach(bev, closes_descriptor(bev));
 }
 
 // Before the socket is closed: a receive in flight at that moment would make Windows reset the connection.
@@ -77,36 +72,23 @@ int socket_bufferevent_flush(struct bufferevent *bev, short events, enum buffere
     return bufferevent_ops_socket.flush(bev, events, mode);
 }
 
+// False: it has another one, or none; what it had, it has no more.
+bool socket_bufferevent_keeps_descriptor(struct bufferevent *bev, evutil_socket_t fd)
+{
+    stream_use before(bev);
+    if (before.own == nullptr)
+        return false;
+    bool is_same = stream_descriptor(before.own) == fd && !socket_is_stale(stream_owner(before.own), fd);
+    if (!is_same)
+        stream_release(before.own, false);
+    return is_same;
+}
+
 void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
     bool to_connect = take_option(bev, option_connects_next);
-    stream *own = stream_for(bev);
-    if (own != nullptr && stream_descriptor(own) == fd && !socket_is_stale(stream_owner(own), fd))
-        return; // the same socket as before
-    if (own != nullptr)
-        stream_detach(own, false);
-    socket_bufferevent_attach(bev, fd, to_connect);
-}
-
-// The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the
-// bufferevent must not close it once more.
-int socket_bufferevent_connect_not_started(struct bufferevent *bev)
-{
-    int error = EVUTIL_SOCKET_ERROR();
-    stream *own = stream_for(bev);
-    if (take_option(bev, option_has_made_socket))
-        bufferevent_setfd(bev, -1);
-    else if (own != nullptr)
-        stream_detach(own, false);
-    WSASetLastError(error);
-    return -1;
-}
-
-// libevent does not look whether it could add the events when it was given a descriptor.
-bool socket_bufferevent_waits_in_vain(const struct bufferevent *bev)
-{
-    return (bev->enabled & EV_READ) != 0 && BEV_UPCAST(bev)->read_suspended == 0 &&
-           event_pending(&bev->ev_read, EV_READ, nullptr) == 0;
+    if (!socket_bufferevent_keeps_descriptor(bev, fd))
+        socket_bufferevent_attach(bev, fd, to_connect);
 }
 
 int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op op, union bufferevent_ctrl_data *data)
@@ -131,18 +113,11 @@ bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t 
     return event_get_fd(&bev->ev_read) != fd && backend_for(bev) != nullptr;
 }
 
-// Its stream, if events on its descriptor go by it. (They go by a poll, if the program had events of its own there
-// first.)
-stream *socket_bufferevent_stream_in_use(const struct bufferevent *bev)
+// For the loop's thread alone, which may go on with it.
+stream *socket_bufferevent_stream_in_loop(const struct bufferevent *bev)
 {
-    stream *own = stream_for(bev);
-    return own != nullptr && own->as_source.in_use ? own : nullptr;
-}
-
-// A TLS bufferevent whose SSL moves its bytes by a BIO that is not ours: a stream is for its connect alone.
-bool socket_bufferevent_reads_past_stream(const struct bufferevent *bev, const stream *own)
-{
-    return bev->be_ops != &iocp_bufferevent_ops && !stream_is_seen(own);
+    stream_use held(bev);
+    return stream_in_use(held);
 }
 
 // Where the program says nothing of how much is written at once, a send may be longer than libevent's default, as long
@@ -174,46 +149,7 @@ int socket_bufferevent_would_block()
     return -1;
 }
 
-// A descriptor that is connected, or about to be: as connect() says it, 0 if it may be connected. On select that call fails,
-// and has changed nothing.
-int socket_bufferevent_connect_refusal(const struct bufferevent *bev)
-{
-    evutil_socket_t fd = event_get_fd(&bev->ev_read);
-    if (has_file(bev))
-        return WSAEOPNOTSUPP;
-    if (fd < 0)
-        return 0;
-    stream *own = stream_for(bev);
-    int refusal = 0;
-    if (own != nullptr) {
-        base_locked held(stream_owner(own)->base);
-        if (socket_is_stale(stream_owner(own), fd, sys::transport::socket))
-            stream_release(own, false); // the program has closed the last one of that number by itself
-        else
-            refusal = stream_connect_refusal(own);
-    }
-    return refusal == 0 && stream_is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
-}
-
-// libevent asks whether it can connect, sets its descriptor, and has it connect, one after the other with its lock held.
-void socket_bufferevent_note_refusal(struct bufferevent *bev, int refusal)
-{
-    int refused = option_refuses_connect | (refusal == WSAEALREADY ? option_is_connecting : 0);
-    change_options(bev, option_refuses_connect | option_is_connecting, refusal != 0 ? refused : 0);
-}
-
-int socket_bufferevent_connect_outcome(stream *own)
-{
-    base_locked held(stream_owner(own)->base);
-    return stream_connect_outcome(own);
-}
-
 } // namespace
-
-void iocp::socket_bufferevent_know_tls(const struct bufferevent_ops *ops)
-{
-    tls_ops = ops;
-}
 
 extern "C" {
 
@@ -252,7 +188,7 @@ int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
     struct bufferevent *bev = input->parent;
     if (socket_bufferevent_has_left(bev, fd))
         return socket_bufferevent_would_block();
-    stream *own = socket_bufferevent_stream_in_use(bev);
+    stream *own = socket_bufferevent_stream_in_loop(bev);
     if (own != nullptr)
         return stream_read(own, input, at_most);
     // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the
@@ -267,86 +203,12 @@ int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_s
 {
     if (socket_bufferevent_has_left(output->parent, fd))
         return socket_bufferevent_would_block();
-    stream *own = socket_bufferevent_stream_in_use(output->parent);
+    stream *own = socket_bufferevent_stream_in_loop(output->parent);
     if (own == nullptr)
         return evbuffer_write_atmost(output, fd, at_most);
     size_t may_send = socket_bufferevent_may_send(output->parent, output);
     return may_send > default_send_size ? stream_write_growing(own, output, may_send)
                                         : stream_write(own, output, at_most);
-}
-
-int iocp_finished_connecting(struct bufferevent *bev, evutil_socket_t fd)
-{
-    stream *own = socket_bufferevent_stream_in_use(bev);
-    bool is_ours = own != nullptr && own->connect != connect_state::none;
-    int outcome = is_ours ? socket_bufferevent_connect_outcome(own) : evutil_socket_finished_connecting_(fd);
-    if (BEV_UPCAST(bev)->connection_refused) // by connect() itself, of which the socket does not tell again
-        WSASetLastError(WSAECONNREFUSED);
-    if (own == nullptr || outcome == 0 || owns_descriptor(bev))
-        return outcome;
-    int error = WSAGetLastError();
-    stream_detach(own, false); // from now on it is watched for readiness
-    WSASetLastError(error);
-    return outcome;
-}
-
-int bufferevent_async_can_connect_(struct bufferevent *bev)
-{
-    backend *owner = backend_for(bev);
-    // (One that connects to a pipe has a table of its own.)
-    bool ours = has_file(bev) || bev->be_ops == &iocp_bufferevent_ops || (tls_ops != nullptr && bev->be_ops == tls_ops);
-    bool by_connect = !has_file(bev) && event_get_win32_extension_fns_()->ConnectEx == nullptr;
-    if (owner == nullptr || !ours || by_connect)
-        return 0;
-    int refusal = socket_bufferevent_connect_refusal(bev);
-    socket_bufferevent_note_refusal(bev, refusal);
-    if (refusal != 0)
-        return 1; // and then it cannot
-    // bufferevent_setfd comes next, and need not look what kind of socket it is.
-    int made = event_get_fd(&bev->ev_read) < 0 ? option_has_made_socket : 0;
-    change_options(bev, option_has_made_socket, option_connects_next | made);
-    return 1;
-}
-
-// Called with the descriptor set already. What ConnectEx cannot do (other families, layered providers without it) is
-// done by an ordinary connect, watched for readiness.
-int bufferevent_async_connect_(struct bufferevent *bev, evutil_socket_t fd, const struct sockaddr *address, int length)
-{
-    struct bufferevent_private *bev_private = BEV_UPCAST(bev);
-    if (connect_is_refused(bev)) {
-        bool is_connecting = (bev_private->options & option_is_connecting) != 0;
-        socket_bufferevent_note_refusal(bev, 0);
-        WSASetLastError(has_file(bev) ? WSAEOPNOTSUPP : is_connecting ? WSAEALREADY : WSAEISCONN);
-        return -1;
-    }
-    bool inet = address->sa_family == AF_INET || address->sa_family == AF_INET6;
-    int result = 0;
-    if (socket_bufferevent_waits_in_vain(bev) && bev->be_ops->enable(bev, EV_READ) != 0)
-        return socket_bufferevent_connect_not_started(bev);
-    if (inet && stream_for(bev) == nullptr)
-        socket_bufferevent_attach(bev, fd, true);
-    stream *own = stream_for(bev);
-    if (own != nullptr && inet && stream_connect(own, address, length) == 0) {
-        if (bev->be_ops->enable(bev, EV_WRITE) != 0)
-            return socket_bufferevent_connect_not_started(bev);
-        if (socket_bufferevent_reads_past_stream(bev, own))
-            stream_step_aside(own);
-        return 0;
-    }
-    if (own != nullptr && inet && EVUTIL_SOCKET_ERROR() != WSAEOPNOTSUPP)
-        result = -1;
-    else {
-        if (own != nullptr)
-            stream_detach(own, false);
-        result = evutil_socket_connect_(&fd, address, length);
-    }
-    if (result < 0 || bev->be_ops->enable(bev, EV_WRITE) != 0)
-        return socket_bufferevent_connect_not_started(bev);
-    if (result == 2)
-        bev_private->connection_refused = 1;
-    if (result != 0)
-        event_active(&bev->ev_write, EV_WRITE, 1);
-    return 0;
 }
 
 // Nothing asks, since no bufferevent has this type.
@@ -371,9 +233,8 @@ int bufferevent_base_set(struct event_base *base, struct bufferevent *bev)
         return -1;
     }
     bool is_socket = bev->be_ops == &bufferevent_ops_socket || bev->be_ops == &iocp_bufferevent_ops;
-    stream *own = is_socket && backend_for(bev) != nullptr ? stream_for(bev) : nullptr;
-    if (own != nullptr)
-        stream_detach(own, false);
+    if (is_socket)
+        stream_detach(bev, false);
     int result = iocp_stock_bufferevent_base_set(base, bev);
     if (result == 0 && is_socket && backend_for(bev) != nullptr) {
         bev->be_ops = &iocp_bufferevent_ops;

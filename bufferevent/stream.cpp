@@ -73,6 +73,11 @@ short stream_submit(source *as_source)
     return ready;
 }
 
+void stream_freed(source *as_source)
+{
+    received_free(stream_of(as_source)->received);
+}
+
 // A bufferevent that is freed after its base finds no stream.
 void stream_base_ends(source *as_source)
 {
@@ -82,11 +87,12 @@ void stream_base_ends(source *as_source)
         return; // what the kernel has not given back points to it
     stream_receive_let_go(self, true);
     stream_queue_let_go(self);
+    stream_freed(as_source);
     mm_free(self);
 }
 
-const source_ops stream_ops = {stream_widened, stream_narrowed,  stream_ready,
-                               stream_submit,  stream_base_ends, stream_waits_in};
+const source_ops stream_ops = {stream_widened,   stream_narrowed, stream_ready, stream_submit,
+                               stream_base_ends, stream_waits_in, stream_freed};
 
 // What came with the connection is read first, even if the program had an event of its own there before.
 void stream_take_early(stream *self)
@@ -188,12 +194,13 @@ bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
     if (socket_is_stale(owner, fd)) // what it holds is another connection's
         stream_release(other, false);
     else if (!other->is_file)
-        stream_connect_step_aside(other);
+        stream_step_aside(other);
     return stream_find(owner, fd) == nullptr;
 }
 
 void stream_release(stream *self, bool closing)
 {
+    EVUTIL_ASSERT(stream_is_attached(self));
     backend *owner = stream_owner(self);
     bool was_read = !closing && self->as_source.in_use && (self->as_source.wanted & EV_READ) != 0;
     if (closing)
@@ -211,13 +218,6 @@ void stream_release(stream *self, bool closing)
         socket_leave_port(socket_of(&self->as_source));
     if (!self->receiving.pending) // else by its packet
         source_free_later(&self->as_source);
-}
-
-void stream_detach(stream *self, bool closing)
-{
-    struct event_base *base = stream_owner(self)->base;
-    base_locked held(base);
-    stream_release(self, closing);
 }
 
 stream *stream_find(backend *owner, evutil_socket_t fd)

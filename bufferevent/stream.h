@@ -112,13 +112,12 @@ void stream_early_is_lost(backend *owner, evutil_socket_t fd);
 // True: there is none any more, and there was one. With the base's lock held.
 bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder);
 // Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is
-// kept for the next bufferevent on it, unless it is to be closed.
-void stream_detach(stream *self, bool closing);
-// The same with the base's lock held.
+// kept for the next bufferevent on it, unless it is to be closed. With the base's lock held since the stream was found: it
+// is let go of once (and nobody finds it any more where this waits, and lets go of the lock).
 void stream_release(stream *self, bool closing);
 
 // From now on somebody else reads and writes the socket, which is watched for readiness. A connect in flight goes on.
-// The stream may be freed by this.
+// The stream may be let go of by this. With the base's lock held.
 void stream_step_aside(stream *self);
 
 // The stream of a descriptor, or NULL. The base's lock is held.
@@ -130,7 +129,7 @@ int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most);
 // The same, where a send may grow beyond default_send_size (see send_growth.h), up to a multiple of it.
 int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most);
 
-// Starts a ConnectEx. 0, or -1 with the socket error.
+// Starts a ConnectEx. 0, or a Winsock code. With the base's lock held.
 int stream_connect(stream *self, const struct sockaddr *address, int length);
 // Of a stream's kind, and connected. (One for datagrams can be connected again.)
 bool stream_is_connected(SOCKET socket);
@@ -153,6 +152,12 @@ inline backend *stream_owner(const stream *self)
 inline evutil_socket_t stream_descriptor(const stream *self)
 {
     return source_descriptor(&self->as_source);
+}
+
+// It has not been let go of: the descriptor is its own. With the base's lock held.
+inline bool stream_is_attached(const stream *self)
+{
+    return socket_of(&self->as_source)->own == &self->as_source;
 }
 
 inline sys::transport stream_transport(const stream *self)

@@ -94,20 +94,12 @@ int stream_connect_refusal(const stream *self)
 
 int stream_connect(stream *self, const struct sockaddr *address, int length)
 {
-    backend *owner = stream_owner(self);
-    int error;
-    {
-        base_locked held(owner->base);
-        error = stream_connect_refusal(self);
-        if (error == 0)
-            error = connect_start(self, address, length);
-        if (error == 0)
-            self->receive = receive_state::none; // of an earlier connection, if any
-    }
+    int error = stream_connect_refusal(self);
     if (error == 0)
-        return 0;
-    WSASetLastError(error);
-    return -1;
+        error = connect_start(self, address, length);
+    if (error == 0)
+        self->receive = receive_state::none; // of an earlier connection, if any
+    return error;
 }
 
 int stream_connect_outcome(stream *self)
@@ -123,13 +115,6 @@ int stream_connect_outcome(stream *self)
 }
 
 void stream_step_aside(stream *self)
-{
-    struct event_base *base = stream_owner(self)->base;
-    base_locked held(base);
-    stream_connect_step_aside(self);
-}
-
-void stream_connect_step_aside(stream *self)
 {
     if (self->connect == connect_state::pending)
         self->steps_aside = true;

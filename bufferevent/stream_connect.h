@@ -8,8 +8,6 @@ namespace iocp {
 
 // The stream goes: a connect in flight is cancelled.
 void stream_connect_let_go(stream *self);
-// As stream_step_aside, with the base's lock held.
-void stream_connect_step_aside(stream *self);
 
 } // namespace iocp
 

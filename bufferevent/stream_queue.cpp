@@ -70,7 +70,7 @@ struct evbuffer *queue_bytes(stream *self)
 
 } // namespace
 
-bool stream_set_seen_by(stream *self, stream **by)
+bool stream_set_seen_by(stream *self, std::atomic<stream *> *by)
 {
     stream_queue *queue = queue_of(self);
     if (queue != nullptr)
@@ -93,14 +93,12 @@ void stream_unseen(stream *self)
 
 int stream_take(stream *self, char *into, int at_most)
 {
-    base_locked locked(stream_owner(self)->base);
     int error = queue_is_not_ready(self);
     return error == 0 ? stream_receive_take(self, into, at_most) : queue_fail(error);
 }
 
 int stream_put(stream *self, const char *bytes, int length)
 {
-    base_locked locked(stream_owner(self)->base);
     int error = queue_is_not_ready(self);
     if (error != 0)
         return queue_fail(error);
@@ -124,7 +122,6 @@ int stream_put(stream *self, const char *bytes, int length)
 
 int stream_flush(stream *self)
 {
-    base_locked locked(stream_owner(self)->base);
     queue_flush(self);
     return self->send_error == 0 ? 0 : queue_fail(self->send_error);
 }

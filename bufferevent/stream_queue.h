@@ -3,11 +3,13 @@
 // On a socket, the kernel takes such bytes at once, and then the program may close the socket at any moment and they
 // are still sent. So when the stream goes, what it was handed goes with its send (see backend/socket_lingering.h).
 //
-// Threads: safe from any, if the base has a lock; nothing waits.
+// Threads: with the base's lock held, all of it; nothing waits.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_QUEUE_H
 
 #include "bufferevent/stream.h"
+
+#include <atomic>
 
 namespace iocp {
 
@@ -16,11 +18,12 @@ constexpr size_t max_queued = 64 * 1024;
 
 struct stream_queue {
     struct evbuffer *bytes; // NULL: nothing ever was
-    stream **seen_by; // who else keeps a pointer to the stream (see tls_bio.h); set to NULL when it goes. NULL: nobody
+    // Who else keeps a pointer to the stream (see tls_bio.h), which is set to NULL when it goes. NULL: nobody.
+    std::atomic<stream *> *seen_by;
 };
 
 // Who keeps a pointer from now on. False for want of memory.
-bool stream_set_seen_by(stream *self, stream **by);
+bool stream_set_seen_by(stream *self, std::atomic<stream *> *by);
 bool stream_is_seen(const stream *self);
 // Nobody does any more: sets the pointer to NULL.
 void stream_unseen(stream *self);
@@ -33,8 +36,6 @@ int stream_take(stream *self, char *into, int at_most);
 int stream_put(stream *self, const char *bytes, int length);
 // Sends what is queued, as one send if it can. 0, or -1 with the socket error.
 int stream_flush(stream *self);
-
-// The rest with the base's lock held.
 
 // True if a put would not have to wait.
 bool stream_queue_has_room(const stream *self);

@@ -42,7 +42,6 @@ void receive_freed(completion *operation, int, DWORD)
 {
     stream *self = receive_from_completion(operation);
     linger_end_cancelled(socket_of(&self->as_source), self->left_life);
-    received_free(self->received);
     source_free_later(&self->as_source);
 }
 
@@ -171,25 +170,29 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned lim
         ++self->receipts;
 }
 
-// Handed to the evbuffer as they are.
+// Handed to the evbuffer as they are. If the stream has been let go of, or is meanwhile, they are of nobody's budget any more.
 int receive_add_by_reference(stream *self, struct evbuffer *input)
 {
     received_bytes *held = self->received;
     {
         base_locked locked(stream_owner(self)->base);
-        receive_leave(self);
+        if (stream_is_attached(self))
+            receive_leave(self);
         self->received = nullptr;
     }
     if (evbuffer_add_reference(input, held->bytes, held->end, receive_free_handed_over, held) == 0)
         return 0;
     base_locked locked(stream_owner(self)->base);
     self->received = held;
-    stream_owner(self)->streams.budget.spent += held->capacity;
+    if (stream_is_attached(self))
+        stream_owner(self)->streams.budget.spent += held->capacity;
     return -1;
 }
 
 // Callbacks of the input run within that. They may take from it, and free what was handed over; or set another descriptor,
 // or free the bufferevent, and what the stream still holds with it. So by then it has given these bytes away.
+//
+// And another thread may close the descriptor at any time. What is held stays there to the loop's next turn then.
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     received_bytes *held = self->received;
@@ -257,6 +260,8 @@ void receive_file_now(stream *self, unsigned at_most)
 {
     base_locked held(stream_owner(self)->base);
     self->receive = receive_state::none;
+    if (!stream_is_attached(self)) // a close in another thread was first, and tells of itself
+        return;
     unsigned size = stream_receive_size(self);
     receive_start(self, at_most < size ? at_most : size);
 }
@@ -324,9 +329,6 @@ void stream_receive_let_go(stream *self, bool closing)
     if (self->receiving.pending) {
         self->left_life = linger_begin_cancelled(socket_of(&self->as_source));
         completion_disown(&self->receiving);
-    } else {
-        received_free(self->received);
-        self->received = nullptr;
     }
 }
 

@@ -27,8 +27,9 @@ size_t stream_receive_held(const stream *self);
 int stream_receive_take(stream *self, char *into, int at_most);
 // Nobody wants to read at present: gives up a buffer that is not in use.
 void stream_receive_rest(stream *self);
-// The stream goes: a receive in flight is cancelled, and frees the stream by its packet; what is held is freed. If the
-// socket lives on, what was received and not read is kept for the next bufferevent on it.
+// The stream goes: a receive in flight is cancelled, and frees the stream by its packet. If the socket lives on, what was
+// received and not read is kept for the next bufferevent on it. What is not stays with the stream's memory, and is nobody's
+// budget's: the loop's thread may be about to read it.
 void stream_receive_let_go(stream *self, bool closing);
 
 } // namespace iocp

@@ -123,7 +123,8 @@ int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool
     sys::start_result result;
     {
         base_locked held(base);
-        refused = stream_send_refused(self);
+        // A close in another thread may have been first.
+        refused = stream_is_attached(self) ? stream_send_refused(self) : WSAENOTSOCK;
         result = {sys::started::failed, refused, 0};
         if (refused == 0 && any)
             result = stream_send_start(self, output, at_most, grows);

@@ -50,9 +50,10 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
         return;
     }
     bool has_own_bio = openssl_bufferevent_own_bio(ssl) != nullptr; // else its SSL reads past us
-    stream *own = has_own_bio ? stream_for(bev) : nullptr;
+    bool has_stream;
     {
-        base_locked held(owner->base);
+        stream_use held(bev);
+        stream *own = has_own_bio ? held.own : nullptr;
         stream_displace(owner, fd, bev);
         // What was received ahead is held by a stream, whoever owns it.
         bool wants_stream = owns_descriptor(bev) || moved != nullptr || socket_has_early(owner, fd);
@@ -67,16 +68,19 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
             stream_early_is_lost(owner, fd);
         else // libevent has added its events already
             interest_take_over(&own->as_source);
+        has_stream = own != nullptr;
     }
-    if (own == nullptr) {
+    if (!has_stream) {
         moving_lose_kept(owner, fd);
         return;
     }
     bool has_bio = openssl_bufferevent_put_own_bio(ssl, fd); // with no lock held
-    base_locked held(owner->base);
-    if (has_bio && tls_bio_set_stream(openssl_bufferevent_own_bio(ssl), own))
+    stream_use held(bev);
+    if (held.own == nullptr) // let go of meanwhile: the descriptor is closed, or another's
         return;
-    stream_release(own, false);
+    if (has_bio && tls_bio_set_stream(openssl_bufferevent_own_bio(ssl), held.own))
+        return;
+    stream_release(held.own, false);
     stream_early_is_lost(owner, fd);
 }
 
@@ -84,17 +88,13 @@ void openssl_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, boo
 // in the place of.
 void openssl_bufferevent_let_go(struct bufferevent *bev)
 {
-    stream *own = stream_for(bev);
-    if (own != nullptr)
-        stream_detach(own, false);
+    stream_detach(bev, false);
 }
 
 // It goes, as a rule with its descriptor.
 void openssl_bufferevent_let_go_for_good(struct bufferevent *bev)
 {
-    stream *own = stream_for(bev);
-    if (own != nullptr)
-        stream_detach(own, closes_descriptor(bev));
+    stream_detach(bev, closes_descriptor(bev));
 }
 
 int openssl_bufferevent_enable(struct bufferevent *bev, short events)
@@ -174,7 +174,7 @@ struct bufferevent *bufferevent_openssl_socket_new(struct event_base *base, evut
     EVUTIL_ASSERT(bufferevent_ops_openssl.mem_offset == iocp_bufferevent_ops_openssl.mem_offset);
     // The base may run in another thread, which is free to begin the handshake; then the BIO is in use, and stays.
     BEV_LOCK(bev);
-    socket_bufferevent_know_tls(&iocp_bufferevent_ops_openssl);
+    bufferevent_connect_know_tls(&iocp_bufferevent_ops_openssl);
     bev->be_ops = &iocp_bufferevent_ops_openssl;
     openssl_bufferevent_attach(bev, event_get_fd(&bev->ev_read), false);
     BEV_UNLOCK(bev);
@@ -187,9 +187,11 @@ int iocp_tls_drain(struct evbuffer *output, size_t length)
 {
     const struct bufferevent *bev = output->parent;
     bool ours = bev != nullptr && bev->be_ops == &iocp_bufferevent_ops_openssl;
-    stream *own = ours && length >= evbuffer_get_length(output) ? stream_for(bev) : nullptr;
-    if (own != nullptr)
-        stream_flush(own);
+    if (ours && length >= evbuffer_get_length(output)) {
+        stream_use held(bev);
+        if (held.own != nullptr)
+            stream_flush(held.own);
+    }
     return evbuffer_drain(output, length);
 }
 }

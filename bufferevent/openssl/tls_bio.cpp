@@ -2,6 +2,8 @@
 #include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
 
+#include <atomic>
+
 namespace iocp {
 
 namespace {
@@ -10,7 +12,8 @@ constexpr char method_name[] = "libevent-iocp stream";
 
 struct tls_bio {
     evutil_socket_t fd;
-    stream *used; // set to NULL when it goes
+    struct event_base *base;    // of `used`
+    std::atomic<stream *> used; // set to NULL when it goes, with the base's lock held
     bool at_end;
 };
 
@@ -19,11 +22,26 @@ tls_bio *tls_bio_state(BIO *bio)
     return static_cast<tls_bio *>(BIO_get_data(bio));
 }
 
-// NULL: there is none, or events on the descriptor go by a poll.
-stream *tls_bio_own_stream(const tls_bio *self)
-{
-    return self->used != nullptr && self->used->as_source.in_use ? self->used : nullptr;
-}
+// Its stream, with the base's lock held for the scope: others may let go of it.
+class tls_bio_use {
+public:
+    explicit tls_bio_use(const tls_bio *self) : tls_bio_use(self, self->used != nullptr ? self->base : nullptr) {}
+    tls_bio_use(const tls_bio_use &) = delete;
+    tls_bio_use &operator=(const tls_bio_use &) = delete;
+
+private:
+    tls_bio_use(const tls_bio *self, struct event_base *base)
+        : held(base), any(base != nullptr ? self->used.load() : nullptr),
+          own(any != nullptr && any->as_source.in_use ? any : nullptr)
+    {
+    }
+
+    base_locked held;
+
+public:
+    stream *const any; // NULL: there is none
+    stream *const own; // NULL: there is none, or events on the descriptor go by a poll
+};
 
 // On a socket without a stream: as the kernel has it.
 int tls_bio_settle(int error, DWORD bytes)
@@ -36,9 +54,11 @@ int tls_bio_settle(int error, DWORD bytes)
 
 int tls_bio_receive(tls_bio *self, char *into, int at_most)
 {
-    stream *own = tls_bio_own_stream(self);
-    if (own != nullptr)
-        return stream_take(own, into, at_most);
+    {
+        tls_bio_use held(self);
+        if (held.own != nullptr)
+            return stream_take(held.own, into, at_most);
+    }
     WSABUF buffer = {static_cast<ULONG>(at_most), into};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(self->fd), &buffer, 1, &bytes);
@@ -47,9 +67,11 @@ int tls_bio_receive(tls_bio *self, char *into, int at_most)
 
 int tls_bio_send(const tls_bio *self, const char *bytes, int length)
 {
-    stream *own = tls_bio_own_stream(self);
-    if (own != nullptr)
-        return stream_put(own, bytes, length);
+    {
+        tls_bio_use held(self);
+        if (held.own != nullptr)
+            return stream_put(held.own, bytes, length);
+    }
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
     DWORD sent = 0;
     int error = sys::send_now(static_cast<SOCKET>(self->fd), &buffer, 1, &sent);
@@ -87,14 +109,14 @@ int tls_bio_puts(BIO *bio, const char *text)
 
 long tls_bio_bytes_waiting(const tls_bio *self)
 {
-    stream *own = tls_bio_own_stream(self);
-    return own != nullptr ? static_cast<long>(stream_receive_held(own)) : 0;
+    tls_bio_use held(self);
+    return held.own != nullptr ? static_cast<long>(stream_receive_held(held.own)) : 0;
 }
 
 long tls_bio_flush(const tls_bio *self)
 {
-    stream *own = tls_bio_own_stream(self);
-    return own == nullptr || stream_flush(own) == 0 ? 1 : -1;
+    tls_bio_use held(self);
+    return held.own == nullptr || stream_flush(held.own) == 0 ? 1 : -1;
 }
 
 long tls_bio_get_descriptor(const tls_bio *self, void *into)
@@ -138,10 +160,12 @@ int tls_bio_destroy(BIO *bio)
     tls_bio *self = bio != nullptr ? tls_bio_state(bio) : nullptr;
     if (self == nullptr)
         return 0;
-    stream *used = self->used;
-    if (used != nullptr) {
-        stream_unseen(used);
-        stream_step_aside(used);
+    {
+        tls_bio_use held(self);
+        if (held.any != nullptr) {
+            stream_unseen(held.any);
+            stream_step_aside(held.any);
+        }
     }
     free_if_any(self);
     BIO_set_data(bio, nullptr);
@@ -229,6 +253,7 @@ bool tls_bio_set_stream(BIO *bio, stream *used)
         stream_unseen(self->used);
     if (!stream_set_seen_by(used, &self->used))
         return false;
+    self->base = stream_owner(used)->base;
     self->used = used;
     return true;
 }

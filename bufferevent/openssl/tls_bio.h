@@ -15,7 +15,7 @@ struct stream;
 // NULL for want of memory.
 BIO *tls_bio_new(evutil_socket_t fd);
 // The stream that it uses from now on, for as long as that is there. If the program puts another BIO in its place, the
-// stream steps aside. False for want of memory.
+// stream steps aside. False for want of memory. With the base's lock held.
 bool tls_bio_set_stream(BIO *bio, stream *used);
 bool is_tls_bio(BIO *bio);
 

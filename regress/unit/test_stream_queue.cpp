@@ -259,7 +259,7 @@ void a_socket_closed_after_its_stream_lingers_too(void **)
     fake::set_send_room(socket_fd, 0);
     put("the last words");
     stream_flush(self);
-    stream_detach(self, false);
+    stream_release(self, false);
     self = nullptr;
     evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
     assert_true(fake::is_open(socket_fd));
@@ -273,7 +273,7 @@ void a_stream_that_goes_leaves_its_send_alone(void **)
     fake::set_send_room(socket_fd, 0);
     put("on its way");
     stream_flush(self);
-    stream_detach(self, false);
+    stream_release(self, false);
     self = nullptr;
     assert_int_equal(fake::calls(fake::call::cancel), 0);
     fake::set_send_room(socket_fd, SIZE_MAX);

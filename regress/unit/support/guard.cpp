@@ -32,6 +32,7 @@ struct allocator {
     unsigned fail_after;
     unsigned fail_times;
     unsigned failed;
+    void (*within)();
 };
 
 allocator *heap;
@@ -62,8 +63,19 @@ bool must_fail()
     return true;
 }
 
+void let_others_run()
+{
+    void (*action)() = heap->within;
+    if (action == nullptr)
+        return;
+    heap->within = nullptr;
+    action();
+    heap->within = action;
+}
+
 void *allocate(size_t length)
 {
+    let_others_run();
     if (must_fail())
         return nullptr;
     void *start = malloc(length != 0 ? length : 1);
@@ -170,6 +182,11 @@ void fail_allocations(unsigned after, unsigned times)
 unsigned failed_allocations()
 {
     return heap->failed;
+}
+
+void within_allocations(void (*action)())
+{
+    heap->within = action;
 }
 
 } // namespace guard

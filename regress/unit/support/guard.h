@@ -24,6 +24,9 @@ bool forget_freed();
 void fail_allocations(unsigned after, unsigned times);
 unsigned failed_allocations();
 
+// What another thread does, or may do, in the midst of an allocation: called in each, but its own. NULL: nothing is.
+void within_allocations(void (*action)());
+
 } // namespace guard
 } // namespace iocp
 

@@ -14,15 +14,27 @@ int (*unlock_really)(unsigned, void *);
 struct event_base *watched;
 bool (*may_do)();
 void (*to_do)();
-int held; // how often, since something is to be done
+int held;         // how often, since something is to be done
+bool comes_first; // before the lock is taken, rather than when it is let go of
 
 bool is_watched(const void *lock)
 {
     return lock == evthread_debug_get_real_lock_(watched->th_base_lock);
 }
 
+void do_if_it_may()
+{
+    if (held != 0 || !may_do())
+        return;
+    void (*action)() = to_do;
+    to_do = nullptr;
+    action();
+}
+
 int lock_and_count(unsigned mode, void *lock)
 {
+    if (to_do != nullptr && comes_first && is_watched(lock))
+        do_if_it_may();
     int result = lock_really(mode, lock);
     if (result == 0 && to_do != nullptr && is_watched(lock))
         ++held;
@@ -37,11 +49,8 @@ bool is_before_callback()
 int unlock_and_let_others(unsigned mode, void *lock)
 {
     int result = unlock_really(mode, lock);
-    if (to_do != nullptr && is_watched(lock) && --held == 0 && may_do()) {
-        void (*action)() = to_do;
-        to_do = nullptr;
-        action();
-    }
+    if (to_do != nullptr && is_watched(lock) && --held == 0 && !comes_first)
+        do_if_it_may();
     return result;
 }
 
@@ -68,6 +77,13 @@ void meanwhile_do_when(struct event_base *base, bool (*may)(), void (*action)())
     may_do = may;
     to_do = action;
     held = 0;
+    comes_first = false;
+}
+
+void meanwhile_do_first(struct event_base *base, bool (*may)(), void (*action)())
+{
+    meanwhile_do_when(base, may, action);
+    comes_first = true;
 }
 
 bool meanwhile_done()

@@ -12,6 +12,8 @@ void meanwhile_start();
 void meanwhile_do(struct event_base *base, void (*action)());
 // The same, as soon as nobody has the base's lock and `may` says so.
 void meanwhile_do_when(struct event_base *base, bool (*may)(), void (*action)());
+// The same, where this thread is about to take the lock.
+void meanwhile_do_first(struct event_base *base, bool (*may)(), void (*action)());
 bool meanwhile_done();
 
 // An action's: takes and delivers what the port has, as port_await does in a thread beside the loop.
