@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 #include "backend/loop_turn.h"
 #include "backend/port_watcher.h"
+#include "backend/signals.h"
 
 #include "compat/versions.h"
 
@@ -86,7 +87,7 @@ void embedding_look_for_changes(backend *self, int flags)
     embedding *state = &self->embedded;
     bool is_empty = base->event_count == 0 && base->virtual_event_count == 0;
     bool ends = base->event_break || (is_empty && (flags & EVLOOP_NO_EXIT_ON_EMPTY) == 0);
-    if (N_ACTIVE_CALLBACKS(base) != 0 || ends || embedding_has_queued(self))
+    if (N_ACTIVE_CALLBACKS(base) != 0 || ends || embedding_has_queued(self) || signals_taken(self))
         state->wait_us = 0;
     const struct event *first = min_heap_top_(&base->timeheap);
     if (first == nullptr)
