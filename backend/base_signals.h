@@ -1,6 +1,7 @@
 // The signals that were caught for one base.
 //
-// Threads: the handler's, which may be any, and the base's loop.
+// Threads: the handler's, which may be any; whoever takes the packet; and the base's loop, in whose turn the events are
+// activated.
 #ifndef LIBEVENT_IOCP_BACKEND_BASE_SIGNALS_H
 #define LIBEVENT_IOCP_BACKEND_BASE_SIGNALS_H
 
@@ -15,7 +16,8 @@ constexpr int signal_numbers = NSIG;
 
 struct base_signals {
     struct event_overlapped wake; // posted by the signal handler
-    std::atomic<bool> posted;     // its packet has not been taken
+    std::atomic<bool> posted;     // its packet has not been taken, or its events have not been activated for it
+    bool taken;                   // the latter; with the base's lock held
     std::atomic<int> caught[signal_numbers];
 };
 

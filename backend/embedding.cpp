@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 #include "backend/loop_turn.h"
 #include "backend/port_watcher.h"
+#include "backend/signals.h"
 
 #include "compat/versions.h"
 
@@ -86,7 +87,7 @@ void embedding_look_for_changes(backend *self, int flags)
     embedding *state = &self->embedded;
     bool is_empty = base->event_count == 0 && base->virtual_event_count == 0;
     bool ends = base->event_break || (is_empty && (flags & EVLOOP_NO_EXIT_ON_EMPTY) == 0);
-    if (N_ACTIVE_CALLBACKS(base) != 0 || ends || embedding_has_queued(self))
+    if (N_ACTIVE_CALLBACKS(base) != 0 || ends || embedding_has_queued(self) || signals_taken(self))
         state->wait_us = 0;
     const struct event *first = min_heap_top_(&base->timeheap);
     if (first == nullptr)
@@ -164,15 +165,19 @@ int embedding_fail(int error)
     return -1;
 }
 
-// NULL, with the error.
-HANDLE embedding_choose_handle(backend *self, bool waits_for_port)
+void *embedding_give_nothing(int error)
 {
-    if (waits_for_port)
-        return self->port->for_libevent.port;
-    if (port_watcher_start(self->port) == 0)
-        return port_watcher_event(self->port);
-    WSASetLastError(WSAENOBUFS);
+    WSASetLastError(error);
     return nullptr;
+}
+
+// Of the two getters the first that is called decides for the base.
+void *embedding_give_event(backend *self)
+{
+    if (self->port->watcher == nullptr && port_watcher_start(self->port) != 0)
+        return embedding_give_nothing(WSAENOBUFS);
+    self->embedded.handle = port_watcher_event(self->port);
+    return self->embedded.handle;
 }
 
 } // namespace
@@ -217,16 +222,24 @@ extern "C" {
 void *event_base_iocp_get_handle(struct event_base *base)
 {
     backend *self = base != nullptr ? backend_of(base) : nullptr;
-    if (self == nullptr) {
-        WSASetLastError(WSAEOPNOTSUPP);
-        return nullptr;
-    }
+    if (self == nullptr)
+        return embedding_give_nothing(WSAEOPNOTSUPP);
     // With no lock held: the trial may take its time.
     bool waits_for_port = !environment_asks(base, "EVENT_IOCP_NO_PORT_WAIT") && embedding_ports_can_be_waited_for();
     base_locked held(base);
-    if (self->embedded.handle == nullptr)
-        self->embedded.handle = embedding_choose_handle(self, waits_for_port);
-    return self->embedded.handle;
+    if (self->embedded.handle == nullptr && waits_for_port)
+        self->embedded.handle = self->port->for_libevent.port;
+    return self->embedded.handle != nullptr ? self->embedded.handle : embedding_give_event(self);
+}
+
+void *event_base_iocp_get_event(struct event_base *base)
+{
+    backend *self = base != nullptr ? backend_of(base) : nullptr;
+    if (self == nullptr)
+        return embedding_give_nothing(WSAEOPNOTSUPP);
+    base_locked held(base);
+    bool gave_port = self->embedded.handle == self->port->for_libevent.port;
+    return gave_port ? embedding_give_nothing(WSAEALREADY) : embedding_give_event(self);
 }
 
 int event_base_iocp_run(struct event_base *base, int flags, unsigned long *wait_ms)

@@ -85,6 +85,7 @@ int turn_collect(backend *self, int64_t timeout_us, bool sleeps)
         }
         self->loop.packets += count;
         port_deliver(self->port, entries, count);
+        signals_activate(self);
         if (was_called && base->nactivequeues > 1)
             rounds_pass_on(self); // whatever came may be more urgent
         if (!turn_goes_on_collecting(self, count, full))
@@ -122,7 +123,7 @@ turn_state turn_make_plan(const backend *self, const struct timeval *tv)
 {
     bool must_not_wait = tv != nullptr && !evutil_timerisset(tv);
     turn_state turn = {};
-    turn.goes_on = must_not_wait && N_ACTIVE_CALLBACKS(self->base) != 0;
+    turn.goes_on = N_ACTIVE_CALLBACKS(self->base) != 0; // a signal's, if libevent would wait
     turn.only_looks = must_not_wait && !turn.goes_on;
     turn.at_once = self->base->nactivequeues > 1 || must_not_wait;
     return turn;
@@ -158,6 +159,7 @@ void turn_begin(backend *self)
     sources_free(self);
     self->loop.retry_soon = false;
     signals_claim(self);
+    signals_activate(self);
 }
 
 void turn_hand_on_ready(backend *self, turn_state *turn)

@@ -77,15 +77,12 @@ void signals_give_up(backend *owner)
     state.receiver.compare_exchange_strong(receiver, nullptr);
 }
 
+// Whoever waits for one operation's end (port_await) takes this one, too, and it may be that a signal's callback is running.
+// In another thread, event_active waits for that callback, which may be waiting for this thread, or free the event; in the
+// callback's own, the calls that are left for it are forgotten. So it is left to the loop's turn, when no callback runs.
 void signal_wake_packet(struct event_overlapped *record, ev_uintptr_t, ev_ssize_t, int)
 {
-    auto *owner = EVUTIL_UPCAST(record, backend, signals.wake);
-    owner->signals.posted = false; // before the counts are read: a signal from here on posts again
-    for (int number = 0; number < signal_numbers; ++number) {
-        int count = owner->signals.caught[number].exchange(0);
-        if (count > 0)
-            evmap_signal_active_(owner->base, number, count);
-    }
+    EVUTIL_UPCAST(record, backend, signals.wake)->signals.taken = true;
 }
 
 // Another base that has some. What the program does when it is warned takes as long as it takes, and may free a base: nobody
@@ -144,6 +141,24 @@ void signals_init(backend *owner)
 bool signals_waiting(const backend *owner)
 {
     return owner->signals.posted;
+}
+
+bool signals_taken(const backend *owner)
+{
+    return owner->signals.taken;
+}
+
+void signals_activate(backend *owner)
+{
+    if (!owner->signals.taken)
+        return;
+    owner->signals.taken = false;
+    owner->signals.posted = false; // before the counts are read: a signal from here on posts again
+    for (int number = 0; number < signal_numbers; ++number) {
+        int count = owner->signals.caught[number].exchange(0);
+        if (count > 0)
+            evmap_signal_active_(owner->base, number, count);
+    }
 }
 
 void signals_claim(backend *owner)

@@ -12,8 +12,12 @@ namespace iocp {
 void signals_init(backend *owner);
 // Once a turn: takes the signals if nobody has them and the base waits for some.
 void signals_claim(backend *owner);
-// A signal has come for the base, and its packet has not been taken.
+// A signal has come for the base, and its events have not been activated.
 bool signals_waiting(const backend *owner);
+// The same, and its packet has been taken: no other comes for it.
+bool signals_taken(const backend *owner);
+// In a turn of the loop: activates the events of what has come, if its packet has been taken.
+void signals_activate(backend *owner);
 // Restores the handlers that the base had replaced.
 void signals_dealloc(backend *owner);
 

@@ -256,7 +256,8 @@ bool directory_is_deleted(HANDLE directory, const OVERLAPPED *ended);
 // --- waits for handles -----------------------------------------------------------------------------------------------
 // Of what may be waited for, by a handle of our own, not inherited: ERROR_INVALID_HANDLE (closed, one of those numbers
 // that stand for the calling process or thread, or of a kind that cannot be waited for), ERROR_ACCESS_DENIED (no
-// SYNCHRONIZE), ERROR_INVALID_PARAMETER: a mutex, which the waiting thread would own.
+// SYNCHRONIZE), ERROR_INVALID_PARAMETER: a mutex, which the waiting thread would own, or a completion port, which no wait
+// packet takes.
 int wait_duplicate(HANDLE given, HANDLE *own);
 // One wait, whose packet comes to a port when the handle is signalled. Zero at first; not moved while it is under way.
 struct handle_wait {
@@ -318,8 +319,9 @@ void event_set(HANDLE event);
 void event_reset(HANDLE event);
 // Waits up to wait_ms (-1: for ever) until it is signalled. False: time ran out, or it cannot be waited for.
 bool wait_for(HANDLE handle, long wait_ms);
-// Whether a port's own handle can be waited for: is signalled as long as packets are queued, ends a wait that began
-// before, and the wait takes no packet. Tried on a port of its own; it may take wait_trial_ms.
+// Whether a thread can wait for a port's own handle: it is signalled as long as packets are queued, ends a wait that began
+// before, and the wait takes no packet. Tried on a port of its own; it may take wait_trial_ms. It says nothing of a thread
+// pool's waits, which end the process for a port since Windows 8 and cannot be tried, nor of waits for all of several.
 bool ports_can_be_waited_for();
 constexpr long wait_trial_ms = 1000;
 

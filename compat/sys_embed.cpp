@@ -7,8 +7,8 @@ namespace sys {
 
 namespace {
 
-// A wait for a port is in no list of Microsoft's. What may go wrong: the wait is refused; it does not end; or it takes
-// the packet away, as whoever waits for a kernel's queue was once handed the entry itself.
+// A thread's own wait for a port is in no list of Microsoft's. What may go wrong: the wait is refused; it does not end; or
+// it takes the packet away, as whoever waits for a kernel's queue was once handed the entry itself.
 struct wait_trial {
     HANDLE port;
     HANDLE begins;

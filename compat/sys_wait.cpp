@@ -2,7 +2,9 @@
 //
 // Windows 8 and later have an object for it, which posts by itself (a "wait completion packet", documented since 2023).
 // Before that, and under Wine, one of the threads that Windows keeps for RegisterWaitForSingleObject waits, 63 handles
-// each, and its callback posts.
+// each, and its callback posts. Never both: where there are wait packets, registered waits go by them, too, and what a
+// packet refuses ends the process there (STATUS_THREADPOOL_HANDLE_EXCEPTION, raised in the thread that registers).
+#include <initializer_list>
 #include <wchar.h>
 
 #include "compat/sys.h"
@@ -37,7 +39,8 @@ bool is_pseudo_handle(HANDLE handle)
     return value < 0 && value >= -6;
 }
 
-bool is_mutex(HANDLE handle)
+// A mutex is the waiting thread's from then on. And a wait packet takes no completion port, nor a mutex.
+bool is_kind_refused(HANDLE handle)
 {
     constexpr ULONG object_type_information = 2;
     struct {
@@ -47,9 +50,11 @@ bool is_mutex(HANDLE handle)
     if (nt().query_object == nullptr ||
         nt().query_object(handle, object_type_information, &type, sizeof(type), nullptr) < 0)
         return false;
-    const wchar_t mutant[] = L"Mutant";
-    return type.name.length == sizeof(mutant) - sizeof(mutant[0]) &&
-           wmemcmp(type.name.text, mutant, type.name.length / sizeof(wchar_t)) == 0;
+    for (const wchar_t *refused : {L"Mutant", L"IoCompletion"})
+        if (type.name.length == wcslen(refused) * sizeof(wchar_t) &&
+            wmemcmp(type.name.text, refused, wcslen(refused)) == 0)
+            return true;
+    return false;
 }
 
 // A wait for it and for what never comes consumes nothing, and fails where a wait for it alone would.
@@ -63,21 +68,38 @@ int try_wait(HANDLE handle)
     return error;
 }
 
-bool start_packet(handle_wait *self, HANDLE handle)
+int packet_error(nt_status status)
 {
-    if (nt().create_wait_packet == nullptr)
-        return false;
-    if (self->packet == nullptr &&
-        nt().create_wait_packet(&self->packet, wait_packet_all_access, nullptr) != status_success) {
-        self->packet = nullptr;
-        return false;
+    int error = file_error(status);
+    return is_want_of_memory(error) ? WSAENOBUFS : error;
+}
+
+int start_packet(handle_wait *self, HANDLE handle)
+{
+    if (self->packet == nullptr) {
+        nt_status status = nt().create_wait_packet(&self->packet, wait_packet_all_access, nullptr);
+        if (status < 0) {
+            self->packet = nullptr;
+            return packet_error(status);
+        }
     }
     BOOLEAN already_signalled; // its packet comes all the same
-    if (nt().associate_wait_packet(self->packet, self->port, handle, reinterpret_cast<void *>(self->key),
-                                   self->overlapped, status_success, 0, &already_signalled) == status_success)
-        return true;
+    nt_status status = nt().associate_wait_packet(self->packet, self->port, handle, reinterpret_cast<void *>(self->key),
+                                                  self->overlapped, status_success, 0, &already_signalled);
+    if (status >= 0)
+        return 0;
     wait_close(self);
-    return false;
+    return packet_error(status);
+}
+
+int start_registration(handle_wait *self, HANDLE handle)
+{
+    constexpr ULONG how = WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE;
+    if (RegisterWaitForSingleObject(&self->registration, handle, signalled, self, INFINITE, how))
+        return 0;
+    int error = last_win32_code();
+    self->registration = nullptr;
+    return error;
 }
 
 // Waits for the callback, if that is under way.
@@ -96,7 +118,7 @@ int wait_duplicate(HANDLE given, HANDLE *own)
     HANDLE process = GetCurrentProcess();
     if (!DuplicateHandle(process, given, process, own, 0, FALSE, DUPLICATE_SAME_ACCESS))
         return last_win32_code();
-    int error = is_mutex(*own) ? ERROR_INVALID_PARAMETER : try_wait(*own);
+    int error = is_kind_refused(*own) ? ERROR_INVALID_PARAMETER : try_wait(*own);
     if (error != 0)
         CloseHandle(*own);
     return error;
@@ -108,14 +130,7 @@ int wait_start(handle_wait *self, HANDLE handle, HANDLE port, ULONG_PTR key, OVE
     self->key = key;
     self->overlapped = overlapped;
     self->posted = false;
-    if (start_packet(self, handle))
-        return 0;
-    constexpr ULONG how = WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE;
-    if (RegisterWaitForSingleObject(&self->registration, handle, signalled, self, INFINITE, how))
-        return 0;
-    int error = last_win32_code();
-    self->registration = nullptr;
-    return error;
+    return nt().create_wait_packet != nullptr ? start_packet(self, handle) : start_registration(self, handle);
 }
 
 bool wait_stop(handle_wait *self)

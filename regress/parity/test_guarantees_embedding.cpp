@@ -47,6 +47,11 @@ template <class Condition> bool embedded_until(struct event_base *base, Conditio
     return condition();
 }
 
+void CALLBACK set_by_pool(void *event, BOOLEAN)
+{
+    SetEvent(event);
+}
+
 DWORD WINAPI make_active(void *event)
 {
     event_active(static_cast<struct event *>(event), EV_READ, 1);
@@ -167,6 +172,46 @@ bool embedding_base_freed_in_a_run_leaves_nothing(struct event_base *)
     });
 }
 
+bool embedding_event_is_for_a_pool_and_for_all_of_several(struct event_base *base)
+{
+    calls self;
+    unsigned long wait_ms;
+    void *event = event_base_iocp_get_event(base);
+    REQUIRE(event != nullptr && event_base_iocp_get_handle(base) == event && event_base_iocp_get_event(base) == event);
+    HANDLE both[] = {event, CreateEventW(nullptr, TRUE, TRUE, nullptr)};
+    REQUIRE(open_event(base, &self) != nullptr);
+    for (int i = 1; i <= 5; ++i) {
+        HANDLE wait, woken = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+        REQUIRE(event_base_iocp_run(base, keep, &wait_ms) == 1 && wait_ms == INFINITE);
+        REQUIRE(RegisterWaitForSingleObject(&wait, event, set_by_pool, woken, INFINITE, WT_EXECUTEONLYONCE));
+        HANDLE thread = CreateThread(nullptr, 0, make_active, self.event, 0, nullptr);
+        REQUIRE(WaitForMultipleObjects(2, both, TRUE, deadline_ms) == WAIT_OBJECT_0);
+        REQUIRE(WaitForSingleObject(woken, deadline_ms) == WAIT_OBJECT_0);
+        REQUIRE(UnregisterWaitEx(wait, INVALID_HANDLE_VALUE));
+        REQUIRE(WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0);
+        REQUIRE(embedded_until(base, [&] { return self.count == i; }));
+        CloseHandle(thread);
+        CloseHandle(woken);
+    }
+    CloseHandle(both[1]);
+    event_free(self.event);
+    return true;
+}
+
+bool embedding_first_getter_decides(struct event_base *)
+{
+    return leaves_nothing([](struct event_base *) {
+        struct event_base *own = new_base();
+        void *handle = event_base_iocp_get_handle(own);
+        REQUIRE(handle != nullptr);
+        void *event = event_base_iocp_get_event(own);
+        REQUIRE(event == handle || (event == nullptr && WSAGetLastError() == WSAEALREADY));
+        REQUIRE(event_base_iocp_get_handle(own) == handle);
+        event_base_free(own);
+        return true;
+    });
+}
+
 int error_of_run(struct event_base *base, int flags, unsigned long *wait_ms)
 {
     return error_of([&] { return event_base_iocp_run(base, flags, wait_ms) != -1; });
@@ -197,6 +242,7 @@ bool embedding_refusals(struct event_base *base)
     calls self;
     unsigned long wait_ms = untouched;
     REQUIRE(refused_off_the_port([](struct event_base *on) { return event_base_iocp_get_handle(on) != nullptr; }));
+    REQUIRE(refused_off_the_port([](struct event_base *on) { return event_base_iocp_get_event(on) != nullptr; }));
     REQUIRE(refused_off_the_port([&](struct event_base *on) { return event_base_iocp_run(on, 0, &wait_ms) != -1; }));
     REQUIRE(refused_off_the_port([](struct event_base *on) { return event_base_iocp_end_run(on) == 0; }));
     REQUIRE(error_of_run(base, EVLOOP_ONCE, &wait_ms) == WSAEINVAL && wait_ms == untouched);
@@ -225,6 +271,8 @@ const guarantee embedding_guarantees[] = {
     {"embedding_run_ends_as_a_loop_does", embedding_run_ends_as_a_loop_does},
     {"embedding_run_is_ended_for_the_bases_own_loop", embedding_run_is_ended_for_the_bases_own_loop},
     {"embedding_base_freed_in_a_run_leaves_nothing", embedding_base_freed_in_a_run_leaves_nothing},
+    {"embedding_event_is_for_a_pool_and_for_all_of_several", embedding_event_is_for_a_pool_and_for_all_of_several},
+    {"embedding_first_getter_decides", embedding_first_getter_decides},
     {"embedding_refusals", embedding_refusals},
     {nullptr, nullptr},
 };

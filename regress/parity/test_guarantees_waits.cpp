@@ -180,11 +180,13 @@ bool wait_refusals(struct event_base *base)
     REQUIRE(error_of_wait(base, GetCurrentThread(), 0, on_wait) == ERROR_INVALID_HANDLE);
     REQUIRE(error_of_wait(base, deaf, 0, on_wait) == ERROR_ACCESS_DENIED);
     REQUIRE(error_of_wait(base, mutex, 0, on_wait) == ERROR_INVALID_PARAMETER);
+    HANDLE port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 0);
+    REQUIRE(error_of_wait(base, port, 0, on_wait) == ERROR_INVALID_PARAMETER);
     struct evwait *wait = evwait_iocp_new(base, event, EV_READ | EV_PERSIST, on_wait, nullptr);
     REQUIRE(wait != nullptr && evwait_iocp_priority_set(wait, 0) == 0 && evwait_iocp_priority_set(wait, 1) == -1);
     evwait_iocp_free(wait);
     evwait_iocp_free(nullptr);
-    for (HANDLE each : {event, mutex, deaf})
+    for (HANDLE each : {event, mutex, deaf, port})
         REQUIRE(CloseHandle(each));
     return true;
 }

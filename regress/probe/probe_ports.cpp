@@ -2,6 +2,7 @@
 #include "probe.h"
 
 #include <atomic>
+#include <initializer_list>
 
 namespace probe {
 
@@ -153,6 +154,44 @@ std::string wait_for_a_port()
     return iocp::sys::ports_can_be_waited_for() ? "is ended by a packet, which stays" : "does not work";
 }
 
+template <typename Function> bool find(const char *name, Function *function)
+{
+    FARPROC address = GetProcAddress(GetModuleHandleW(L"ntdll.dll"), name);
+    *function = reinterpret_cast<Function>(reinterpret_cast<void (*)()>(address));
+    return address != nullptr;
+}
+
+// What a thread pool's wait goes by, which ends the process where this is refused.
+std::string wait_packet_of(HANDLE target)
+{
+    nt_status(NTAPI * create)(HANDLE *, ACCESS_MASK, void *);
+    nt_status(NTAPI * associate)(HANDLE, HANDLE, HANDLE, void *, void *, nt_status, ULONG_PTR, BOOLEAN *);
+    if (!find("NtCreateWaitCompletionPacket", &create) || !find("NtAssociateWaitCompletionPacket", &associate))
+        return "no such packets";
+    HANDLE made, told = port_of(INVALID_SOCKET, false);
+    BOOLEAN already_signalled;
+    nt_status status = create(&made, 1, nullptr);
+    if (status >= 0) {
+        status = associate(made, told, target, nullptr, nullptr, 0, 0, &already_signalled);
+        CloseHandle(made);
+    }
+    CloseHandle(told);
+    return text("%08lX", static_cast<unsigned long>(status));
+}
+
+std::string wait_packets()
+{
+    HANDLE port = port_of(INVALID_SOCKET, false);
+    HANDLE mutex = CreateMutexW(nullptr, FALSE, nullptr), event = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    std::string seen = wait_packet_of(port);
+    if (seen != "no such packets")
+        seen = text("port %s, mutex %s, event %s", seen.c_str(), wait_packet_of(mutex).c_str(),
+                    wait_packet_of(event).c_str());
+    for (HANDLE each : {port, mutex, event})
+        CloseHandle(each);
+    return seen;
+}
+
 const question all[] = {
     {"port.threads", "while a thread that has dequeued computes, another one at our ports", "gets packets",
      "backend/port: a base that changes threads, or is collected beside its loop", our_concurrency},
@@ -162,6 +201,9 @@ const question all[] = {
      apc_in_wait},
     {"port.wait", "a wait for a port's own handle", nullptr, "backend/embedding: what an outer loop waits for",
      wait_for_a_port},
+    {"port.wait-packet", "a wait completion packet for a port, a mutex, an event",
+     "port C00000F1, mutex C00000F1, event 00000000",
+     "backend/embedding: what a thread pool waits for; compat/sys_wait", wait_packets},
     {"select.apc", "a select that waits with an APC queued", "runs it", "why our wait is alertable", apc_in_select},
     {"port.foreign", "the program's own overlapped receive, with an event, on a socket of ours", "packet with 0",
      "backend/port: packets are looked up among what is in flight", foreign_operation},

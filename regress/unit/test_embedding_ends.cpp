@@ -143,6 +143,11 @@ void wrong_calls_are_refused(void **)
     WSASetLastError(0);
     assert_null(event_base_iocp_get_handle(on_select));
     assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
+    for (struct event_base *none : {on_select, static_cast<struct event_base *>(nullptr)}) {
+        WSASetLastError(0);
+        assert_null(event_base_iocp_get_event(none));
+        assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
+    }
     assert_int_equal(event_base_iocp_run(on_select, 0, &ms), -1);
     assert_int_equal(WSAGetLastError(), WSAEOPNOTSUPP);
     assert_int_equal(event_base_iocp_end_run(on_select), -1);

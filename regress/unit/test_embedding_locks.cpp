@@ -2,6 +2,8 @@
 // for a moment, since they must be.
 #include "support/outer_loop.h"
 
+#include <signal.h>
+
 #include "backend/backend.h"
 
 using namespace iocp;
@@ -120,6 +122,34 @@ void a_break_is_asked_for(void **)
     bufferevent_free(bev);
 }
 
+// By who waits for the receive that it has called back.
+void take_signals_packet()
+{
+    raise(SIGINT);
+    bufferevent_setfd(bev, -1);
+}
+
+void a_signals_packet_is_taken(void **)
+{
+    counted *interrupt = count_events(base, SIGINT, EV_SIGNAL | EV_PERSIST);
+    event_add(interrupt->registered, nullptr);
+    fall_asleep(take_signals_packet);
+    assert_int_equal(wait_ms, 0);
+    assert_int_equal(run_until_asleep(), 1);
+    assert_int_equal(interrupt->count, 1);
+    bufferevent_setfd(bev, static_cast<evutil_socket_t>(socket_of_bev));
+    bufferevent_enable(bev, EV_READ);
+    assert_int_equal(run_until_asleep(), 1);
+    elsewhere_at(fake::now_us() + 5000, take_signals_packet); // in its sleep
+    outer::sleep();
+    assert_int_equal(time_outs, 0);
+    assert_int_equal(run_until_asleep(), 1);
+    assert_int_equal(interrupt->count, 2);
+    free_counted(interrupt);
+    bufferevent_free(bev);
+    fake::close_by_program(socket_of_bev);
+}
+
 void a_run_is_ended(void **)
 {
     fall_asleep([] {});
@@ -137,6 +167,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_timer_is_added, set_up, tear_down),
         cmocka_unit_test_setup_teardown(something_is_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_break_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_signals_packet_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_is_ended, set_up, tear_down),
     };
     use_locks();

@@ -4,6 +4,8 @@
 #include "support/guard.h"
 #include "support/strict_locks.h"
 
+#include "backend/backend.h"
+
 using namespace iocp;
 using namespace iocp::waits;
 
@@ -210,10 +212,24 @@ void what_is_refused(void **state)
     refuses(base, good, EV_WRITE, on_wait, WSAEINVAL);
     refuses(base, nullptr, 0, on_wait, ERROR_INVALID_HANDLE);
     refuses(base, mutex, 0, on_wait, ERROR_INVALID_PARAMETER);
+    refuses(base, backend_of(base)->port->for_libevent.port, 0, on_wait, ERROR_INVALID_PARAMETER);
     refuses(base, no_rights, 0, on_wait, ERROR_ACCESS_DENIED);
     evwait_iocp_free(nullptr);
     for (HANDLE each : {good, mutex, no_rights})
         fake::close_waitable(each);
+}
+
+// The fake's own rule, which who waits comes to only past wait_duplicate.
+void no_packet_takes_a_mutex_or_a_port(void **)
+{
+    HANDLE mutex = fake::open_waitable(fake::waitable_kind::mutex), port = backend_of(base)->port->for_libevent.port;
+    for (HANDLE each : {mutex, port}) {
+        sys::handle_wait wait = {};
+        OVERLAPPED overlapped = {};
+        assert_int_equal(sys::wait_start(&wait, each, port, 0, &overlapped), ERROR_INVALID_PARAMETER);
+        assert_null(wait.packet);
+    }
+    fake::close_waitable(mutex);
 }
 
 void priorities_hold(void **)
@@ -272,6 +288,7 @@ int main()
         WAIT_TEST(windows_refuses_to_wait_anew),
         WAIT_TEST(a_wait_that_cannot_begin),
         WAIT_TEST(what_is_refused),
+        cmocka_unit_test_prestate_setup_teardown(no_packet_takes_a_mutex_or_a_port, set_up, tear_down, &by_packets),
         WAIT_TEST(priorities_hold),
         WAIT_TEST(counters_follow),
     };

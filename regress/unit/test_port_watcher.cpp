@@ -10,6 +10,8 @@
 
 #include "event2/iocp.h"
 
+#include <initializer_list>
+
 using namespace iocp;
 
 namespace {
@@ -133,16 +135,51 @@ void whoever_waits_for_one_packet_gets_it(void **)
 
 void what_cannot_be_had_for_it(void **)
 {
-    for (unsigned after = 0; after < 2; ++after) {
-        fake::fail_calls(fake::call::event_create, ERROR_NOT_ENOUGH_MEMORY, 1, after);
-        assert_null(event_base_iocp_get_handle(base));
+    for (auto *get : {event_base_iocp_get_handle, event_base_iocp_get_event}) {
+        for (unsigned after = 0; after < 2; ++after) {
+            fake::fail_calls(fake::call::event_create, ERROR_NOT_ENOUGH_MEMORY, 1, after);
+            assert_null(get(base));
+            assert_int_equal(WSAGetLastError(), WSAENOBUFS);
+        }
+        fake::fail_calls(fake::call::thread_start, ERROR_MAX_THRDS_REACHED);
+        assert_null(get(base));
         assert_int_equal(WSAGetLastError(), WSAENOBUFS);
+        assert_int_equal(fake::events_open(), 0);
     }
-    fake::fail_calls(fake::call::thread_start, ERROR_MAX_THRDS_REACHED);
-    assert_null(event_base_iocp_get_handle(base));
-    assert_int_equal(WSAGetLastError(), WSAENOBUFS);
-    assert_int_equal(fake::events_open(), 0);
     watch();
+}
+
+void a_port_that_is_given_out_stays_the_handle(void **)
+{
+    _putenv("EVENT_IOCP_NO_PORT_WAIT=0");
+    handle = event_base_iocp_get_handle(base);
+    assert_ptr_equal(handle, on->for_libevent.port);
+    for (int i = 0; i < 2; ++i) {
+        WSASetLastError(0);
+        assert_null(event_base_iocp_get_event(base));
+        assert_int_equal(WSAGetLastError(), WSAEALREADY);
+        assert_ptr_equal(event_base_iocp_get_handle(base), handle);
+    }
+    assert_int_equal(fake::events_open(), 0);
+    _putenv("EVENT_IOCP_NO_PORT_WAIT=1");
+}
+
+void an_event_that_is_given_out_stays_the_handle(void **)
+{
+    for (const char *waits : {"EVENT_IOCP_NO_PORT_WAIT=0", "EVENT_IOCP_NO_PORT_WAIT=1"}) {
+        _putenv(waits);
+        handle = event_base_iocp_get_event(base);
+        assert_non_null(handle);
+        assert_ptr_not_equal(handle, on->for_libevent.port);
+        assert_ptr_equal(event_base_iocp_get_handle(base), handle);
+        assert_ptr_equal(event_base_iocp_get_event(base), handle);
+    }
+    watch();
+    assert_ptr_equal(event_base_iocp_get_event(base), handle);
+    assert_false(fake::wait_in_pool(handle, 5));
+    post(1);
+    assert_true(fake::wait_in_pool(handle, INFINITE));
+    assert_int_equal(take(), 1);
 }
 
 void a_call_back_is_tried_again(void **)
@@ -180,6 +217,19 @@ void a_port_that_fails_under_it_is_told(void **)
     assert_true(fake::wait_outside(handle, 0)); // whoever waits looks, and sees it
 }
 
+// The fake's own rule.
+void a_pool_must_not_wait_for_a_port(void **)
+{
+    fake::boot(1);
+    port *alone = port_open();
+    fake::wait_outside(alone->for_libevent.port, 0);
+    assert_null(fake::complaint());
+    fake::wait_in_pool(alone->for_libevent.port, 0);
+    assert_non_null(fake::complaint());
+    port_close(alone);
+    fake::boot(1);
+}
+
 // A batch comes as it is called back: that packet is in the port when the watcher has ended, and comes amid those of
 // what is cancelled.
 void the_packet_that_calls_it_back_comes_late(void **)
@@ -211,10 +261,13 @@ int main()
         cmocka_unit_test_setup_teardown(more_than_a_batch_is_left_to_the_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whoever_waits_for_one_packet_gets_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_had_for_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_port_that_is_given_out_stays_the_handle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_event_that_is_given_out_stays_the_handle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_call_back_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_call_back_that_fails_for_good_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_port_that_fails_under_it_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_packet_that_calls_it_back_comes_late, set_up, tear_down),
+        cmocka_unit_test(a_pool_must_not_wait_for_a_port),
     };
     _putenv("EVENT_IOCP_NO_PORT_WAIT=1");
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -31,17 +31,18 @@ struct event_base;
 /* The turns of its loop that a base makes in one call, at the most, before the outer loop has its own. */
 #define EVENT_IOCP_MAX_TURNS_A_RUN 16
 
-/* A HANDLE to be waited for: WaitForMultipleObjects, MsgWaitForMultipleObjects, RegisterWaitForSingleObject, or any other
- * wait. It is signalled, and stays so, while there is something for the base to take, or another thread has asked
+/* A HANDLE for a thread that waits for it alone, or for any of several: WaitForSingleObject, WaitForMultipleObjects unless for
+ * all, MsgWaitForMultipleObjects. A thread pool must not: see event_base_iocp_get_event, which is for every other wait.
+ *
+ * It is signalled, and stays so, while there is something for the base to take, or another thread has asked
  * something of it, since event_base_iocp_run has returned 1; otherwise its state means nothing. It is the same for the life
  * of the base and is the base's: not to be closed, reset, or used after event_base_free. Nobody but the base takes
  * packets from it.
  *
  * It is the handle of the base's completion port, where a wait for one works: Microsoft's list of what can be waited for
  * does not name it, so that it is tried once a process, on a port made for that: in the first call of this function, which
- * may take two seconds where it does not work. There, or with
- * EVENT_IOCP_NO_PORT_WAIT=1 in the environment, it is an event that a thread of the library sets, which watches the port
- * while the outer loop has the thread.
+ * may take two seconds where it does not work. There, or with EVENT_IOCP_NO_PORT_WAIT=1 in the environment, or once
+ * event_base_iocp_get_event has been called for the base, it is that function's event.
  *
  * May be called at any time in any thread, provided that locking is on if there are several.
  *
@@ -50,6 +51,26 @@ struct event_base;
  *   WSAENOBUFS     no memory, or Windows has no thread or event to give */
 EVENT2_EXPORT_SYMBOL
 void *event_base_iocp_get_handle(struct event_base *base);
+
+/* An event for any wait at all: a thread pool's (RegisterWaitForSingleObject, SetThreadpoolWait) and so libuv's, and one for
+ * all of several. Since Windows 8 a pool's wait for a completion port raises STATUS_THREADPOOL_HANDLE_EXCEPTION (0xC000070A), as
+ * Microsoft documents it for a mutex, and the process ends.
+ *
+ * What is said above of when the handle is signalled, and whose it is, holds of the event; it is of manual reset, and set at
+ * first. A thread of the library sets it, which watches the port while the outer loop has the thread: that costs two events
+ * set and two waits more for each sleep of the outer loop. The thread begins with the first call for the base and ends with
+ * event_base_free.
+ *
+ * Whichever of the two functions is called first decides for the base.
+ *
+ * May be called at any time in any thread, provided that locking is on if there are several.
+ *
+ * Returns NULL with the socket error set:
+ *   WSAEOPNOTSUPP  the base is NULL or not on a port
+ *   WSAEALREADY    event_base_iocp_get_handle has given out the base's port
+ *   WSAENOBUFS     no memory, or Windows has no thread or event to give */
+EVENT2_EXPORT_SYMBOL
+void *event_base_iocp_get_event(struct event_base *base);
 
 /* Runs what is due, callbacks and all, for EVENT_IOCP_MAX_TURNS_A_RUN turns at the most, and leaves the base ready to be
  * waited for: what it waits for has been asked of the kernel.

@@ -38,7 +38,9 @@ typedef void (*evwait_iocp_cb)(void *handle, short what, void *arg);
  * object calls back once, and an object that stays signalled calls back once in a turn of the loop, amid the others. Any
  * other ends with its callback, until it is added again. EV_READ may be given, too, and means nothing.
  *
- * A mutex is refused: waiting would make a thread its owner that does not exist for the program.
+ * A mutex is refused: waiting would make a thread its owner that does not exist for the program. So is a completion
+ * port, which Windows 8 and later lets nobody wait for in this way: what event_base_iocp_get_event gives can be waited for
+ * (event2/iocp_embed.h).
  *
  * May be called at any time in any thread, provided that locking is on (evthread_use_windows_threads) if there are
  * several; so may all below.
@@ -50,7 +52,7 @@ typedef void (*evwait_iocp_cb)(void *handle, short what, void *arg);
  *   ERROR_INVALID_HANDLE     `handle` is NULL, closed, or of a kind that cannot be waited for; or it is one of the numbers
  *                            that stand for the calling process or thread (INVALID_HANDLE_VALUE is one of these)
  *   ERROR_ACCESS_DENIED      it lacks SYNCHRONIZE
- *   ERROR_INVALID_PARAMETER  it is a mutex's */
+ *   ERROR_INVALID_PARAMETER  it is a mutex's or a completion port's */
 EVENT2_EXPORT_SYMBOL
 struct evwait *evwait_iocp_new(struct event_base *base, void *handle, short events, evwait_iocp_cb cb, void *arg);
 

@@ -8,13 +8,23 @@ HANDLE handle;
 DWORD wait_ms;
 int time_outs;
 
-int set_up_outer(void **state)
+static int set_up_by(void **state, void *(*get)(struct event_base *))
 {
     if (set_up(state) != 0)
         return -1;
-    handle = event_base_iocp_get_handle(base);
+    handle = get(base);
     time_outs = 0;
     return handle != nullptr ? 0 : -1;
+}
+
+int set_up_outer(void **state)
+{
+    return set_up_by(state, event_base_iocp_get_handle);
+}
+
+int set_up_outer_by_event(void **state)
+{
+    return set_up_by(state, event_base_iocp_get_event);
 }
 
 DWORD wait_limit()

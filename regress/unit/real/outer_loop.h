@@ -17,6 +17,7 @@ extern DWORD wait_ms; // of the last call
 extern int time_outs;
 
 int set_up_outer(void **);
+int set_up_outer_by_event(void **); // `handle` is one for any wait
 // Up to `patience_ms`, whatever the base says: a longer wait has failed.
 DWORD wait_limit();
 void note_time_out();

@@ -1,5 +1,6 @@
 // A base inside other loops on the real kernel: a message loop, waits for several handles, a thread pool's wait. Once by
-// the port's own handle, where the kernel lets that be waited for, and once by the event of the thread that watches it.
+// the port's own handle, where the kernel lets that be waited for, and once by the event of the thread that watches it;
+// those that want an event have one both times.
 #include "real/outer_loop.h"
 
 #include "compat/sys.h"
@@ -176,6 +177,22 @@ void by_a_pool_that_waits(void **)
     close_echo(&one);
 }
 
+void all_of_several(void **)
+{
+    HANDLE both[] = {handle, CreateEventW(nullptr, FALSE, FALSE, nullptr)};
+    echo one;
+    open_echo(&one);
+    while (one.rounds < 200) {
+        run_once();
+        SetEvent(both[1]);
+        if (WaitForMultipleObjects(2, both, TRUE, wait_limit()) == WAIT_TIMEOUT)
+            note_time_out();
+    }
+    assert_int_equal(time_outs, 0);
+    CloseHandle(both[1]);
+    close_echo(&one);
+}
+
 void the_kernel_lets_a_port_be_waited_for(void **)
 {
     print_message("a port can be waited for: %s\n", iocp::sys::ports_can_be_waited_for() ? "yes" : "no");
@@ -189,7 +206,8 @@ int run_group()
         cmocka_unit_test_setup_teardown(bytes_that_come_in_its_sleep_are_echoed, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(in_a_message_loop, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(among_other_handles, set_up_outer, tear_down),
-        cmocka_unit_test_setup_teardown(by_a_pool_that_waits, set_up_outer, tear_down),
+        cmocka_unit_test_setup_teardown(by_a_pool_that_waits, set_up_outer_by_event, tear_down),
+        cmocka_unit_test_setup_teardown(all_of_several, set_up_outer_by_event, tear_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

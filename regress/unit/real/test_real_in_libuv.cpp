@@ -1,5 +1,5 @@
 // A base inside libuv's loop, as libuv's own test of embedding has libuv inside another: a thread pool's wait for the
-// handle wakes libuv (uv_async_send), uv_prepare runs the base before libuv sleeps, and a uv_timer stands for its timers.
+// base's event wakes libuv (uv_async_send), uv_prepare runs the base before libuv sleeps, and a uv_timer stands for its timers.
 // Meanwhile libuv has timers, connections and threads of its own.
 #include "real/outer_loop.h"
 
@@ -14,7 +14,7 @@ constexpr int rounds = 500, uv_rounds = 200, ticks_wanted = 10;
 // What a program has to write.
 struct embedder {
     struct event_base *base;
-    HANDLE handle, wait;
+    HANDLE event, wait;
     uv_prepare_t before_sleep;
     uv_idle_t goes_on; // while it runs libuv does not sleep
     uv_timer_t due;
@@ -67,16 +67,16 @@ void on_before_sleep(uv_prepare_t *handle)
     else
         uv_timer_stop(&self->due);
     if (self->wait == nullptr)
-        RegisterWaitForSingleObject(&self->wait, self->handle, on_signalled, self, INFINITE, WT_EXECUTEONLYONCE);
+        RegisterWaitForSingleObject(&self->wait, self->event, on_signalled, self, INFINITE, WT_EXECUTEONLYONCE);
 }
 
 void embed_begin(embedder *self, uv_loop_t *loop)
 {
     self->base = base;
-    self->handle = event_base_iocp_get_handle(base);
+    self->event = event_base_iocp_get_event(base);
     self->wait = nullptr;
     self->timers_run = self->result = 0;
-    assert_non_null(self->handle);
+    assert_non_null(self->event);
     uv_prepare_init(loop, &self->before_sleep);
     uv_idle_init(loop, &self->goes_on);
     uv_timer_init(loop, &self->due);
@@ -234,19 +234,15 @@ void another_thread_wakes_the_base(void **)
     event_free(activated);
 }
 
-int run_group()
+} // namespace
+
+int main()
 {
+    start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_have_their_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(timers_come_when_they_are_due, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_thread_wakes_the_base, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
-}
-
-} // namespace
-
-int main()
-{
-    return run_both_ways(run_group);
 }

@@ -6,6 +6,9 @@
 #include <signal.h>
 
 #include "real/real_base.h"
+
+#include "event2/iocp.h"
+
 #include "support/imports.h"
 
 using namespace real;
@@ -108,6 +111,51 @@ void a_base_is_freed_while_a_signal_is_posted_to_it(void **state)
     set_up(state);
 }
 
+// --- a signal that comes again while its callback runs --------------------------------------------------------------
+
+struct bufferevent *receives;
+bool let_go_in_time;
+
+DWORD WINAPI take_descriptor_back(void *)
+{
+    bufferevent_setfd(receives, -1);
+    return 0;
+}
+
+void on_interrupt(evutil_socket_t, short, void *)
+{
+    if (++callbacks == 2) {
+        event_base_loopbreak(base);
+        return;
+    }
+    raise(SIGINT);
+    HANDLE thread = CreateThread(nullptr, 0, take_descriptor_back, nullptr, 0, nullptr);
+    let_go_in_time = WaitForSingleObject(thread, limit_ms) == WAIT_OBJECT_0;
+    CloseHandle(thread);
+}
+
+// That thread waits for a receive that it has called back, and the signal's packet comes first.
+void a_callback_waits_for_who_takes_its_signals_packet(void **)
+{
+    evutil_socket_t pair[2];
+    make_pair(pair);
+    receives = bufferevent_socket_new(base, pair[0], BEV_OPT_CLOSE_ON_FREE | BEV_OPT_THREADSAFE);
+    bufferevent_enable(receives, EV_READ);
+    look();
+    struct event_iocp_stats now;
+    assert_int_equal(event_iocp_get_stats(base, &now, sizeof(now)), 0);
+    assert_int_equal(now.receives.in_flight, 1);
+    struct event *interrupt = evsignal_new(base, SIGINT, on_interrupt, nullptr);
+    event_add(interrupt, nullptr);
+    raise(SIGINT);
+    assert_true(run_loop());
+    assert_true(let_go_in_time);
+    assert_int_equal(callbacks, 2);
+    event_free(interrupt);
+    bufferevent_free(receives);
+    close_pair(pair);
+}
+
 template <typename Function> bool watch_call(Function *own, const char *name, Function watched)
 {
     const wchar_t *kernel = L"kernel32.dll";
@@ -131,6 +179,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_base_is_freed_while_a_signal_is_posted_to_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_callback_waits_for_who_takes_its_signals_packet, set_up, tear_down),
     };
     start();
     if (!watch())

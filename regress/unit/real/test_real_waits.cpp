@@ -199,6 +199,7 @@ void what_is_refused(void **)
     HANDLE self = GetCurrentProcess();
     assert_true(DuplicateHandle(self, event, self, &no_rights, EVENT_MODIFY_STATE, FALSE, 0));
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE, 0, 4096, nullptr);
+    HANDLE port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 0);
     CloseHandle(closed);
     const struct {
         HANDLE handle;
@@ -207,7 +208,7 @@ void what_is_refused(void **)
         {mutex, ERROR_INVALID_PARAMETER}, {closed, ERROR_INVALID_HANDLE},
         {nullptr, ERROR_INVALID_HANDLE},  {INVALID_HANDLE_VALUE, ERROR_INVALID_HANDLE},
         {self, ERROR_INVALID_HANDLE},     {GetCurrentThread(), ERROR_INVALID_HANDLE},
-        {no_rights, ERROR_ACCESS_DENIED},
+        {no_rights, ERROR_ACCESS_DENIED}, {port, ERROR_INVALID_PARAMETER},
     };
     unsigned long handles = accounting::open_handles();
     for (const auto &each : cases) {
@@ -221,7 +222,7 @@ void what_is_refused(void **)
     assert_int_equal(accounting::open_handles(), handles);
     // The tries have consumed nothing, and the mutex is nobody's.
     assert_int_equal(WaitForSingleObject(mutex, 0), WAIT_OBJECT_0);
-    for (HANDLE each : {mutex, event, no_rights, section})
+    for (HANDLE each : {mutex, event, no_rights, section, port})
         CloseHandle(each);
 }
 

@@ -96,6 +96,13 @@ bool wait_outside(HANDLE handle, unsigned long wait_ms)
     }
 }
 
+bool wait_in_pool(HANDLE handle, unsigned long wait_ms)
+{
+    if (is_port(handle))
+        complain("a thread pool waits for a port");
+    return wait_outside(handle, wait_ms);
+}
+
 } // namespace fake
 
 namespace sys {

@@ -10,6 +10,8 @@ namespace fake {
 
 // Waits as Windows' calls do, with INFINITE for ever. False: time ran out.
 bool wait_outside(HANDLE handle, unsigned long wait_ms);
+// The same by a thread pool, where a port ends the process.
+bool wait_in_pool(HANDLE handle, unsigned long wait_ms);
 size_t events_open();
 
 } // namespace fake

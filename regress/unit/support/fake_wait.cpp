@@ -43,6 +43,14 @@ void post_wait(std::deque<waiting>::iterator posting)
     end_operation(&waited, status_success, 0, 0);
 }
 
+// A mutex or a port. A registered wait for one works where there are no wait packets, but for what nobody wants.
+int refuse_wait()
+{
+    if (!k().has_wait_packets)
+        complain("a wait is registered for a mutex or a port");
+    return ERROR_INVALID_PARAMETER;
+}
+
 } // namespace
 
 void satisfy_waits()
@@ -134,6 +142,8 @@ int wait_duplicate(HANDLE given, HANDLE *own)
     int error = enter(call::wait_duplicate);
     if (error != 0)
         return error;
+    if (is_port(given))
+        return ERROR_INVALID_PARAMETER;
     std::shared_ptr<waitable> object = find_waitable(given);
     if (object == nullptr)
         return ERROR_INVALID_HANDLE;
@@ -151,6 +161,8 @@ int wait_start(handle_wait *self, HANDLE handle, HANDLE port, ULONG_PTR key, OVE
     if (error != 0)
         return error;
     std::shared_ptr<waitable> object = find_waitable(handle);
+    if (is_port(handle) || (object != nullptr && object->which == waitable_kind::mutex))
+        return refuse_wait();
     if (object == nullptr) {
         complain("a wait for a handle that is closed");
         return ERROR_INVALID_HANDLE;

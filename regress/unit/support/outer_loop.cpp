@@ -10,13 +10,15 @@ HANDLE handle;
 DWORD wait_ms;
 int wakes, time_outs;
 
+static bool by_pool;
+
 int set_up(void **)
 {
     fake::boot(1);
     catch_log();
     use_fake_threads();
     base = make_base(on_iocp);
-    handle = event_base_iocp_get_handle(base);
+    handle = by_pool ? event_base_iocp_get_event(base) : event_base_iocp_get_handle(base);
     assert_non_null(handle);
     wakes = time_outs = 0;
     return 0;
@@ -38,7 +40,8 @@ int run(int flags)
 
 void sleep()
 {
-    ++(fake::wait_outside(handle, wait_ms) ? wakes : time_outs);
+    bool woken = by_pool ? fake::wait_in_pool(handle, wait_ms) : fake::wait_outside(handle, wait_ms);
+    ++(woken ? wakes : time_outs);
 }
 
 int run_until_asleep(int flags)
@@ -87,9 +90,9 @@ int run_both_ways(int (*run_group)())
     fake::boot(1);
     event_base_free(make_base(as_always)); // the first base on select has what it keeps
     int failures = 0;
-    for (const char *waits : {"EVENT_IOCP_NO_PORT_WAIT=0", "EVENT_IOCP_NO_PORT_WAIT=1"}) {
-        print_message("%s\n", waits);
-        _putenv(waits);
+    for (bool way : {false, true}) {
+        by_pool = way;
+        print_message("%s\n", by_pool ? "a thread pool waits for the event" : "a thread waits for the handle");
         failures += run_group();
     }
     return failures;

@@ -32,7 +32,7 @@ void elsewhere_at(int64_t time_us, std::function<void()> action);
 // A timer, if a delay is given.
 counted *add_event(short what, int64_t delay_us = -1);
 struct bufferevent *open_echo(SOCKET *socket);
-// A test program's main, with and without a wait for the port.
+// A test program's main: once with a wait for the port, and once with a thread pool's for the event.
 int run_both_ways(int (*run_group)());
 
 } // namespace outer
