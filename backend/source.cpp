@@ -37,6 +37,7 @@ void source_init(source *self, const source_ops *ops, owned_descriptor *of)
     self->place = source_place::nowhere;
     self->in_use = false;
     self->waits = false;
+    self->may_give_way = self->gives_way = false;
 }
 
 source_place source_starts_soon(const source *)

@@ -52,8 +52,10 @@ struct source {
     unsigned sent_in_round; // see send_round.h; 0: never
     short wanted;
     source_place place;
-    bool in_use : 1; // its readiness is what the descriptor's events go by
-    bool waits : 1;  // has been queued to be started, and not been started since
+    bool in_use : 1;       // its readiness is what the descriptor's events go by
+    bool waits : 1;        // has been queued to be started, and not been started since
+    bool may_give_way : 1; // to its program, where that waits for the descriptor by an event of its own: see
+    bool gives_way : 1;    // stream_note_event. It does
 };
 
 inline backend *source_owner(const source *self)

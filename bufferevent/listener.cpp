@@ -308,6 +308,9 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
 int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event *added)
 {
     int changed = evmap_io_add_(base, fd, added);
+    backend *owner = changed >= 0 ? backend_of(base) : nullptr;
+    if (owner != nullptr)
+        stream_note_event(owner, added);
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
     listener_share_with_program(base, added);

@@ -25,6 +25,8 @@ void iocp::socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd
     stream *own = nullptr;
     if (owns_descriptor(bev) || to_connect || (socket_came_early(owner, fd) && !had_another))
         own = stream_attach(owner, fd, bev, to_connect);
+    if (own != nullptr)
+        own->as_source.may_give_way = bev->be_ops == &iocp_bufferevent_ops;
     if (own != nullptr && had_another) // whose events went by a stream
         interest_take_over(&own->as_source);
     moving_give(owner, fd, own, moved);

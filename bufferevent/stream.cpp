@@ -23,11 +23,24 @@ void stream_narrowed(source *as_source)
         stream_receive_rest(stream_of(as_source));
 }
 
+// Who connects hears of the outcome from the stream: a socket does not tell it of a ConnectEx.
+bool stream_gives_way(const stream *self)
+{
+    return self->as_source.gives_way && self->connect == connect_state::none;
+}
+
+// Not where the event is added: another thread may do that amid a read or write in the loop's.
+void stream_give_way(stream *self)
+{
+    socket_is_stale(stream_owner(self), stream_descriptor(self)); // then what it holds is another connection's
+    stream_release(self, false);
+}
+
 short stream_ready(const source *as_source)
 {
     auto *self = reinterpret_cast<const stream *>(as_source);
     short ready = 0;
-    if (self->connect == connect_state::pending)
+    if (self->connect == connect_state::pending || stream_gives_way(self))
         return 0;
     if (self->connect == connect_state::none && stream_receive_ready(self))
         ready |= EV_READ;
@@ -39,7 +52,7 @@ short stream_ready(const source *as_source)
 source_place stream_waits_in(const source *as_source)
 {
     auto *self = reinterpret_cast<const stream *>(as_source);
-    if (stream_queue_waits(self))
+    if (stream_queue_waits(self) || stream_gives_way(self))
         return source_place::starting;
     bool receives = (as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none &&
                     self->receive != receive_state::pending && !stream_receive_ready(self);
@@ -53,6 +66,10 @@ short stream_submit(source *as_source)
     short ready = 0;
     if (self->connect == connect_state::pending)
         return 0;
+    if (stream_gives_way(self)) {
+        stream_give_way(self);
+        return 0;
+    }
     stream_queue_submit(self);
     if (stream_queue_waits(self)) { // a shortage
         self->send_again = false;
@@ -196,6 +213,18 @@ bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
     else if (!other->is_file)
         stream_step_aside(other);
     return stream_find(owner, fd) == nullptr;
+}
+
+void stream_note_event(backend *owner, const struct event *added)
+{
+    stream *self = stream_find(owner, added->ev_fd);
+    if (self == nullptr || !self->as_source.may_give_way || (added->ev_events & (EV_READ | EV_WRITE)) == 0)
+        return;
+    auto *holder = static_cast<const struct bufferevent *>(self->holder);
+    if (added == &holder->ev_read || added == &holder->ev_write)
+        return;
+    self->as_source.gives_way = true;
+    source_queue(&self->as_source);
 }
 
 void stream_release(stream *self, bool closing)

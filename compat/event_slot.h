@@ -28,7 +28,8 @@
 void event_loopexit_cb(evutil_socket_t, short, void *);
 #define event_loopexit_cb(fd, what, base) iocp_stock_event_loopexit_cb(fd, what, base)
 
-/* An event is added to a descriptor: a listener's socket may have to be shared from then on (listener.cpp). */
+/* An event is added to a descriptor: a listener's socket may have to be shared from then on, and so may a bufferevent's
+ * (listener.cpp). */
 #define evmap_io_add_ iocp_evmap_io_add
 
 #endif

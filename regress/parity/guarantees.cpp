@@ -118,7 +118,7 @@ const guarantee *const tables[] = {
     http_guarantees,        http_row_guarantees, fairness_guarantees,      thread_guarantees,     surgery_guarantees,
     cancelling_guarantees,  closing_guarantees,  number_guarantees,        program_guarantees,    plain_guarantees,
     memory_guarantees,      sharing_guarantees,  sharing_order_guarantees, spreading_guarantees,  exiting_guarantees,
-    cleanup_guarantees,
+    cleanup_guarantees,     beside_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
     tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,     tls_ending_guarantees, tls_412_guarantees,
 #endif
@@ -272,6 +272,16 @@ bool fill_connection(struct event_base *base, record *of, const std::string &dat
     setsockopt(of->on.far_end, SOL_SOCKET, SO_RCVBUF, reinterpret_cast<const char *>(&small), sizeof(small));
     bufferevent_write(of->bev, data.data(), data.size());
     return run_until_full(base, of->bev);
+}
+
+bool fill_kernel(SOCKET one)
+{
+    constexpr int chunk = 16384;
+    static char data[chunk];
+    for (int i = 0; i < 10000; ++i)
+        if (send(one, data, chunk, 0) < 0)
+            return WSAGetLastError() == WSAEWOULDBLOCK;
+    return false;
 }
 
 void empty_kernel(connection *on, std::string *got)

@@ -43,6 +43,7 @@ extern const guarantee sharing_order_guarantees[];
 extern const guarantee spreading_guarantees[];
 extern const guarantee program_guarantees[];
 extern const guarantee plain_guarantees[];
+extern const guarantee beside_guarantees[];
 extern const guarantee memory_guarantees[];
 extern const guarantee exiting_guarantees[];
 // With OpenSSL only.
@@ -113,6 +114,8 @@ void close_pair(record *of);
 bool fill_connection(struct event_base *base, record *of, const std::string &data);
 // Runs the loop until the kernel takes no more of what `of` has to write.
 bool run_until_full(struct event_base *base, struct bufferevent *of);
+// Sends past libevent, until the kernel takes no more. False: it always does.
+bool fill_kernel(SOCKET one);
 // Takes what the kernel has for the peer, and what a send in flight adds meanwhile, the loop standing still: such a
 // send has then ended, and its packet waits.
 void empty_kernel(connection *on, std::string *got);
