@@ -1,4 +1,5 @@
-// libevent's bufferevent_socket_connect on a port: by a stream's ConnectEx where there can be one (see compat/bufferevent_slot.h).
+// libevent's bufferevent_socket_connect on a port: by a stream's ConnectEx where there can be one (see
+// compat/bufferevent_slot.h).
 #include "backend/socket_record.h"
 #include "bufferevent/bufferevent_stream.h"
 #include "bufferevent/stream_queue.h"

@@ -75,11 +75,12 @@ bool handle_attach(struct bufferevent *bev, evutil_socket_t fd);
 // Its descriptor, that its program gave it: a stream is made for it, if it can have one. `to_connect` as for stream_attach.
 void socket_bufferevent_attach(struct bufferevent *bev, evutil_socket_t fd, bool to_connect);
 
-// The bufferevent's own stream, with its base's lock held for the scope, unless it can have none. (A bufferevent is destroyed
-// some turns after it was freed, and by then another may have its descriptor.)
+// The bufferevent's own stream, with its base's lock held for the scope, unless it can have none. (A bufferevent is
+// destroyed some turns after it was freed, and by then another may have its descriptor.)
 //
-// Nobody but the loop's thread may use it beyond the scope: the packet of its connect, or a close in another thread, lets go of
-// a stream without the bufferevent's lock, and what is let go of lives to the loop's next turn (source_free_later).
+// Nobody but the loop's thread may use it beyond the scope: the packet of its connect, or a close in another thread,
+// lets go of a stream without the bufferevent's lock, and what is let go of lives to the loop's next turn
+// (source_free_later).
 class stream_use {
 public:
     explicit stream_use(const struct bufferevent *bev);

@@ -170,7 +170,7 @@ void receive_adapt_size(stream *self, unsigned asked, unsigned got, unsigned lim
         ++self->receipts;
 }
 
-// Handed to the evbuffer as they are. If the stream has been let go of, or is meanwhile, they are of nobody's budget any more.
+// Handed to the evbuffer as they are. Of a stream that has been let go of they are in nobody's budget.
 int receive_add_by_reference(stream *self, struct evbuffer *input)
 {
     received_bytes *held = self->received;
@@ -190,9 +190,8 @@ int receive_add_by_reference(stream *self, struct evbuffer *input)
 }
 
 // Callbacks of the input run within that. They may take from it, and free what was handed over; or set another descriptor,
-// or free the bufferevent, and what the stream still holds with it. So by then it has given these bytes away.
-//
-// And another thread may close the descriptor at any time. What is held stays there to the loop's next turn then.
+// or free the bufferevent, and what the stream still holds with it. So by then it has given these bytes away. (Another
+// thread may close the descriptor at any time: what is held stays there to the loop's next turn.)
 int receive_add_held(stream *self, struct evbuffer *input, unsigned length)
 {
     received_bytes *held = self->received;

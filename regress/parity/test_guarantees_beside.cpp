@@ -1,5 +1,5 @@
-// A program's own event, and its own recv() or send(), beside a bufferevent on the same descriptor: each moves one direction,
-// and neither disturbs the other.
+// A program's own event, and its own recv() or send(), beside a bufferevent on the same descriptor: each moves one
+// direction, and neither disturbs the other.
 #include "guarantees.h"
 
 namespace parity {

@@ -1,5 +1,5 @@
-// A connected descriptor that has moved to another base comes back, or is closed there, on the fake kernel: the base whose port it
-// could not leave is asked as before, or knows that its socket is gone.
+// A connected descriptor that has moved to another base comes back, or is closed there, on the fake kernel: the base
+// whose port it could not leave is asked as before, or knows that its socket is gone.
 #include "support/check.h"
 
 #include "support/fake_kernel.h"
@@ -69,8 +69,8 @@ SOCKET connected_again(SOCKET closed)
     return again;
 }
 
-// The second closes it, whether it has read the bytes or not: the next socket of that number is on the second's port, and what
-// the first knew of its own is over.
+// The second closes it, whether it has read the bytes or not: the next socket of that number is on the second's port,
+// and what the first knew of its own is over.
 void closed_by_the_second_and_the_number_comes_back(void **)
 {
     fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
@@ -100,8 +100,8 @@ void closed_by_the_second_and_the_number_comes_back(void **)
     }
 }
 
-// Its program has closed a socket that the first had a send on, and the number is on the second's port: the close of that waits
-// for no packet of the first's.
+// Its program has closed a socket that the first had a send on, and the number is on the second's port: the close of
+// that waits for no packet of the first's.
 void closed_past_libevent_over_a_send(void **)
 {
     fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
@@ -116,7 +116,8 @@ void closed_past_libevent_over_a_send(void **)
     turns(first, 3);
 }
 
-// Without locks, the second keeps the bytes while another thread runs it; the first has the socket, and is asked all the same.
+// Without locks, the second keeps the bytes while another thread runs it; the first has the socket, and is asked all
+// the same.
 void closed_over_bytes_out_of_reach(void **)
 {
     static SOCKET socket;

@@ -1,5 +1,5 @@
-// A stream is let go of once, on the fake kernel, whoever does it: the bufferevent's thread, the loop by its connect's packet,
-// or who closes the descriptor. The other thread has its way wherever the first one lets go of the base's lock.
+// A stream is let go of once, on the fake kernel, whoever does it: the bufferevent's thread, the loop by its connect's
+// packet, or who closes the descriptor. The other thread has its way wherever the first one lets go of the base's lock.
 #include "support/check.h"
 
 #include <functional>

@@ -31,8 +31,9 @@ struct event_base;
 /* The turns of its loop that a base makes in one call, at the most, before the outer loop has its own. */
 #define EVENT_IOCP_MAX_TURNS_A_RUN 16
 
-/* A HANDLE for a thread that waits for it alone, or for any of several: WaitForSingleObject, WaitForMultipleObjects unless for
- * all, MsgWaitForMultipleObjects. A thread pool must not: see event_base_iocp_get_event, which is for every other wait.
+/* A HANDLE for a thread that waits for it alone, or for any of several: WaitForSingleObject, WaitForMultipleObjects
+ * unless for all, MsgWaitForMultipleObjects. A thread pool must not: see event_base_iocp_get_event, which is for every
+ * other wait.
  *
  * It is signalled, and stays so, while there is something for the base to take, or another thread has asked
  * something of it, since event_base_iocp_run has returned 1; otherwise its state means nothing. It is the same for the life
@@ -53,8 +54,8 @@ EVENT2_EXPORT_SYMBOL
 void *event_base_iocp_get_handle(struct event_base *base);
 
 /* An event for any wait at all: a thread pool's (RegisterWaitForSingleObject, SetThreadpoolWait) and so libuv's, and one for
- * all of several. Since Windows 8 a pool's wait for a completion port raises STATUS_THREADPOOL_HANDLE_EXCEPTION (0xC000070A), as
- * Microsoft documents it for a mutex, and the process ends.
+ * all of several. Since Windows 8 a pool's wait for a completion port raises STATUS_THREADPOOL_HANDLE_EXCEPTION
+ * (0xC000070A), as Microsoft documents it for a mutex, and the process ends.
  *
  * What is said above of when the handle is signalled, and whose it is, holds of the event; it is of manual reset, and set at
  * first. A thread of the library sets it, which watches the port while the outer loop has the thread: that costs two events

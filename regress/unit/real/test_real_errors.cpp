@@ -94,6 +94,17 @@ int open_socket(void **)
     return sys::startup();
 }
 
+// A program asks for the error of its own call after event_del, which cancels what may have ended already.
+void a_cancel_leaves_the_last_error(void **)
+{
+    SOCKET idle = socket(AF_INET, SOCK_DGRAM, 0);
+    OVERLAPPED nothing = {};
+    WSASetLastError(WSAECONNREFUSED);
+    assert_int_not_equal(sys::cancel(reinterpret_cast<HANDLE>(idle), &nothing), 0);
+    assert_int_equal(WSAGetLastError(), WSAECONNREFUSED);
+    closesocket(idle);
+}
+
 int close_it(void **)
 {
     closesocket(some_socket);
@@ -106,10 +117,9 @@ int close_it(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_status_has_a_code),
-        cmocka_unit_test(statuses_that_matter),
-        cmocka_unit_test(a_socket_that_has_been_closed),
-        cmocka_unit_test(calls_that_fail),
+        cmocka_unit_test(every_status_has_a_code),        cmocka_unit_test(statuses_that_matter),
+        cmocka_unit_test(a_socket_that_has_been_closed),  cmocka_unit_test(calls_that_fail),
+        cmocka_unit_test(a_cancel_leaves_the_last_error),
     };
     real::start();
     return cmocka_run_group_tests_name("real errors", tests, open_socket, close_it);

@@ -1,6 +1,6 @@
 // A base inside libuv's loop, as libuv's own test of embedding has libuv inside another: a thread pool's wait for the
-// base's event wakes libuv (uv_async_send), uv_prepare runs the base before libuv sleeps, and a uv_timer stands for its timers.
-// Meanwhile libuv has timers, connections and threads of its own.
+// base's event wakes libuv (uv_async_send), uv_prepare runs the base before libuv sleeps, and a uv_timer stands for its
+// timers. Meanwhile libuv has timers, connections and threads of its own.
 #include "real/outer_loop.h"
 
 #include "uv.h"

@@ -368,18 +368,6 @@ void off_the_port(void **)
         skip();
 }
 
-// A program asks for the error of its own call after event_del, which cancels what may have ended already.
-void a_cancel_leaves_the_last_error(void **)
-{
-    struct sockaddr_in address;
-    auto socket = static_cast<SOCKET>(bound(SOCK_DGRAM, &address));
-    OVERLAPPED idle = {};
-    WSASetLastError(WSAECONNREFUSED);
-    assert_int_not_equal(iocp::sys::cancel(reinterpret_cast<HANDLE>(socket), &idle), 0);
-    assert_int_equal(WSAGetLastError(), WSAECONNREFUSED);
-    closesocket(socket);
-}
-
 } // namespace
 
 int main(int count, char **arguments)
@@ -395,7 +383,6 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(life_of_a_local_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(outgoing_ports, set_up, tear_down),
         cmocka_unit_test_setup_teardown(off_the_port, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cancel_leaves_the_last_error, set_up, tear_down),
     };
     start();
     int type;
