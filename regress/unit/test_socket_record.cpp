@@ -135,12 +135,16 @@ void what_is_no_handle_is_refused(void **)
     event_free(waits);
 }
 
-// An event of the program's own, on a descriptor whose bufferevent leaves it while there is no memory.
-struct counted *left_without_memory()
+enum class how { leaves, gives_way };
+
+// An event of the program's own, on a descriptor that its bufferevent leaves, or whose stream gives way to the event, while
+// there is no memory.
+struct counted *left_without_memory(how by)
 {
     struct counted *told = waiting(EV_READ | EV_PERSIST);
-    turns(3);
     guard::fail_allocations(0, for_ever);
+    if (by == how::gives_way)
+        turns(3);
     bufferevent_setfd(bev, -1);
     turns(3);
     assert_int_equal(record()->unwatched & EV_READ, EV_READ);
@@ -154,9 +158,9 @@ void leave()
     fake::close_by_program(socket_of_bev);
 }
 
-void who_waits_is_not_forgotten(void **)
+void check_who_waits_is_not_forgotten(how by)
 {
-    struct counted *told = left_without_memory();
+    struct counted *told = left_without_memory(by);
     guard::fail_allocations(0, 0);
     turns(3);
     assert_int_equal(record()->unwatched, 0);
@@ -168,9 +172,19 @@ void who_waits_is_not_forgotten(void **)
     leave();
 }
 
+void who_waits_is_not_forgotten(void **)
+{
+    check_who_waits_is_not_forgotten(how::leaves);
+}
+
+void nor_where_the_stream_gives_way(void **)
+{
+    check_who_waits_is_not_forgotten(how::gives_way);
+}
+
 void one_more_brings_it_back(void **)
 {
-    struct counted *told = left_without_memory();
+    struct counted *told = left_without_memory(how::leaves);
     guard::fail_allocations(0, 0);
     struct counted *writes = waiting(EV_WRITE);
     assert_int_equal(record()->unwatched, 0);
@@ -186,7 +200,7 @@ void one_more_brings_it_back(void **)
 
 void who_waits_no_more_is_forgotten(void **)
 {
-    struct counted *told = left_without_memory();
+    struct counted *told = left_without_memory(how::leaves);
     free_counted(told);
     assert_int_equal(record()->unwatched, 0);
     guard::fail_allocations(0, 0);
@@ -199,7 +213,6 @@ void who_waits_no_more_is_forgotten(void **)
 void a_close_is_told_without_memory(void **)
 {
     struct counted *told = waiting(EV_READ | EV_PERSIST);
-    turns(3);
     guard::fail_allocations(0, for_ever);
     evutil_closesocket(descriptor());
     turns(3);
@@ -220,6 +233,7 @@ int main()
         cmocka_unit_test_setup_teardown(records_of_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_handle_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_is_not_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nor_where_the_stream_gives_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_more_brings_it_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_no_more_is_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_close_is_told_without_memory, set_up, tear_down),
