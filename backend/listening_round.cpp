@@ -144,7 +144,7 @@ int round_accept_next(listening_sharer *self, left_connection *taken)
 {
     for (unsigned given = 0; given < max_given_at_once;) {
         left_connection next = {};
-        next.is_finished = true;
+        next.is_finished = next.is_inherited = true;
         next.peer_length = sizeof(next.peer);
         int error = sys::accept_now(static_cast<SOCKET>(self->socket->fd), &next.socket,
                                     reinterpret_cast<struct sockaddr *>(&next.peer), &next.peer_length);

@@ -111,6 +111,9 @@ left_over *listening_leave(listening_socket *self, const left_connection &connec
     if (left == nullptr)
         return nullptr;
     left->connection = connection;
+    if (connection.is_inherited)
+        sys::set_inherited(connection.socket, false);
+    left->connection.is_inherited = false;
     TAILQ_INSERT_TAIL(&self->left, left, listed);
     ++self->left_count;
     ++all_left;

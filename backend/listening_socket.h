@@ -41,7 +41,8 @@ struct listening_sharer {
 // What an accept has taken and nobody was told of.
 struct left_connection {
     SOCKET socket;
-    bool is_finished; // accept() has made it, and told of its peer; else see sys::finish_accept
+    bool is_finished;  // accept() has made it, and told of its peer; else see sys::finish_accept
+    bool is_inherited; // by child processes: what accept() has made, until it is left
     int peer_length;
     struct sockaddr_storage peer;
 };
@@ -78,7 +79,8 @@ void listening_end(listening_socket *self);
 // From now on it has accepts in flight, or no more. Of several the first is meant: others find it shared.
 void listening_hold(listening_socket *self, void *holder, call_accepts_back call_back);
 void listening_let_go(listening_socket *self, const void *holder);
-// With the accepts lock held. NULL for want of memory: the connection stays where it is.
+// With the accepts lock held. NULL for want of memory: the connection stays where it is. No child process inherits it
+// from here on.
 left_over *listening_leave(listening_socket *self, const left_connection &connection);
 // Takes it away from whom it was given to, with its place in what that has got.
 void listening_take_back(left_over *given);

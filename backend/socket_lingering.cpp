@@ -265,6 +265,8 @@ bool linger_close(socket_record *record)
     if (record->close_asked)
         return true;
     record->close_asked = true;
+    // To its program it is gone: a child process made from now on is not to hold it open.
+    sys::set_inherited(static_cast<SOCKET>(record->fd), false);
     if (!LIST_EMPTY(&record->left_sends)) {
         linger_list_closed(record);
         if (linger_is_unwanted(record))

@@ -14,6 +14,8 @@
 //
 // A file (a pipe, a serial port) is closed so, too, and without a reset.
 //
+// What is to be closed is inherited by no child process any more: it would be open there, and its peer would see no end.
+//
 // A socket that is not closed, since the program has taken it back, has no limit: as on select, its bytes wait for its
 // peer.
 //

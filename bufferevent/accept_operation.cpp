@@ -21,4 +21,21 @@ void accept_operation_free(accept_operation *self)
     mm_free(self);
 }
 
+bool accept_finish(SOCKET listener, SOCKET accepted, int flags)
+{
+    // Whether it has the listener's mode by finish_accept is not said by Microsoft.
+    if (sys::finish_accept(listener, accepted) != 0 ||
+        sys::set_blocking(accepted, (flags & EVUTIL_SOCK_NONBLOCK) == 0) != 0)
+        return false;
+    accept_set_inherited(accepted, false, flags);
+    return true;
+}
+
+void accept_set_inherited(SOCKET accepted, bool inherited, int flags)
+{
+    bool asked_for = (flags & EVUTIL_SOCK_CLOEXEC) == 0;
+    if (inherited != asked_for)
+        sys::set_inherited(accepted, asked_for);
+}
+
 } // namespace iocp

@@ -25,6 +25,7 @@ struct accept_operation {
     unsigned length;      // of the first data that came
     accept_stage stage;
     bool by_accept;  // accept() has made the socket: it is finished
+    bool inherited;  // the socket, by child processes
     int peer_length; // by accept(), of the peer's address in the buffer
     char buffer[1];  // else `room` bytes of first data, then two addresses
 };
@@ -33,6 +34,13 @@ struct accept_operation {
 accept_operation *accept_operation_new(acceptor *owner, const completion_ops *ops, unsigned room);
 // With its socket, unless somebody has taken that. Not in flight.
 void accept_operation_free(accept_operation *self);
+
+// The last steps of a connection that AcceptEx has made. False: its peer has gone meanwhile.
+bool accept_finish(SOCKET listener, SOCKET accepted, int flags);
+// A child process that was made before its program has been told of a connection would keep it open, whoever closes it.
+// So until then it is not inherited; from then on, as by accept(), unless EVUTIL_SOCK_CLOEXEC is among the flags.
+// `inherited`: what holds so far.
+void accept_set_inherited(SOCKET accepted, bool inherited, int flags);
 
 } // namespace iocp
 

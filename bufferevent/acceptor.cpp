@@ -70,7 +70,7 @@ int acceptor_start_one(acceptor *self)
     if (accepting == nullptr)
         return WSAENOBUFS;
     auto listener = static_cast<SOCKET>(acceptor_descriptor(self));
-    int error = sys::socket_like(self->kind, self->inherit, &accepting->socket);
+    int error = sys::socket_like(self->kind, &accepting->socket);
     if (error != 0) {
         accept_operation_free(accepting);
         return error;
@@ -168,6 +168,7 @@ void acceptor_narrowed(source *as_source)
     TAILQ_FOREACH (each, &acceptor_from_source(as_source)->pending, listed)
         if (each->room == 0)
             completion_cancel(&each->operation);
+    backlog_withdraw(acceptor_from_source(as_source));
 }
 
 void acceptor_go_plain(acceptor *self)
@@ -245,13 +246,10 @@ bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockadd
     if (accepting->by_accept) {
         acceptor_give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address,
                               length);
-        return backlog_set_mode(accepting->socket, flags);
+        return backlog_set_mode(accepting->socket, accepting->inherited, flags);
     }
     auto listener = static_cast<SOCKET>(acceptor_descriptor(self));
-    if (sys::finish_accept(listener, accepting->socket) != 0)
-        return false;
-    // Whether it has inherited that from the listener is not said by Microsoft.
-    if (sys::set_blocking(accepting->socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) != 0)
+    if (!accept_finish(listener, accepting->socket, flags))
         return false;
     struct sockaddr *local, *remote;
     int local_length, remote_length;

@@ -44,7 +44,7 @@ struct acceptor {
     int64_t pause_until_us;
     first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
     sys::socket_kind kind;
-    bool inherit;          // accepted sockets are passed on to child processes
+    bool inherit;          // accepted sockets are passed on to child processes, once the program is told of them
     bool plain;            // AcceptEx does not work here, or is not for this socket: accept is called
     bool never_blocks;     // accept() on it does not
     bool found_in_backlog; // the last turn that looked into it found somebody there

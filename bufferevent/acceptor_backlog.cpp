@@ -72,6 +72,7 @@ int backlog_look(acceptor *self, const completion_ops *ops)
     if (found == nullptr)
         return WSAENOBUFS;
     found->by_accept = true;
+    found->inherited = true;
     accepts_locked held(self);
     int error = WSAEWOULDBLOCK;
     if (!self->listening->shared)
@@ -90,18 +91,32 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         int error = backlog_take_next(self, taken, reinterpret_cast<struct sockaddr *>(peer), length);
         if (error != 0)
             return error;
-        if (backlog_set_mode(*taken, flags))
+        if (backlog_set_mode(*taken, true, flags))
             return 0;
         sys::close_socket(*taken);
     }
     return WSAEWOULDBLOCK;
 }
 
-bool backlog_set_mode(SOCKET taken, int flags)
+void backlog_withdraw(acceptor *self)
+{
+    accepts_locked held(self);
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->done, listed)
+        if (each->inherited && each->socket != INVALID_SOCKET) {
+            sys::set_inherited(each->socket, false);
+            each->inherited = false;
+        }
+}
+
+bool backlog_set_mode(SOCKET taken, bool inherited, int flags)
 {
     // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
     bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
-    return !shall_block || sys::set_blocking(taken, true) == 0;
+    if (shall_block && sys::set_blocking(taken, true) != 0)
+        return false;
+    accept_set_inherited(taken, inherited, flags);
+    return true;
 }
 
 } // namespace iocp

@@ -11,7 +11,8 @@
 // they are.
 //
 // The first data of connections come by AcceptEx only: with them asked for, accept() is never called. Nor is it where
-// sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first.
+// sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first. What
+// accept() makes is told of in the same pass of the loop, or withdrawn.
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_BACKLOG_H
@@ -43,8 +44,10 @@ void backlog_accept_found(acceptor *self);
 int backlog_look(acceptor *self, const completion_ops *ops);
 // 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
-// Gives what accept() made the mode that was asked for. False: it is of no use.
-bool backlog_set_mode(SOCKET taken, int flags);
+// What was looked at, and found, and nobody can be told of for now is not inherited meanwhile.
+void backlog_withdraw(acceptor *self);
+// Gives what accept() made the mode that was asked for. False: it is of no use. `inherited`: so far.
+bool backlog_set_mode(SOCKET taken, bool inherited, int flags);
 
 } // namespace iocp
 

@@ -1,4 +1,5 @@
 #include "bufferevent/acceptor_left_over.h"
+#include "bufferevent/accept_operation.h"
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
 
@@ -17,6 +18,7 @@ void left_over_leave(listening_socket *on, accept_operation *accepting)
     left_connection left = {};
     left.socket = accepting->socket;
     left.is_finished = accepting->by_accept;
+    left.is_inherited = accepting->inherited;
     left.peer_length = accepting->by_accept ? accepting->peer_length : 0;
     memcpy(&left.peer, accepting->buffer, static_cast<size_t>(left.peer_length));
     if (listening_leave(on, left) != nullptr)
@@ -27,11 +29,10 @@ bool left_over_is_of_use(evutil_socket_t fd, const left_connection &taken, struc
                          ev_socklen_t *length, int flags)
 {
     if (!taken.is_finished)
-        return sys::finish_accept(static_cast<SOCKET>(fd), taken.socket) == 0 &&
-               sys::set_blocking(taken.socket, (flags & EVUTIL_SOCK_NONBLOCK) == 0) == 0 &&
+        return accept_finish(static_cast<SOCKET>(fd), taken.socket, flags) &&
                sys::peer_address(taken.socket, address, length) == 0;
     acceptor_give_address(reinterpret_cast<const struct sockaddr *>(&taken.peer), taken.peer_length, address, length);
-    return backlog_set_mode(taken.socket, flags);
+    return backlog_set_mode(taken.socket, taken.is_inherited, flags);
 }
 
 } // namespace

@@ -162,8 +162,16 @@ inline bool is_internet(const socket_kind &kind)
 {
     return kind.family == AF_INET || kind.family == AF_INET6;
 }
-// A new socket of that kind; `inherit`: passed on to child processes.
-int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket);
+// A new socket of that kind, which no child process inherits.
+int socket_like(const socket_kind &kind, SOCKET *socket);
+// Whether a child process that is made with bInheritHandles from now on has a handle to the same; those that it has
+// already stay. Of a handle that is ours, or about to be closed: its protection from being closed goes with it. Where it
+// fails, the handle stays as it is.
+void set_inherited(HANDLE handle, bool inherited);
+inline void set_inherited(SOCKET socket, bool inherited)
+{
+    set_inherited(reinterpret_cast<HANDLE>(socket), inherited);
+}
 // The functions that AF_INET sockets have; NULL where there is none.
 void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
 int set_blocking(SOCKET socket, bool blocks);

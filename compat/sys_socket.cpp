@@ -210,14 +210,6 @@ int kind_of(SOCKET socket, socket_kind *kind)
     return 0;
 }
 
-int socket_like(const socket_kind &kind, bool inherit, SOCKET *socket)
-{
-    constexpr DWORD no_inherit = 0x80; // WSA_FLAG_NO_HANDLE_INHERIT: Windows 7 SP1 and later
-    *socket =
-        WSASocketW(kind.family, kind.type, kind.protocol, nullptr, 0, WSA_FLAG_OVERLAPPED | (inherit ? 0 : no_inherit));
-    return *socket != INVALID_SOCKET ? 0 : last_winsock_code();
-}
-
 int set_blocking(SOCKET socket, bool blocks)
 {
     u_long never_blocks = blocks ? 0 : 1;

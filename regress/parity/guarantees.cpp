@@ -118,7 +118,7 @@ const guarantee *const tables[] = {
     http_guarantees,        http_row_guarantees, fairness_guarantees,      thread_guarantees,     surgery_guarantees,
     cancelling_guarantees,  closing_guarantees,  number_guarantees,        program_guarantees,    plain_guarantees,
     memory_guarantees,      sharing_guarantees,  sharing_order_guarantees, spreading_guarantees,  exiting_guarantees,
-    cleanup_guarantees,     beside_guarantees,
+    cleanup_guarantees,     beside_guarantees,   children_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
     tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,     tls_ending_guarantees, tls_412_guarantees,
 #endif

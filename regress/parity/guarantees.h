@@ -37,6 +37,7 @@ extern const guarantee cleanup_guarantees[];
 extern const guarantee surgery_guarantees[];
 extern const guarantee cancelling_guarantees[];
 extern const guarantee closing_guarantees[];
+extern const guarantee children_guarantees[];
 extern const guarantee number_guarantees[];
 extern const guarantee sharing_guarantees[];
 extern const guarantee sharing_order_guarantees[];

@@ -216,7 +216,7 @@ bool s4_close_on_exec(struct event_base *base)
         REQUIRE(open_server(base, &one, flags));
         SOCKET peer = connect_peer(&one);
         REQUIRE(run_until(base, [&] { return one.accepted == 1; }));
-        REQUIRE(flags == 0 || !one.inheritable);
+        REQUIRE(one.inheritable == (flags == 0));
         closesocket(peer);
         evconnlistener_free(one.listener);
     }

@@ -192,12 +192,24 @@ void end_thread()
     fake::end_starting_thread();
 }
 
+// What no guest was told of would be kept open by a child process that is made now.
+void only_those_told_of_are_inherited()
+{
+    size_t told = w.socket != INVALID_SOCKET ? 1 : 0;
+    for (int i = 0; i < w.count; ++i)
+        told +=
+            w.guests[i].bev != nullptr && fake::is_inherited(static_cast<SOCKET>(bufferevent_getfd(w.guests[i].bev)));
+    if (fake::sockets_inherited() != told)
+        fails("a socket that nobody was told of is inherited");
+}
+
 // The backlog is for accept() alone, or for accepts that bring first data.
 void turn_on()
 {
     uint64_t probes = fake::calls(fake::call::accept_now);
     bool first_data = w.first_data;
     turn(w.base);
+    only_those_told_of_are_inherited();
     probes = fake::calls(fake::call::accept_now) - probes;
     if (probes != 0 && first_data)
         fails("accept() is called although first data are asked for");

@@ -117,6 +117,39 @@ void bursts_in_one_turn(void **)
     }
 }
 
+// One that is looked at when another callback disables the listener is nobody's: no child process keeps it open.
+void none_is_inherited_before_it_is_told_of(void **)
+{
+    open_world();
+    assert_int_equal(fake::accepts_waiting(w.socket), min_accepts);
+    assert_int_equal(fake::sockets_inherited(), 1); // the listening one
+    clients(1, 10);
+    turns(1);
+    clients(11, 1);
+    struct event *disabling = event_new(
+        w.base, -1, 0, [](evutil_socket_t, short, void *) { evconnlistener_disable(w.listener); }, nullptr);
+    event_active(disabling, EV_TIMEOUT, 1);
+    turn(w.base);
+    assert_int_equal(fake::sockets_open(), 2);
+    assert_int_equal(fake::sockets_inherited(), 1);
+    accepted_in_order(1, 10);
+    evconnlistener_enable(w.listener);
+    turns(2);
+    accepted_in_order(1, 11); // and is inherited as accept() has it (see on_accept)
+    event_free(disabling);
+    close_world();
+}
+
+// Nothing is asked of the kernel that is so already.
+void one_call_more_for_what_accept_has_not_made(void **)
+{
+    open_world();
+    clients(1, 20);
+    turns(4);
+    assert_int_equal(fake::calls(fake::call::set_inherited), min_accepts);
+    close_world();
+}
+
 // What accept() makes could be inherited before it is said that it must not be.
 void none_that_a_child_may_inherit(void **)
 {
@@ -125,6 +158,7 @@ void none_that_a_child_may_inherit(void **)
     turns(10);
     accepted_in_order(1, 20);
     assert_int_equal(probes(), 0);
+    assert_int_equal(fake::calls(fake::call::set_inherited), 0);
     close_world();
 }
 
@@ -342,6 +376,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(bursts_in_one_turn, set_up_kernel),
         cmocka_unit_test_setup(none_that_a_child_may_inherit, set_up_kernel),
+        cmocka_unit_test_setup(none_is_inherited_before_it_is_told_of, set_up_kernel),
+        cmocka_unit_test_setup(one_call_more_for_what_accept_has_not_made, set_up_kernel),
         cmocka_unit_test_setup(no_probe_for_single_ones, set_up_kernel),
         cmocka_unit_test_setup(others_get_their_turn, set_up_kernel),
         cmocka_unit_test_setup(gone_peers_are_skipped, set_up_kernel),

@@ -72,9 +72,11 @@ void what_was_handed_over_has_left_the_output(void **)
 {
     stuck one = make_stuck(1000);
     assert_int_equal(evbuffer_get_length(bufferevent_get_output(one.bev)), 0);
+    assert_true(fake::is_inherited(one.socket));
     bufferevent_free(one.bev);
     turn(base);
     assert_true(fake::is_open(one.socket));
+    assert_false(fake::is_inherited(one.socket)); // a child process would hold it open
     fake::set_send_room(one.socket, SIZE_MAX);
     assert_true(settles(one.socket));
     assert_int_equal(fake::last_closed().delivered.size(), 1000);

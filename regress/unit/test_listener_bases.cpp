@@ -109,6 +109,7 @@ void by_load(void **)
     struct bufferevent *open[6];
     for (int i = 0; i < 6; ++i) { // all on bases 2 and 3
         SOCKET socket = fake::open_socket(fake::kind::stream);
+        sys::set_inherited(socket, false); // all that is inherited is counted, see turns
         fake::connect_now(socket);
         open[i] =
             bufferevent_socket_new(w.bases[2 + i % 2], static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);

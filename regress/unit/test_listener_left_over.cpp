@@ -75,6 +75,7 @@ void on_stall(evutil_socket_t, short, void *)
 {
     assert_int_equal(fake::calls(fake::call::accept_now), 1);
     add_listener(1, 1);
+    assert_int_equal(fake::sockets_inherited(), 1); // by child processes: the listening one
     turns(1, 20);
     assert_int_equal(w.sharers[1].accepted, 1);
 }

@@ -48,6 +48,7 @@ void what_is_given_of_another_socket_is_passed_on(void **)
     open_three();
     static SOCKET second;
     second = fake::open_socket(fake::kind::listener);
+    sys::set_inherited(second, false); // all that is inherited is counted, see turns
     static int taken[3];
     struct evconnlistener *others[3];
     auto take = [](struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *number) {

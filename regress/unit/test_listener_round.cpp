@@ -203,6 +203,7 @@ void what_is_given_does_not_wait_for_what_is_urgent(void **)
     open_round(4, true);
     static SOCKET urgent;
     urgent = fake::open_socket(fake::kind::stream);
+    sys::set_inherited(urgent, false);
     struct event *first = event_new(w.bases[1], static_cast<evutil_socket_t>(urgent), EV_READ, on_first, nullptr);
     event_priority_set(first, 0);
     event_add(first, nullptr);
@@ -222,7 +223,7 @@ void one_is_left()
     listening_sharer *self = LIST_FIRST(&backend_of(w.bases[0])->rounds.sharers);
     left_connection left = {};
     left.socket = fake::open_socket(fake::kind::stream);
-    left.is_finished = true;
+    left.is_finished = left.is_inherited = true;
     left.peer_length = sizeof(struct sockaddr_in);
     struct sockaddr_in peer = fake::loopback(static_cast<uint16_t>(++w.clients));
     memcpy(&left.peer, &peer, sizeof(peer));

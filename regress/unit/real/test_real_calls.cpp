@@ -130,12 +130,51 @@ void each_report_of_datagrams_has_its_ioctl(void **)
     closesocket(made);
 }
 
+// --- sockets for accepts
+// ------------------------------------------------------------------------------------------------------
+
+bool is_old;
+
+SOCKET WSAAPI old_socket(int family, int type, int protocol, WSAPROTOCOL_INFOW *info, GROUP group, DWORD flags)
+{
+    constexpr DWORD no_inherit = 0x80;
+    if (!is_old || (flags & no_inherit) == 0)
+        return iocp::exported(old_socket, winsock, "WSASocketW")(family, type, protocol, info, group, flags);
+    WSASetLastError(WSAEINVAL);
+    return INVALID_SOCKET;
+}
+
+bool is_inherited(SOCKET socket)
+{
+    DWORD flags = 0;
+    assert_true(GetHandleInformation(reinterpret_cast<HANDLE>(socket), &flags) != FALSE);
+    return (flags & HANDLE_FLAG_INHERIT) != 0;
+}
+
+// Nor where the flag for that is unknown (before Windows 7 SP1).
+void no_child_inherits_a_socket_for_an_accept(void **)
+{
+    for (bool old : {false, true}) {
+        is_old = old;
+        SOCKET made;
+        assert_int_equal(iocp::sys::socket_like({AF_INET, SOCK_STREAM, IPPROTO_TCP}, &made), 0);
+        assert_false(is_inherited(made));
+        iocp::sys::set_inherited(made, true);
+        assert_true(is_inherited(made));
+        iocp::sys::set_inherited(made, false);
+        assert_false(is_inherited(made));
+        closesocket(made);
+    }
+    is_old = false;
+}
+
 bool watch_winsock()
 {
     return iocp::replace_import(winsock, "setsockopt", watched_option) &&
            iocp::replace_import(winsock, "bind", watched_bind) &&
            iocp::replace_import(winsock, "WSARecv", short_receive) &&
            iocp::replace_import(winsock, "WSASend", short_send) &&
+           iocp::replace_import(winsock, "WSASocketW", old_socket) &&
            iocp::replace_import(winsock, "WSAIoctl", watched_ioctl);
 }
 
@@ -148,6 +187,7 @@ int main()
         cmocka_unit_test(outgoing_ports_of_ipv6_are_shared),
         cmocka_unit_test(a_start_that_would_wait_is_a_shortage),
         cmocka_unit_test(each_report_of_datagrams_has_its_ioctl),
+        cmocka_unit_test(no_child_inherits_a_socket_for_an_accept),
     };
     real::start();
     if (!watch_winsock())

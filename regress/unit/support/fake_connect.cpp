@@ -119,7 +119,6 @@ int take_connection(SOCKET listener, SOCKET *taken)
         return next.fate == fate_deleted ? WSAECONNABORTED : error;
     *taken = open_socket(kind::stream);
     socket_object *accepted = find_socket(*taken);
-    accepted->inherited = true;
     accepted->never_blocks = never_blocks(listener);
     accepted->listener = listener;
     accepted->peer_port = next.port;
@@ -305,7 +304,6 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     if (error != 0)
         return error;
     socket_object *taken = find_socket(*accepted);
-    taken->inherited = true;
     taken->never_blocks = never_blocks(listener);
     struct sockaddr_in peer = loopback(taken->peer_port);
     if (*length < static_cast<int>(sizeof(peer)))

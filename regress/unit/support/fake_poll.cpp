@@ -47,6 +47,7 @@ SOCKET add_socket(kind which, ULONG level)
     added.serial = new_serial();
     added.listener = INVALID_SOCKET;
     added.send_room = SIZE_MAX;
+    added.inherited = true;
     added.never_blocks = which != kind::listener; // as libevent wants them; a test of blocking ones says so
     return number;
 }

@@ -130,6 +130,14 @@ bool is_inherited(SOCKET socket)
     return found != nullptr && found->inherited;
 }
 
+size_t sockets_inherited()
+{
+    size_t count = 0;
+    for (const auto &entry : k().sockets)
+        count += entry.second.inherited;
+    return count;
+}
+
 } // namespace fake
 
 namespace sys {
@@ -214,15 +222,24 @@ int kind_of(SOCKET, socket_kind *kind)
     return 0;
 }
 
-int socket_like(const socket_kind &, bool inherit, SOCKET *socket)
+int socket_like(const socket_kind &, SOCKET *socket)
 {
     int error = enter(call::socket_like);
     if (error != 0)
         return error;
     *socket = open_socket(kind::stream);
-    find_socket(*socket)->inherited = inherit;
+    find_socket(*socket)->inherited = false;
     find_socket(*socket)->never_blocks = false;
     return 0;
+}
+
+void set_inherited(HANDLE handle, bool inherited)
+{
+    socket_object *found = find_socket(reinterpret_cast<SOCKET>(handle));
+    if (found == nullptr && k().files.count(handle) == 0)
+        complain("a handle that is closed is to be inherited, or not");
+    if (enter(call::set_inherited) == 0 && found != nullptr)
+        found->inherited = inherited;
 }
 
 int set_blocking(SOCKET socket, bool blocks)

@@ -45,6 +45,7 @@ enum class call {
     accept_now,
     socket_like,
     set_blocking,
+    set_inherited,
     file_transport,
     file_receive,
     file_send,
@@ -193,7 +194,8 @@ ULONG level(SOCKET socket);
 bool is_open(SOCKET socket);
 bool never_blocks(SOCKET socket);
 void set_never_blocks(SOCKET socket, bool never_blocks); // a stream does not, unless the library made it
-bool is_inherited(SOCKET socket);                        // by child processes
+bool is_inherited(SOCKET socket);                        // by child processes, as all are that the library has not made
+size_t sockets_inherited();
 size_t sockets_open();
 void close_by_program(SOCKET socket);
 // Of the last socket that was closed, by anybody: what it had sent, whether its peer was told by a reset, and what that

@@ -25,6 +25,8 @@ void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct socka
     if (listener != self->listener || !self->enabled)
         sharing_fails("a listener that is disabled or freed is called");
     note_client(address);
+    if (!fake::is_inherited(static_cast<SOCKET>(fd)))
+        sharing_fails("no child process would inherit the connection, as on select");
     ++self->accepted;
     evutil_closesocket(fd);
     if (w.in_callback != nullptr)
@@ -41,7 +43,7 @@ void on_readable(evutil_socket_t fd, short, void *)
         return;
     note_client(reinterpret_cast<struct sockaddr *>(&peer));
     ++w.accepted_by_own;
-    closesocket(taken);
+    fake::close_by_program(taken);
 }
 
 } // namespace
@@ -106,6 +108,8 @@ void turns(unsigned base, int count)
     for (int i = 0; i < count; ++i) {
         fake::advance_us(1000);
         turn_to_port(w.bases[base]);
+        if (fake::sockets_inherited() > 1) // more than the listening one, while nobody was told of it
+            sharing_fails("a child process would inherit what nobody has");
     }
 }
 
