@@ -74,6 +74,7 @@ def configure(build, toolchain, runtime, source):
     wanted = {
         "CMAKE_TOOLCHAIN_FILE": toolchain, "CMAKE_BUILD_TYPE": "Release", "CMAKE_EXPORT_COMPILE_COMMANDS": "ON",
         "CMAKE_MSVC_RUNTIME_LIBRARY": runtime, "LIBEVENT_SOURCE_DIR": source, "LIBEVENT_IOCP_OPENSSL": "ON",
+        "LIBEVENT_IOCP_WERROR": "ON",
         "CMOCKA_LIBRARY": f"{deps}/cmocka/lib/libcmocka.a", "OPENSSL_INCLUDE_DIR": f"{deps}/openssl/include",
         "LIB_EAY_RELEASE": f"{deps}/openssl/lib/libcrypto.a", "SSL_EAY_RELEASE": f"{deps}/openssl/lib/libssl.a"}
     outcome = subprocess.run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja"] + [f"-D{name}={value}" for name, value in wanted.items()],
