@@ -33,6 +33,7 @@ struct loop {
     DWORD thread;    // that made its last turn
     bool retry_soon; // a start failed for want of memory: do not sleep long
     bool sent_much;  // the last turn had sends that took long: the others are not to wait for the next
+    bool has_more;   // this turn has left something to the next one, and is not to wait
 };
 
 inline void loop_init(loop *self)

@@ -165,6 +165,8 @@ void turn_begin(backend *self)
 void turn_hand_on_ready(backend *self, turn_state *turn)
 {
     turn->any_ready = submit_ready(self) || turn->goes_on;
+    turn->any_ready = turn->any_ready || self->loop.has_more;
+    self->loop.has_more = false;
     turn->sent_much = self->loop.sent_much;
     self->loop.sent_much = false;
     turn->look_is_due = turn->any_ready && (turn_look_is_due(self) || turn->sent_much);

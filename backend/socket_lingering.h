@@ -1,5 +1,5 @@
 // Sockets that outlive whoever used them: what has been handed to the kernel is sent to its end, and a socket is closed
-// by the packet of the last operation in flight on it.
+// by the packet of the last send in flight on it.
 //
 // On select, a program may close a socket when the kernel has taken its bytes, and they are delivered all the same.
 // Here, a send in flight is what the kernel has taken: it is let go, never cancelled to get rid of it. (To close a socket

@@ -4,7 +4,7 @@
 // As a rule that is one base. Another one comes to it where bytes have moved and the socket could not leave the port of the
 // first (moving.h), or where the number was another socket's, which was closed past libevent. The last to come is asked
 // first; when it goes, the one before is as it was. A close is told to all, since who had the socket on its port would
-// take the next one of that number for it.
+// take the next one of that number for it; but not to those that came before one which closes the socket later.
 //
 // Another thread may free that base meanwhile: who looks at it holds it by a registry_use, for no longer than a call,
 // and the base's end waits for that.

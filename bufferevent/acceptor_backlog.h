@@ -12,7 +12,7 @@
 //
 // The first data of connections come by AcceptEx only: with them asked for, accept() is never called. Nor is it where
 // sockets are not to be inherited (LEV_OPT_CLOSE_ON_EXEC): only those made for an AcceptEx are safe from the first. What
-// accept() makes is told of in the same pass of the loop, or withdrawn.
+// accept() makes is told of in the same pass of the loop (but where priorities or a break come between), or withdrawn.
 //
 // Threads: with the base's lock held, all of it.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_BACKLOG_H

@@ -309,8 +309,8 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
 {
     int changed = evmap_io_add_(base, fd, added);
     backend *owner = changed >= 0 ? backend_of(base) : nullptr;
-    if (owner != nullptr)
-        stream_note_event(owner, added);
+    if (owner != nullptr && stream_note_event(owner, added))
+        changed = 1; // the loop is to be woken
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
     listener_share_with_program(base, added);

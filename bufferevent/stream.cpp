@@ -29,11 +29,14 @@ bool stream_gives_way(const stream *self)
     return self->as_source.gives_way && self->connect == connect_state::none;
 }
 
-// Not where the event is added: another thread may do that amid a read or write in the loop's.
+// Not where the event is added: another thread may do that amid a read or write in the loop's. The polls that take its place
+// are started by the next turn, and packets that were waited for in between are told of then.
 void stream_give_way(stream *self)
 {
-    socket_is_stale(stream_owner(self), stream_descriptor(self)); // then what it holds is another connection's
+    backend *owner = stream_owner(self);
+    socket_is_stale(owner, stream_descriptor(self)); // then what it holds is another connection's
     stream_release(self, false);
+    owner->loop.has_more = true;
 }
 
 short stream_ready(const source *as_source)
@@ -215,16 +218,17 @@ bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
     return stream_find(owner, fd) == nullptr;
 }
 
-void stream_note_event(backend *owner, const struct event *added)
+bool stream_note_event(backend *owner, const struct event *added)
 {
     stream *self = stream_find(owner, added->ev_fd);
     if (self == nullptr || !self->as_source.may_give_way || (added->ev_events & (EV_READ | EV_WRITE)) == 0)
-        return;
+        return false;
     auto *holder = static_cast<const struct bufferevent *>(self->holder);
     if (added == &holder->ev_read || added == &holder->ev_write)
-        return;
+        return false;
     self->as_source.gives_way = true;
     source_queue(&self->as_source);
+    return true;
 }
 
 void stream_release(stream *self, bool closing)

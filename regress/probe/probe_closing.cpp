@@ -117,8 +117,8 @@ std::string number_used_again()
 const question all[] = {
     {"close.receive", "closesocket under a receive: what the peer gets; and the packet", nullptr,
      "closing: an operation is ended before its socket is closed", closed},
-    {"close.cancelled", "the same, cancelled before, without waiting for its packet", nullptr, "closing",
-     cancelled_and_closed},
+    {"close.cancelled", "the same, cancelled before, without waiting for its packet", nullptr,
+     "backend/socket_lingering: what was cancelled is not waited for", cancelled_and_closed},
     {"close.waited-for", "the same, cancelled, and its packet taken before", nullptr, "closing", waited_for},
     {"close.shut-down", "shutdown(SD_SEND), then closesocket under a receive", nullptr, "closing",
      shut_down_and_closed},

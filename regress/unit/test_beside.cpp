@@ -261,6 +261,40 @@ void by_another_thread(void **)
     close_world();
 }
 
+// It does not sleep when the stream has given way, and no poll waits yet.
+void in_a_loop_that_waits(void **)
+{
+    open_connected(1, fake::no_chances);
+    wait_by_itself(EV_READ);
+    fake::at(fake::now_us() + 1000 * 1000, [] { fake::peer_sends(socket_used, "late"); });
+    assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+    assert_string_equal(taken.c_str(), "late");
+    close_world();
+}
+
+void add_in_another_thread(evutil_socket_t, short, void *)
+{
+    become_thread(other_thread);
+    unsigned before = fake::calls(fake::call::port_post);
+    wait_by_itself(EV_READ);
+    assert_int_equal(fake::calls(fake::call::port_post), before + 1);
+    become_thread(loop_thread);
+}
+
+// It is woken, though nobody waits for anything that was not waited for before.
+void another_thread_wakes_the_loop(void **)
+{
+    open_connected(1, fake::no_chances);
+    bufferevent_enable(bev, EV_READ);
+    turns(2);
+    struct timeval at_once = {0, 0};
+    assert_int_equal(event_base_once(base, -1, EV_TIMEOUT, add_in_another_thread, nullptr, &at_once), 0);
+    turns(3);
+    assert_non_null(own);
+    assert_false(has_stream());
+    close_world();
+}
+
 // Its program has closed the socket past us, and another has its number: what was received is not that one's.
 void number_comes_back(void **)
 {
@@ -291,9 +325,11 @@ int main()
     strict_locks_start();
     use_fake_threads();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_of_its_own), cmocka_unit_test(program_reads),     cmocka_unit_test(program_writes),
-        cmocka_unit_test(bytes_are_held),    cmocka_unit_test(send_in_flight),    cmocka_unit_test(amid_a_connect),
-        cmocka_unit_test(by_another_thread), cmocka_unit_test(number_comes_back),
+        cmocka_unit_test(events_of_its_own),    cmocka_unit_test(program_reads),
+        cmocka_unit_test(program_writes),       cmocka_unit_test(bytes_are_held),
+        cmocka_unit_test(send_in_flight),       cmocka_unit_test(amid_a_connect),
+        cmocka_unit_test(by_another_thread),    cmocka_unit_test(number_comes_back),
+        cmocka_unit_test(in_a_loop_that_waits), cmocka_unit_test(another_thread_wakes_the_loop),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
