@@ -44,7 +44,7 @@ void backlog_accept_found(acceptor *self);
 int backlog_look(acceptor *self, const completion_ops *ops);
 // 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
-// What was looked at, and found, and nobody can be told of for now is not inherited meanwhile.
+// Nobody is told while the listener is disabled: no child process inherits what has been taken for it by then.
 void backlog_withdraw(acceptor *self);
 // Gives what accept() made the mode that was asked for. False: it is of no use. `inherited`: so far.
 bool backlog_set_mode(SOCKET taken, bool inherited, int flags);

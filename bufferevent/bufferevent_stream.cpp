@@ -9,23 +9,26 @@ backend *backend_for(const struct bufferevent *bev)
 
 namespace {
 
-struct event_base *stream_base(const struct bufferevent *bev)
+// NULL: it can have no stream.
+backend *stream_owner_for(const struct bufferevent *bev)
 {
-    const backend *owner = event_get_fd(&bev->ev_read) >= 0 ? backend_for(bev) : nullptr;
-    return owner != nullptr ? owner->base : nullptr;
+    return event_get_fd(&bev->ev_read) >= 0 ? backend_for(bev) : nullptr;
 }
 
-stream *stream_for(const struct bufferevent *bev)
+stream *stream_for(const struct bufferevent *bev, backend *owner)
 {
-    if (stream_base(bev) == nullptr)
-        return nullptr;
-    stream *found = stream_find(backend_for(bev), event_get_fd(&bev->ev_read));
+    stream *found = owner != nullptr ? stream_find(owner, event_get_fd(&bev->ev_read)) : nullptr;
     return found != nullptr && found->holder == bev ? found : nullptr;
 }
 
 } // namespace
 
-stream_use::stream_use(const struct bufferevent *bev) : held(stream_base(bev)), own(stream_for(bev))
+stream_use::stream_use(const struct bufferevent *bev) : stream_use(bev, stream_owner_for(bev))
+{
+}
+
+stream_use::stream_use(const struct bufferevent *bev, backend *owner)
+    : held(owner != nullptr ? owner->base : nullptr), own(stream_for(bev, owner))
 {
 }
 

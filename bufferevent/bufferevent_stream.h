@@ -88,6 +88,8 @@ public:
     stream_use &operator=(const stream_use &) = delete;
 
 private:
+    stream_use(const struct bufferevent *bev, backend *owner);
+
     base_locked held;
 
 public:
