@@ -14,7 +14,8 @@ long live;
 
 // Scripts in which any are denied have one thread.
 bool turning;
-int first_denied, last_denied, asked, denied;
+int first_denied, last_denied, asked;
+long denied;
 
 bool is_denied()
 {
@@ -66,10 +67,10 @@ void deny_blocks(int first, int count)
 {
     first_denied = first;
     last_denied = count == 0 ? 0 : first + count - 1;
-    asked = denied = 0;
+    asked = 0;
 }
 
-int denied_blocks()
+long denied_blocks()
 {
     return denied;
 }

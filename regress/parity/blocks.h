@@ -10,8 +10,8 @@ void count_blocks();
 long live_blocks();
 // Of the allocations that are made while the loop turns, from now on, the `first`th and so many more; 0 of them: none.
 void deny_blocks(int first, int count);
-// How many were denied since.
-int denied_blocks();
+// How many were denied since the program began.
+long denied_blocks();
 void loop_turns(bool turns);
 
 } // namespace parity

@@ -23,6 +23,10 @@ bool begin(world *w, const script &of)
     if (w->base == nullptr)
         return false;
     w->tick = evtimer_new(w->base, on_tick, nullptr);
+    // The base has room for some timers then: where it finds none, libevent's rate limits lose one without a word.
+    const struct timeval later = {60, 0};
+    if (w->tick == nullptr || event_add(w->tick, &later) != 0 || event_del(w->tick) != 0)
+        return false;
     w->subject_count = of.subjects;
     w->ipv6 = has_ipv6() ? of.ipv6 : 0;
     w->of_pipes = of.about == flavour::pipes;
