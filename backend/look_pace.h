@@ -13,7 +13,7 @@
 namespace iocp {
 
 // A look is due when it takes no more than such a share of the time since the last one.
-constexpr int64_t look_share = 32;
+constexpr int64_t look_share = 48;
 constexpr unsigned max_turns_without_look = 64;
 
 // What the first look counts for at the most: it may have waited for others (a lock, the processor), and what comes after it
