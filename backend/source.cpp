@@ -40,11 +40,6 @@ void source_init(source *self, const source_ops *ops, owned_descriptor *of)
     self->may_give_way = self->gives_way = false;
 }
 
-source_place source_starts_soon(const source *)
-{
-    return source_place::starting;
-}
-
 source_place source_polls(const source *)
 {
     return source_place::polling;

@@ -70,7 +70,6 @@ inline evutil_socket_t source_descriptor(const source *self)
 
 void source_init(source *self, const source_ops *ops, owned_descriptor *of);
 // For a source's table: it always has something to start.
-source_place source_starts_soon(const source *self);
 source_place source_polls(const source *self);
 // Will be looked at in the base's next turn.
 void source_queue(source *self);

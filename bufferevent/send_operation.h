@@ -48,18 +48,15 @@ struct send_operation {
     size_t limit;  // how long it might be, where that may grow; 0: it may not
 };
 
-using send_ended = void (*)(send_operation *ended, int error);
-
 // One that is idle. NULL for want of memory. `ops`: what happens when its packet has come; of one that was let go,
 // send_operation_left_ended.
 send_operation *send_operation_new(stream *owner, const completion_ops *ops);
 void send_operation_left_ended(completion *operation, int error, DWORD bytes);
 
-// How a start went: `pending` or `done`, and the bytes have left the evbuffer.
 // Sends up to `at_most` bytes of the evbuffer, whose lock is held, and the base's.
 sys::start_result send_operation_start(send_operation *self, port *on, evutil_socket_t fd, struct evbuffer *output,
                                        size_t at_most);
-// Takes what was sent out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
+// Takes what is on its way, or was sent, out of the evbuffer. Calls its callbacks, so that the base's lock is not held.
 void send_operation_take(struct evbuffer *output, size_t length);
 // Its packet has come. True: only a part was sent, and the rest is in flight now. Otherwise it is to be settled with
 // what the two say then.

@@ -302,6 +302,8 @@ struct child_start {
     bool hidden;
     bool detached;
 };
+// Of this process: units without the 0 at the end; 0: there is none; `room` or more: it has not been copied.
+DWORD environment_value(const wchar_t *name, wchar_t *into, DWORD room);
 // Reads nothing, takes everything, and is inheritable.
 int null_device_open(HANDLE *opened);
 // Suspended before its first instruction. Waits for its image to be loaded.

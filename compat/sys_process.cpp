@@ -44,6 +44,11 @@ int make_list(HANDLE *inherited, DWORD count, LPPROC_THREAD_ATTRIBUTE_LIST *list
 
 } // namespace
 
+DWORD environment_value(const wchar_t *name, wchar_t *into, DWORD room)
+{
+    return GetEnvironmentVariableW(name, into, room);
+}
+
 int null_device_open(HANDLE *opened)
 {
     SECURITY_ATTRIBUTES inherited = {sizeof(inherited), nullptr, TRUE};

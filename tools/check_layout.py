@@ -47,7 +47,7 @@ KERNEL_CALLS = re.compile(
     r"|ReadDirectoryChanges(?:Ex)?W|GetFullPathName[AW]|GetFileInformationByHandle(?:Ex)?"
     r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?"
     r"|RegisterWaitFor\w+|UnregisterWait(?:Ex)?|CreateProcess[AW]?|TerminateProcess|ResumeThread|GetExitCodeProcess"
-    r"|SetHandleInformation|SignalObjectAndWait|\w+ProcThreadAttribute\w*)\s*\(")
+    r"|GetEnvironmentVariable[AW]?|SetHandleInformation|SignalObjectAndWait|\w+ProcThreadAttribute\w*)\s*\(")
 
 
 def tree_files():

@@ -1,5 +1,6 @@
 #include "backend/handles/command_text.h"
 #include "backend/handles/utf8.h"
+#include "compat/sys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ constexpr wchar_t command_system_root[] = L"SystemRoot";
 int command_own_system_root(wchar_t **entry)
 {
     wchar_t value[MAX_PATH];
-    DWORD length = GetEnvironmentVariableW(command_system_root, value, MAX_PATH);
+    DWORD length = sys::environment_value(command_system_root, value, MAX_PATH);
     if (length == 0 || length >= MAX_PATH)
         return 0;
     size_t units = wcslen(command_system_root) + 1 + length + 1;

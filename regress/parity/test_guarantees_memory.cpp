@@ -264,18 +264,35 @@ bool memory_fails_beside_tls(struct event_base *base)
 }
 #endif
 
-// A listener that is made serves, or it is not made; and then a socket that the program brought is still the program's.
+// A socket of the program's own, bound to a port.
+evutil_socket_t own_socket()
+{
+    struct sockaddr_in address = open_address();
+    address.sin_port = 0;
+    auto own = static_cast<evutil_socket_t>(socket(AF_INET, SOCK_STREAM, 0));
+    evutil_make_socket_nonblocking(own);
+    bind(static_cast<SOCKET>(own), reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+    return own;
+}
+
+bool is_a_socket(evutil_socket_t fd)
+{
+    int type, length = sizeof(type);
+    return getsockopt(static_cast<SOCKET>(fd), SOL_SOCKET, SO_TYPE, reinterpret_cast<char *>(&type), &length) == 0;
+}
+
+// A listener that is made serves, or it is not made; and then the socket that the program brought is still the program's.
 bool memory_fails_for_a_listener(struct event_base *base)
 {
     long most_deaf = is_select(base) ? 1 : 0;
+    long refused = 0;
     for (long point = 1, asked = 1, deaf = 0; asked >= point; ++point) {
         std::vector<user> users(1);
         world of = {world_kind::plain, new_base(), nullptr, {}, 0};
-        struct sockaddr_in address = open_address();
-        address.sin_port = 0;
+        evutil_socket_t own = own_socket();
+        REQUIRE(is_a_socket(own));
         fail_allocations(point, 1);
-        of.listener = evconnlistener_new_bind(of.base, on_accept, &of, LEV_OPT_CLOSE_ON_FREE, 16,
-                                              reinterpret_cast<struct sockaddr *>(&address), sizeof(address));
+        of.listener = evconnlistener_new(of.base, on_accept, &of, LEV_OPT_CLOSE_ON_FREE, 16, own);
         asked = fail_allocations(0, 0);
         if (of.listener != nullptr) {
             connect_user(&of, &users[0]);
@@ -283,10 +300,14 @@ bool memory_fails_for_a_listener(struct event_base *base)
             end_user(&users[0], users[0].at);
             close_world(&of);
         } else {
+            ++refused;
+            REQUIRE(is_a_socket(own));
+            evutil_closesocket(own);
             event_base_free(of.base);
         }
         REQUIRE(point < max_points && deaf <= most_deaf);
     }
+    REQUIRE(refused != 0);
     return true;
 }
 

@@ -1,5 +1,6 @@
 // What a child's command line and environment are made of. Windows itself takes the lines apart.
 #include "support/check.h"
+#include "support/fake_sys.h"
 
 #include <initializer_list>
 #include <string>
@@ -120,10 +121,21 @@ void environments_are_sorted(void **)
     assert_int_equal(entries.size(), 7);
     for (size_t i = 0; i < 7; ++i)
         assert_true(entries[i] == wanted[i]);
+}
+
+// Without one Winsock does not start in the child.
+void the_system_root_is_added(void **)
+{
     const char *const none[] = {nullptr};
-    entries = entries_of(none);
-    assert_int_equal(entries.size(), 1);
-    assert_true(entries[0].find(L"SystemRoot=") == 0);
+    const std::wstring long_one(MAX_PATH, L'w');
+    fake::boot(1);
+    for (const std::wstring &root : {std::wstring(L"D:\\w"), std::wstring(), long_one}) {
+        fake::set_system_root(root);
+        std::vector<std::wstring> entries = entries_of(none);
+        bool is_added = !root.empty() && root != long_one;
+        assert_int_equal(entries.size(), is_added);
+        assert_true(!is_added || entries[0] == L"SystemRoot=" + root);
+    }
 }
 
 void what_is_no_environment(void **)
@@ -163,7 +175,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_as_they_are_written), cmocka_unit_test(any_arguments_come_back),
         cmocka_unit_test(what_is_no_command),        cmocka_unit_test(environments_are_sorted),
-        cmocka_unit_test(what_is_no_environment),    cmocka_unit_test(batch_files_are_known),
+        cmocka_unit_test(the_system_root_is_added),  cmocka_unit_test(what_is_no_environment),
+        cmocka_unit_test(batch_files_are_known),
     };
     return cmocka_run_group_tests_name("command_text", tests, nullptr, nullptr);
 }

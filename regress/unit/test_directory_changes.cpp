@@ -14,6 +14,23 @@ namespace {
 
 char *old_name;
 
+// Bytes that end where nobody may read on.
+unsigned char *at_the_edge(const std::string &bytes)
+{
+    constexpr size_t page = 4096;
+    static unsigned char *pages;
+    if (pages == nullptr) {
+        DWORD before;
+        pages = static_cast<unsigned char *>(VirtualAlloc(nullptr, 2 * page, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
+        assert_non_null(pages);
+        assert_true(VirtualProtect(pages + page, page, PAGE_NOACCESS, &before));
+    }
+    assert_in_range(bytes.size(), 0, page);
+    unsigned char *begin = pages + page - bytes.size();
+    memcpy(begin, bytes.data(), bytes.size());
+    return begin;
+}
+
 int set_up(void **)
 {
     fake::boot(1);
@@ -29,8 +46,7 @@ int tear_down(void **)
 // "1:name 4:old 5:new", and "lost".
 std::string taken(const std::string &bytes, bool goes_on = true)
 {
-    std::vector<unsigned char> buffer(bytes.begin(), bytes.end()); // of its own, so that a read beyond it is one
-    change_list list = changes_take(buffer.data(), buffer.size(), goes_on, &old_name);
+    change_list list = changes_take(at_the_edge(bytes), bytes.size(), goes_on, &old_name);
     std::string all;
     for (int i = 0; i < list.count; ++i)
         all += (all.empty() ? "" : " ") + std::to_string(list.first[i].action) + ":" + list.first[i].path;

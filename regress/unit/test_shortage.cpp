@@ -227,8 +227,8 @@ void conversations(void **)
                 conversation_goes_short(which, warm);
 }
 
-// Nothing is half made when there is no memory for it.
-void a_listener_without_memory(void **)
+// Nothing is half made when there is no memory for it, and the socket is still the program's.
+void a_listener_goes_without_memory(unsigned flags)
 {
     base = make_base(on_iocp);
     accepted.clear();
@@ -237,7 +237,7 @@ void a_listener_without_memory(void **)
     unsigned failures = 0;
     for (; made == nullptr && failures < 20; ++failures) {
         guard::fail_allocations(failures, 1);
-        made = evconnlistener_new(base, on_accept, nullptr, 0, 0, static_cast<evutil_socket_t>(socket));
+        made = evconnlistener_new(base, on_accept, nullptr, flags, 0, static_cast<evutil_socket_t>(socket));
         guard::fail_allocations(0, 0);
         assert_true(fake::is_open(socket));
     }
@@ -247,9 +247,17 @@ void a_listener_without_memory(void **)
     run_for(30 * 1000);
     assert_int_equal(accepted.size(), 1);
     evconnlistener_free(made);
-    fake::close_by_program(socket);
+    assert_true(fake::is_open(socket) == (flags == 0));
+    if (flags == 0)
+        fake::close_by_program(socket);
     event_base_free(base);
     assert_null(fake::complaint_after_free());
+}
+
+void a_listener_without_memory(void **)
+{
+    for (unsigned flags : {0u, static_cast<unsigned>(LEV_OPT_CLOSE_ON_FREE)})
+        a_listener_goes_without_memory(flags);
 }
 
 } // namespace

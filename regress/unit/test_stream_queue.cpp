@@ -242,7 +242,6 @@ void the_rest_of_the_queue_lingers_too(void **)
     assert_false(fake::last_closed().was_reset);
 }
 
-// The stream went first, and the program closes the socket itself.
 // They are lost, though whoever put them took them for sent: the peer is told so.
 void without_memory_for_the_last_send_it_is_reset(void **)
 {
@@ -254,6 +253,7 @@ void without_memory_for_the_last_send_it_is_reset(void **)
     assert_true(fake::last_closed().was_reset);
 }
 
+// The stream went first, and the program closes the socket itself.
 void a_socket_closed_after_its_stream_lingers_too(void **)
 {
     fake::set_send_room(socket_fd, 0);

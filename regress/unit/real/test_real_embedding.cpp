@@ -193,15 +193,9 @@ void all_of_several(void **)
     close_echo(&one);
 }
 
-void the_kernel_lets_a_port_be_waited_for(void **)
-{
-    print_message("a port can be waited for: %s\n", iocp::sys::ports_can_be_waited_for() ? "yes" : "no");
-}
-
 int run_group()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_kernel_lets_a_port_be_waited_for),
         cmocka_unit_test_setup_teardown(echoes_take_no_timer, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_come_in_its_sleep_are_echoed, set_up_outer, tear_down),
         cmocka_unit_test_setup_teardown(in_a_message_loop, set_up_outer, tear_down),

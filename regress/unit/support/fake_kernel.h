@@ -185,6 +185,7 @@ struct kernel {
     std::map<OVERLAPPED *, operation> operations;
     std::map<HANDLE, thread_object> threads;
     std::map<HANDLE, pipe_object> pipes;
+    std::wstring system_root = L"C:\\windows";
     std::vector<std::wstring> pipes_elsewhere; // names that another process listens on
     unsigned quick_pipe_clients;
     size_t pipe_clients; // let in

@@ -56,6 +56,11 @@ size_t children_running()
     return count;
 }
 
+void set_system_root(const std::wstring &value)
+{
+    k().system_root = value;
+}
+
 size_t children_suspended()
 {
     size_t count = 0;
@@ -69,6 +74,18 @@ size_t children_suspended()
 namespace sys {
 
 using namespace fake;
+
+DWORD environment_value(const wchar_t *name, wchar_t *into, DWORD room)
+{
+    const std::wstring &value = k().system_root;
+    auto length = static_cast<DWORD>(value.size());
+    if (wcscmp(name, L"SystemRoot") != 0)
+        return 0;
+    if (length >= room)
+        return length + 1;
+    wmemcpy(into, value.c_str(), length + 1);
+    return length;
+}
 
 int null_device_open(HANDLE *opened)
 {

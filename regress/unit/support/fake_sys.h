@@ -182,6 +182,7 @@ DWORD last_child();
 size_t children_started();
 size_t children_running();
 size_t children_suspended();
+void set_system_root(const std::wstring &value); // of the environment; empty: there is none
 
 // --- sockets -------------------------------------------------------------------------------------------------------
 enum class kind { stream, datagram, listener };
