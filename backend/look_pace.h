@@ -27,7 +27,7 @@ struct look_pace {
     int64_t cost_ns;   // what one takes that finds nothing
 };
 
-// Asked once a turn, but for one that looks in any case.
+// Asked once a turn, but for one that looks in any case, or has nothing to look for.
 inline bool look_pace_is_due(look_pace *self, int64_t now_ns)
 {
     return ++self->turns > max_turns_without_look || now_ns - self->looked_ns >= look_share * self->cost_ns;

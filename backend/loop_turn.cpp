@@ -116,6 +116,7 @@ struct turn_state {
     bool any_ready;      // there is something to do
     bool sent_much;      // the last turn's sends took long
     bool look_is_due;    // the port is to be looked at all the same
+    bool look_was_asked; // whether that is so
     bool receives_first; // nobody waits to send, or who does is ahead of the others
 };
 
@@ -131,11 +132,15 @@ turn_state turn_make_plan(const backend *self, const struct timeval *tv)
 
 // Is it time for a look at the port, though there is something to do without it? Wake-ups and signals are known of
 // without a call. Of sockets only a look tells: at once if priorities are to rank what comes, and now and then
-// otherwise.
-bool turn_look_is_due(backend *self)
+// otherwise. Asked where something hangs on it, since that takes the clock, and answered once a turn.
+bool turn_look_is_due(backend *self, turn_state *turn)
 {
+    if (turn->look_was_asked)
+        return turn->look_is_due;
     bool is_known = self->port->posted != 0 || signals_waiting(self);
-    return is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
+    turn->look_was_asked = true;
+    turn->look_is_due = is_known || self->base->nactivequeues > 1 || look_pace_is_due(&self->loop.look, sys::now_ns());
+    return turn->look_is_due;
 }
 
 // Has anything come that should be dealt with before receives are started, or before somebody sends again?
@@ -169,7 +174,7 @@ void turn_hand_on_ready(backend *self, turn_state *turn)
     self->loop.has_more = false;
     turn->sent_much = self->loop.sent_much;
     self->loop.sent_much = false;
-    turn->look_is_due = turn->any_ready && (turn_look_is_due(self) || turn->sent_much);
+    turn->look_is_due = turn->look_was_asked = turn->any_ready && turn->sent_much;
     turn->receives_first = !turn->any_ready || self->loop.round.sender_is_ahead;
 }
 
@@ -185,7 +190,7 @@ bool turn_ends_with_first_look(backend *self, turn_state *turn, int *result)
 void turn_start_receives(backend *self, turn_state *turn)
 {
     // What waits while others are ready all the time is not held back for ever.
-    bool held_back = send_round_holds_back(&self->loop.round) && turn->look_is_due;
+    bool held_back = send_round_holds_back(&self->loop.round) && turn->any_ready && turn_look_is_due(self, turn);
     if (!turn->receives_first && !turn->at_once && !held_back)
         return;
     receive_scope which = turn->any_ready ? receive_scope::before_sends : receive_scope::at_pace;
@@ -194,8 +199,6 @@ void turn_start_receives(backend *self, turn_state *turn)
     else if (held_back)
         which = receive_scope::held_back;
     bool found = submit_receives(self, which);
-    if (found && !turn->any_ready)
-        turn->look_is_due = turn_look_is_due(self);
     turn->any_ready = turn->any_ready || found;
 }
 
@@ -204,9 +207,9 @@ bool turn_has_anything_to_see(const backend *self)
     return port_owes(self->port) || signals_waiting(self);
 }
 
-bool turn_passes_port_by(const backend *self, const turn_state &turn)
+bool turn_passes_port_by(backend *self, turn_state *turn)
 {
-    return turn.any_ready && !turn.only_looks && (!turn.look_is_due || !turn_has_anything_to_see(self));
+    return turn->any_ready && !turn->only_looks && (!turn_has_anything_to_see(self) || !turn_look_is_due(self, turn));
 }
 
 // How long to wait at the port, of which the other bases are told.
@@ -238,7 +241,7 @@ turn_rest loop_begin_turn(backend *self, const struct timeval *tv)
     if (turn_ends_with_first_look(self, &turn, &result))
         return {true, result, 0};
     turn_start_receives(self, &turn);
-    if (turn_passes_port_by(self, turn))
+    if (turn_passes_port_by(self, &turn))
         return {true, 0, 0};
     return {false, 0, turn_prepare_wait(self, tv, turn.any_ready)};
 }

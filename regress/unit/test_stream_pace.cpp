@@ -101,6 +101,30 @@ void a_conversation_costs_no_packets(void **)
     assert_null(fake::complaint_after_free());
 }
 
+// With nothing in flight a look at the port could bring nothing, and nobody asks the clock whether it is time for one.
+void the_clock_is_asked_where_a_look_may_bring_something(void **)
+{
+    constexpr uint64_t warm_up = 10, messages = 200;
+    struct event_base *base = make_base(on_iocp);
+    connection one;
+    open_connection(&one, base, BEV_OPT_CLOSE_ON_FREE, answer);
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    uint64_t before = 0;
+    for (uint64_t message = 0; message < warm_up + messages; ++message) {
+        if (message == warm_up)
+            before = fake::clock_reads();
+        fake::peer_sends(one.socket, "a message");
+        size_t answered = fake::sent(one.socket).size();
+        for (int turns = 0; turns < 20 && fake::sent(one.socket).size() == answered; ++turns)
+            event_base_loop(base, EVLOOP_ONCE);
+        assert_true(fake::sent(one.socket).size() > answered);
+    }
+    assert_int_equal(fake::clock_reads() - before, 0);
+    free_connection(&one);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 // A connection that has something to read in every turn, for so many turns.
 void open_greedy(connection *greedy, struct event_base *base, size_t turns)
 {
@@ -284,6 +308,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_busy_connection_costs_one_receive_a_message, set_up_kernel),
         cmocka_unit_test_setup(a_conversation_costs_no_packets, set_up_kernel),
+        cmocka_unit_test_setup(the_clock_is_asked_where_a_look_may_bring_something, set_up_kernel),
         cmocka_unit_test_setup(what_is_always_ready_holds_back_no_receive, set_up_kernel),
         cmocka_unit_test_setup(nobody_is_overtaken_for_ever, set_up_kernel),
         cmocka_unit_test_setup(a_sender_lets_others_receive_between_two_sends, set_up_kernel),

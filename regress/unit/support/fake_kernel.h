@@ -213,6 +213,7 @@ struct kernel {
     int64_t now;
     int64_t grain;
     int64_t look_cost;
+    uint64_t clock_reads;
     bool hold_packets;
     bool hold_cancelled;
     bool running_thread;

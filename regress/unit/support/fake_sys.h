@@ -131,6 +131,7 @@ const std::vector<ULONG> &batch_sizes(); // how many packets each wait asked for
 
 // --- time ----------------------------------------------------------------------------------------------------------
 int64_t now_us();
+uint64_t clock_reads(); // how often sys::now_ns was asked
 void advance_us(int64_t by);
 // What a look at the port takes that does not wait.
 void set_look_cost_us(int64_t cost);

@@ -25,6 +25,11 @@ void advance_us(int64_t by)
     k().now += by;
 }
 
+uint64_t clock_reads()
+{
+    return k().clock_reads;
+}
+
 void set_clock_grain_us(int64_t grain)
 {
     k().grain = grain;
@@ -39,6 +44,7 @@ void set_look_cost_us(int64_t cost)
 
 int64_t sys::now_ns()
 {
+    ++fake::k().clock_reads;
     return fake::now_us() * 1000;
 }
 
