@@ -161,7 +161,8 @@ void turn_begin(backend *self)
 {
     ++self->loop.turn;
     self->loop.thread = GetCurrentThreadId();
-    sources_free(self);
+    if (!TAILQ_EMPTY(&self->loop.to_free))
+        sources_free(self);
     self->loop.retry_soon = false;
     signals_claim(self);
     signals_activate(self);

@@ -138,20 +138,8 @@ void signals_init(backend *owner)
     owner->base->evsigsel = &signal_ops;
 }
 
-bool signals_waiting(const backend *owner)
+void signals_activate_taken(backend *owner)
 {
-    return owner->signals.posted;
-}
-
-bool signals_taken(const backend *owner)
-{
-    return owner->signals.taken;
-}
-
-void signals_activate(backend *owner)
-{
-    if (!owner->signals.taken)
-        return;
     owner->signals.taken = false;
     owner->signals.posted = false; // before the counts are read: a signal from here on posts again
     for (int number = 0; number < signal_numbers; ++number) {
@@ -161,10 +149,9 @@ void signals_activate(backend *owner)
     }
 }
 
-void signals_claim(backend *owner)
+void signals_take_if_free(backend *owner)
 {
-    // The base that had them is gone.
-    if (state.receiver == nullptr && owner->base->sig.ev_n_signals_added > 0)
+    if (state.receiver == nullptr) // the base that had them is gone
         signals_set_receiver(owner);
 }
 

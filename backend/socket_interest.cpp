@@ -184,8 +184,6 @@ void interest_close(source *leaving)
 
 void interest_retry(backend *owner)
 {
-    if (!owner->sockets.any_unwatched)
-        return;
     owner->sockets.any_unwatched = false;
     size_t at = 0;
     while (socket_record *record = socket_next(owner, &at)) {

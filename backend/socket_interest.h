@@ -17,7 +17,7 @@ void interest_fall_back(source *leaving);
 // The same, and the socket is about to be closed: whoever waits for it is told once.
 void interest_close(source *leaving);
 
-// Once a turn: interest that has fallen to a poll which there was no memory for.
+// Once a turn, if there is any: interest that has fallen to a poll which there was no memory for.
 void interest_retry(backend *owner);
 
 // Lets go of all polls.

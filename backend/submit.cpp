@@ -83,7 +83,8 @@ bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
 
 bool submit_ready(backend *self)
 {
-    interest_retry(self);
+    if (self->sockets.any_unwatched)
+        interest_retry(self);
     bool any_ready = submit_hand_on_ready(self);
     return submit_all(&self->loop.starting) || any_ready;
 }
