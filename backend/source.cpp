@@ -7,16 +7,9 @@ namespace {
 
 source_list *source_list_at(loop *queues, source_place place)
 {
-    switch (place) {
-    case source_place::starting:
-        return &queues->starting;
-    case source_place::receiving:
-        return &queues->receiving;
-    case source_place::polling:
-        return &queues->polling;
-    default:
-        return &queues->changed;
-    }
+    static constexpr source_list loop::*const lists[] = {nullptr, &loop::changed, &loop::starting, &loop::receiving,
+                                                         &loop::polling};
+    return &(queues->*lists[static_cast<int>(place)]);
 }
 
 // The list that it is in, if any.
@@ -84,7 +77,12 @@ void source_ready(source *self, short ready)
     if (self->wanted == 0 || owner->draining)
         return;
     source_queue(self);
-    struct event_base *base = owner->base;
+    source_tell(self, ready);
+}
+
+void source_tell(source *self, short ready)
+{
+    struct event_base *base = source_owner(self)->base;
     evutil_socket_t fd = source_descriptor(self);
     auto told = static_cast<short>(ready & self->wanted);
     // As on select, where who reads is told first: what it writes then can be sent in the same pass.

@@ -77,6 +77,8 @@ void source_queue_in(source *self, source_place place);
 void source_unqueue(source *self);
 // Activates the events that wait for any of `ready`, and queues the source again: it may be ready still.
 void source_ready(source *self, short ready);
+// The same, of one that its caller queues. The base is not being freed.
+void source_tell(source *self, short ready);
 // Starts what it needs, and it waits for that no longer. True if it is ready, and has been activated.
 bool source_start(source *self);
 

@@ -27,12 +27,15 @@ bool submit_hand_on_ready(backend *self)
             any_ready = true;
             if ((ready & EV_WRITE) != 0)
                 send_round_will_send(&self->loop.round, next->sent_in_round);
-            source_ready(next, ready);
+            source_tell(next, ready);
         }
-        if (place != source_place::nowhere)
+        if (place != source_place::nowhere) {
             source_queue_in(next, place);
-        else
+        } else {
             next->waits = false;
+            if (ready != 0) // and may be so still
+                source_queue(next);
+        }
         if (next == last)
             break;
     }
