@@ -56,7 +56,7 @@ bool submit_all(source_list *list)
 }
 
 // One after the other, until so many have found something as the pace allows, or one has not after others have.
-bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
+bool submit_some_at_pace(backend *self, source_list *list, find_pace *pace)
 {
     if (find_pace_all_are_due(pace)) {
         find_pace_left(pace, false);
@@ -82,6 +82,15 @@ bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
     return found > 0;
 }
 
+// With nobody there it is as if all had been started.
+inline bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
+{
+    if (!TAILQ_EMPTY(list))
+        return submit_some_at_pace(self, list, pace);
+    find_pace_left(pace, false);
+    return false;
+}
+
 } // namespace
 
 bool submit_ready(backend *self)
@@ -102,7 +111,7 @@ bool submit_receives(backend *self, receive_scope which)
     bool all = which != receive_scope::at_pace;
     bool found =
         all ? submit_all(&self->loop.receiving) : submit_at_pace(self, &self->loop.receiving, &self->loop.receive_pace);
-    if (look_together(self))
+    if (!TAILQ_EMPTY(&self->loop.polling) && look_together(self))
         return true;
     bool polled =
         all ? submit_all(&self->loop.polling) : submit_at_pace(self, &self->loop.polling, &self->loop.poll_pace);
