@@ -80,12 +80,18 @@ inline unsigned completion_turns_since(const completion *operation, uint64_t tur
 
 void completion_init(completion *operation, const completion_ops *ops);
 
-// Bracket a sys:: call: settle_start puts the operation in flight, unless the call has left no packet to come (done at
-// once, or failed). If there is one, nobody takes it before that, since the lock is held. Returns its argument.
-OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd);
+// Before a sys:: call that starts it; completion_settle_start (port.h) comes behind.
+inline OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd)
+{
+    EVUTIL_ASSERT(!operation->pending && !operation->alone && is_handle(fd));
+    operation->overlapped = {};
+    operation->handle = static_cast<int32_t>(fd);
+    operation->cancelled = false;
+    return &operation->overlapped;
+}
+
 // The same on a handle that is no socket: a pipe's, a directory's.
 OVERLAPPED *completion_begin_file(completion *operation, HANDLE file);
-sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result);
 
 // Of one that was taken back, and of which no packet will come: idle again, as if it had been cancelled.
 void completion_withdraw(port *on, completion *operation);

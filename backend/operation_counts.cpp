@@ -18,24 +18,17 @@ long long operation_descriptor(const completion *operation)
     return static_cast<long long>(completion_descriptor(operation));
 }
 
-struct event_iocp_operation_stats *operation_stats(operation_counts *self, const completion *operation)
-{
-    return &self->of[static_cast<int>(operation->ops->kind)];
-}
-
 } // namespace
 
-void operation_started(operation_counts *self, const completion *operation, const sys::start_result &result)
+void operation_log_started(const completion *operation, const sys::start_result &result)
 {
-    struct event_iocp_operation_stats *stats = operation_stats(self, operation);
-    ++stats->started;
+    (void)operation; // where the log is left out of the build
     if (result.how == sys::started::pending) {
-        ++stats->in_flight;
         event_debug(("iocp: %s on %lld started", operation_name(operation), operation_descriptor(operation)));
         return;
     }
     bool failed = result.how == sys::started::failed;
-    ++(failed ? stats->failed : stats->done_at_once);
+    (void)failed;
     event_debug(("iocp: %s on %lld %s at once: %lu bytes, error %d", operation_name(operation),
                  operation_descriptor(operation), failed ? "failed" : "done", static_cast<unsigned long>(result.bytes),
                  result.error));

@@ -15,8 +15,24 @@ struct operation_counts {
     struct event_iocp_operation_stats of[static_cast<int>(operation_kind::count)];
 };
 
+inline struct event_iocp_operation_stats *operation_stats(operation_counts *self, const completion *operation)
+{
+    return &self->of[static_cast<int>(operation->ops->kind)];
+}
+
+void operation_log_started(const completion *operation, const sys::start_result &result);
 // The call that starts it has returned.
-void operation_started(operation_counts *self, const completion *operation, const sys::start_result &result);
+inline void operation_started(operation_counts *self, const completion *operation, const sys::start_result &result)
+{
+    struct event_iocp_operation_stats *stats = operation_stats(self, operation);
+    ++stats->started;
+    if (result.how == sys::started::pending)
+        ++stats->in_flight;
+    else
+        ++(result.how == sys::started::failed ? stats->failed : stats->done_at_once);
+    if (event_debug_get_logging_mask_() != 0)
+        operation_log_started(operation, result);
+}
 void operation_cancelled(const completion *operation);
 // Its packet has come.
 void operation_ended(operation_counts *self, const completion *operation, int error, DWORD bytes);

@@ -46,30 +46,10 @@ void completion_init(completion *operation, const completion_ops *ops)
     operation->pending = operation->cancelled = operation->alone = operation->of_file = false;
 }
 
-OVERLAPPED *completion_begin(completion *operation, evutil_socket_t fd)
-{
-    EVUTIL_ASSERT(!operation->pending && !operation->alone && is_handle(fd));
-    operation->overlapped = {};
-    operation->handle = static_cast<int32_t>(fd);
-    operation->cancelled = false;
-    return &operation->overlapped;
-}
-
 OVERLAPPED *completion_begin_file(completion *operation, HANDLE file)
 {
     operation->of_file = true;
     return completion_begin(operation, reinterpret_cast<evutil_socket_t>(file));
-}
-
-sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
-{
-    EVUTIL_ASSERT(!operation->pending);
-    if (result.how == sys::started::pending) {
-        operation->pending = true;
-        in_flight_add(&on->in_flight, operation);
-    }
-    operation_started(&on->counts, operation, result);
-    return result;
 }
 
 void completion_withdraw(port *on, completion *operation)

@@ -36,6 +36,20 @@ struct port {
     bool foreign_packets;  // someone associated a handle through libevent's internal API: packets we cannot count
 };
 
+// Behind a call that starts an operation (see completion_begin): puts it in flight, unless the call has left no packet to
+// come (done at once, or failed). If there is one, nobody takes it before that, since the lock is held. Returns its
+// argument.
+inline sys::start_result completion_settle_start(port *on, completion *operation, sys::start_result result)
+{
+    EVUTIL_ASSERT(!operation->pending);
+    if (result.how == sys::started::pending) {
+        operation->pending = true;
+        in_flight_add(&on->in_flight, operation);
+    }
+    operation_started(&on->counts, operation, result);
+    return result;
+}
+
 // Returns NULL with a warning when the kernel has no port to give.
 port *port_open();
 // Nothing may be in flight.
