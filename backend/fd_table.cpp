@@ -6,32 +6,10 @@ namespace {
 
 constexpr size_t first_capacity = 16;
 
-// Handles are multiples of four, and most are close to each other; the multiplier (2^64 divided by the golden ratio)
-// spreads them. The upper bits, as a fraction of 2^32, say where in the table: it may have any size.
-size_t fd_table_home(evutil_socket_t fd, size_t capacity)
-{
-    uint64_t spread = ((static_cast<uint64_t>(fd) >> 2) * 0x9E3779B97F4A7C15ull) >> 32;
-    return static_cast<size_t>((spread * capacity) >> 32);
-}
-
-size_t fd_table_after(size_t slot, size_t capacity)
-{
-    return slot + 1 == capacity ? 0 : slot + 1;
-}
-
 // How far it is from one slot up to another, round the end.
 size_t fd_table_distance(size_t from, size_t to, size_t capacity)
 {
     return to >= from ? to - from : to + capacity - from;
-}
-
-// The slot of fd, or the empty one where it belongs. The table has room.
-fd_table_entry **fd_table_probe(fd_table_entry **slots, size_t capacity, evutil_socket_t fd)
-{
-    size_t i = fd_table_home(fd, capacity);
-    while (slots[i] != nullptr && slots[i]->fd != fd)
-        i = fd_table_after(i, capacity);
-    return &slots[i];
 }
 
 bool fd_table_make_room(fd_table *self)
@@ -52,11 +30,6 @@ bool fd_table_make_room(fd_table *self)
 }
 
 } // namespace
-
-fd_table_entry *fd_table_find(const fd_table *self, evutil_socket_t fd)
-{
-    return self->used != 0 ? *fd_table_probe(self->slots, self->capacity, fd) : nullptr;
-}
 
 bool fd_table_add(fd_table *self, fd_table_entry *added)
 {
