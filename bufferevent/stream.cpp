@@ -10,6 +10,17 @@ namespace iocp {
 
 namespace {
 
+// Few have a queue: the others are not to pay for it.
+bool stream_has_queued(const stream *self)
+{
+    return self->queue != nullptr && stream_queue_waits(self);
+}
+
+bool stream_may_send(const stream *self)
+{
+    return self->queue != nullptr ? stream_queue_has_room(self) : stream_send_ready(self);
+}
+
 int stream_widened(source *, bool)
 {
     return 0;
@@ -17,7 +28,7 @@ int stream_widened(source *, bool)
 
 void stream_narrowed(source *as_source)
 {
-    if (as_source->wanted == 0 && !stream_queue_waits(stream_of(as_source)))
+    if (as_source->wanted == 0 && !stream_has_queued(stream_of(as_source)))
         source_unqueue(as_source);
     if ((as_source->wanted & EV_READ) == 0)
         stream_receive_rest(stream_of(as_source));
@@ -47,7 +58,7 @@ short stream_ready(const source *as_source)
         return 0;
     if (self->connect == connect_state::none && stream_receive_ready(self))
         ready |= EV_READ;
-    if (stream_queue_has_room(self) && !self->send_again && !stream_queue_waits(self))
+    if (stream_may_send(self) && !self->send_again && !stream_has_queued(self))
         ready |= EV_WRITE;
     return ready;
 }
@@ -55,7 +66,7 @@ short stream_ready(const source *as_source)
 source_place stream_waits_in(const source *as_source)
 {
     auto *self = reinterpret_cast<const stream *>(as_source);
-    if (stream_queue_waits(self) || stream_gives_way(self))
+    if (stream_has_queued(self) || stream_gives_way(self))
         return source_place::starting;
     bool receives = (as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none &&
                     self->receive != receive_state::pending && !stream_receive_ready(self);
@@ -73,15 +84,16 @@ short stream_submit(source *as_source)
         stream_give_way(self);
         return 0;
     }
-    stream_queue_submit(self);
-    if (stream_queue_waits(self)) { // a shortage
+    if (self->queue != nullptr)
+        stream_queue_submit(self);
+    if (stream_has_queued(self)) { // a shortage
         self->send_again = false;
         source_owner(as_source)->loop.retry_soon = true;
         source_queue(as_source);
     }
     if ((as_source->wanted & EV_READ) != 0 && self->connect == connect_state::none && stream_receive_submit(self))
         ready |= EV_READ;
-    if ((as_source->wanted & EV_WRITE) != 0 && stream_queue_has_room(self)) {
+    if ((as_source->wanted & EV_WRITE) != 0 && stream_may_send(self)) {
         if (self->send_again) {
             self->send_again = false;
             source_owner(as_source)->loop.retry_soon = true;

@@ -294,11 +294,6 @@ void stream_receive_hold(stream *self, received_bytes *early)
     self->receive = receive_state::held;
 }
 
-bool stream_receive_ready(const stream *self)
-{
-    return self->receive != receive_state::none && self->receive != receive_state::pending && !self->receive_again;
-}
-
 bool stream_receive_submit(stream *self)
 {
     if (self->receive_again) {

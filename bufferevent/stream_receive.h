@@ -18,7 +18,11 @@ void stream_receive_init(stream *self);
 // Holds the first bytes of the connection, which came with it. Takes them over.
 void stream_receive_hold(stream *self, received_bytes *early);
 // True if a read would not have to wait.
-bool stream_receive_ready(const stream *self);
+inline bool stream_receive_ready(const stream *self)
+{
+    return self->receive != receive_state::none && self->receive != receive_state::pending && !self->receive_again;
+}
+
 // Starts a receive if there is none. True if the stream is readable now.
 bool stream_receive_submit(stream *self);
 // How many bytes were received and wait to be read.

@@ -140,11 +140,6 @@ int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool
 
 } // namespace
 
-bool stream_send_ready(const stream *self)
-{
-    return stream_sending(self) == nullptr;
-}
-
 int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
 {
     return stream_send_from(self, output, at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size, false);

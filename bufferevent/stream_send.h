@@ -10,7 +10,11 @@
 namespace iocp {
 
 // True if a write would not have to wait for a send.
-bool stream_send_ready(const stream *self);
+inline bool stream_send_ready(const stream *self)
+{
+    return stream_sending(self) == nullptr;
+}
+
 // As stream_write, for an evbuffer of our own that nobody else knows; the base's lock is held.
 int stream_send_locked(stream *self, struct evbuffer *own);
 // How many bytes a send in flight has.
