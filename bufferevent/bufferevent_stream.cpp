@@ -12,12 +12,12 @@ namespace {
 // NULL: it can have no stream.
 backend *stream_owner_for(const struct bufferevent *bev)
 {
-    return event_get_fd(&bev->ev_read) >= 0 ? backend_for(bev) : nullptr;
+    return descriptor_of(bev) >= 0 ? backend_for(bev) : nullptr;
 }
 
 stream *stream_for(const struct bufferevent *bev, backend *owner)
 {
-    stream *found = owner != nullptr ? stream_find(owner, event_get_fd(&bev->ev_read)) : nullptr;
+    stream *found = owner != nullptr ? stream_find(owner, descriptor_of(bev)) : nullptr;
     return found != nullptr && found->holder == bev ? found : nullptr;
 }
 

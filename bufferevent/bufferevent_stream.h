@@ -44,6 +44,12 @@ inline bool take_option(struct bufferevent *bev, int option)
     return had;
 }
 
+// As event_get_fd, which also looks whether libevent's debug mode knows the event.
+inline evutil_socket_t descriptor_of(const struct bufferevent *bev)
+{
+    return bev->ev_read.ev_fd;
+}
+
 inline bool has_file(const struct bufferevent *bev)
 {
     return (BEV_UPCAST(bev)->options & option_has_file) != 0;

@@ -112,7 +112,7 @@ int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op
 // another one. The first one's bytes are not for it any more.
 bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t fd)
 {
-    return event_get_fd(&bev->ev_read) != fd && backend_for(bev) != nullptr;
+    return descriptor_of(bev) != fd && backend_for(bev) != nullptr;
 }
 
 // For the loop's thread alone, which may go on with it.
@@ -129,7 +129,7 @@ stream *socket_bufferevent_stream_in_loop(const struct bufferevent *bev)
 size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct evbuffer *output)
 {
     const struct bufferevent_private *self = BEV_UPCAST(bev);
-    size_t length = evbuffer_get_length(output), low = bev->wm_write.low;
+    size_t length = output->total_len, low = bev->wm_write.low;
     if (length < default_send_size)
         return 0;
     const struct evbuffer_cb_entry *first = LIST_FIRST(&output->callbacks);

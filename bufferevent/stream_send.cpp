@@ -118,7 +118,7 @@ int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool
 {
     struct event_base *base = stream_owner(self)->base;
     EVBUFFER_LOCK(output);
-    bool any = at_most > 0 && evbuffer_get_length(output) > 0;
+    bool any = at_most > 0 && output->total_len > 0;
     int refused;
     sys::start_result result;
     {
