@@ -165,21 +165,23 @@ bool listener_is_one(const void *argument)
 
 // An event of the program's own waits for a socket that listeners have: its accept() finds whom it is told of, as on
 // select. With the base's lock held.
-void listener_share_with_program(struct event_base *base, const struct event *waiting)
+void listener_share_with_program(const socket_record *record, const struct event *waiting)
 {
-    backend *owner = backend_of(base);
-    const socket_record *record = owner != nullptr ? socket_find(owner, waiting->ev_fd) : nullptr;
-    if (record == nullptr)
-        return;
     listening_socket *on = record->poll != nullptr ? record->poll->listening : nullptr;
     if (record->own != nullptr) {
-        const acceptor *own = acceptor_find(owner, waiting->ev_fd);
+        const acceptor *own = acceptor_find(record->owner, waiting->ev_fd);
         on = own != nullptr ? own->listening : on;
     }
     if (on == nullptr || listener_is_one(waiting->ev_arg))
         return;
     on->has_others = true;
     listening_share(on);
+}
+
+// As a rule the event has just been its descriptor's first for reading or writing, and interest_add has it.
+const socket_record *listener_record_added_to(backend *owner, evutil_socket_t fd)
+{
+    return owner->sockets.widened != nullptr ? owner->sockets.widened : socket_find(owner, fd);
 }
 
 // The program is told of that one next, and nobody knows how long it takes.
@@ -307,13 +309,17 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
 // Where libevent calls evmap_io_add_ (see compat/event_slot.h).
 int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event *added)
 {
+    backend *owner = backend_of(base);
+    if (owner != nullptr)
+        owner->sockets.widened = nullptr;
     int changed = evmap_io_add_(base, fd, added);
-    backend *owner = changed >= 0 ? backend_of(base) : nullptr;
-    if (owner != nullptr && stream_note_event(owner, added))
+    const socket_record *record = owner != nullptr ? listener_record_added_to(owner, fd) : nullptr;
+    if (record != nullptr && changed >= 0 && stream_note_event(record, added))
         changed = 1; // the loop is to be woken
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
-    listener_share_with_program(base, added);
+    if (record != nullptr)
+        listener_share_with_program(record, added);
     if (moving_is_ready(base, added) || (listening_has_left(fd) && listener_is_one(added->ev_arg)))
         event_active_nolock_(added, EV_READ, 1); // no backend knows of those
     return changed;

@@ -126,6 +126,12 @@ void stream_base_ends(source *as_source)
 const source_ops stream_ops = {stream_widened,   stream_narrowed, stream_ready, stream_submit,
                                stream_base_ends, stream_waits_in, stream_freed};
 
+// Of a descriptor's own source, if it has one.
+stream *stream_from_own(source *own)
+{
+    return own != nullptr && own->ops == &stream_ops ? stream_of(own) : nullptr;
+}
+
 // What came with the connection is read first, even if the program had an event of its own there before.
 void stream_take_early(stream *self)
 {
@@ -230,9 +236,9 @@ bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder)
     return stream_find(owner, fd) == nullptr;
 }
 
-bool stream_note_event(backend *owner, const struct event *added)
+bool stream_note_event(const socket_record *of, const struct event *added)
 {
-    stream *self = stream_find(owner, added->ev_fd);
+    stream *self = stream_from_own(of->own);
     if (self == nullptr || !self->as_source.may_give_way || (added->ev_events & (EV_READ | EV_WRITE)) == 0)
         return false;
     auto *holder = static_cast<const struct bufferevent *>(self->holder);
@@ -267,8 +273,7 @@ void stream_release(stream *self, bool closing)
 
 stream *stream_find(backend *owner, evutil_socket_t fd)
 {
-    source *found = socket_own_source(owner, fd);
-    return found != nullptr && found->ops == &stream_ops ? stream_of(found) : nullptr;
+    return stream_from_own(socket_own_source(owner, fd));
 }
 
 } // namespace iocp

@@ -111,12 +111,12 @@ void stream_early_is_lost(backend *owner, evutil_socket_t fd);
 // readiness. (Not from another thread while the loop runs: then the last one is to give it up first, as across bases.)
 // True: there is none any more, and there was one. With the base's lock held.
 bool stream_displace(backend *owner, evutil_socket_t fd, const void *holder);
-// An event has been added to a descriptor: whose program waits by itself, and does not tell the stream what it reads
-// and writes. That would be readable for ever, or have received what the program is to. So from the loop's next turn
-// on, or once the holder has been told of its connect, the socket is watched for readiness, and the holder's send in
-// flight goes on. (Where that may be: a file cannot, and what waits beside TLS goes by the stream.) True: it will give
-// way, and a loop that sleeps is to be woken. With the base's lock held.
-bool stream_note_event(backend *owner, const struct event *added);
+// An event has been added to a descriptor, whose record that is: its program waits by itself, and does not tell the stream
+// what it reads and writes. That would be readable for ever, or have received what the program is to. So from the
+// loop's next turn on, or once the holder has been told of its connect, the socket is watched for readiness, and the
+// holder's send in flight goes on. (Where that may be: a file cannot, and what waits beside TLS goes by the stream.)
+// True: it will give way, and a loop that sleeps is to be woken. With the base's lock held.
+bool stream_note_event(const socket_record *of, const struct event *added);
 // Lets go of the socket: a receive or connect in flight is cancelled, a send goes on. What is received and not read is
 // kept for the next bufferevent on it, unless it is to be closed. With the base's lock held since the stream was found: it
 // is let go of once (and nobody finds it any more where this waits, and lets go of the lock).
