@@ -145,6 +145,21 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
     return pieces * default_send_size;
 }
 
+// Starts a send, if events on its descriptor go by its stream.
+bool socket_bufferevent_start_send(const struct bufferevent *bev, struct evbuffer *output, ev_ssize_t at_most,
+                                   sys::start_result *started)
+{
+    stream_use held(bev);
+    stream *own = stream_in_use(held);
+    if (own == nullptr)
+        return false;
+    size_t may_send = socket_bufferevent_may_send(bev, output);
+    bool grows = may_send > default_send_size;
+    size_t asked = at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size;
+    *started = stream_write_start(own, output, grows ? may_send : asked, grows);
+    return true;
+}
+
 int socket_bufferevent_would_block()
 {
     WSASetLastError(WSAEWOULDBLOCK);
@@ -205,12 +220,10 @@ int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_s
 {
     if (socket_bufferevent_has_left(output->parent, fd))
         return socket_bufferevent_would_block();
-    stream *own = socket_bufferevent_stream_in_loop(output->parent);
-    if (own == nullptr)
-        return evbuffer_write_atmost(output, fd, at_most);
-    size_t may_send = socket_bufferevent_may_send(output->parent, output);
-    return may_send > default_send_size ? stream_write_growing(own, output, may_send)
-                                        : stream_write(own, output, at_most);
+    sys::start_result started;
+    return socket_bufferevent_start_send(output->parent, output, at_most, &started)
+               ? stream_write_settle(output, started)
+               : evbuffer_write_atmost(output, fd, at_most);
 }
 
 // Nothing asks, since no bufferevent has this type.

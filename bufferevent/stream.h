@@ -19,7 +19,7 @@
 // its program at any time, in any way, and an operation in flight would show: it is watched for readiness, as on
 // select.
 //
-// Threads: stream_read and stream_write run in the loop thread (in an event's callback); the others where libevent
+// Threads: stream_read and stream_write_start run in the loop thread (in an event's callback); the others where libevent
 // calls them, which take the base's lock as needed. Lock order is libevent's: bufferevent, then base.
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_STREAM_H
 #define LIBEVENT_IOCP_BUFFEREVENT_STREAM_H
@@ -129,11 +129,13 @@ void stream_step_aside(stream *self);
 // The stream of a descriptor, or NULL. The base's lock is held.
 stream *stream_find(backend *owner, evutil_socket_t fd);
 
-// As evbuffer_read and evbuffer_write_atmost: the count of bytes, 0 at the end of the stream, -1 with the socket error.
+// As evbuffer_read: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_read(stream *self, struct evbuffer *input, int at_most);
-int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most);
-// The same, where a send may grow beyond default_send_size (see send_growth.h), up to a multiple of it.
-int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most);
+// As evbuffer_write_atmost, in two steps: a send is started with the base's lock held. What it has taken leaves the output
+// when nobody holds that any more, since the output's callbacks are called then; of the stream nothing is needed.
+// `grows`: it may grow beyond default_send_size (see send_growth.h), up to `at_most`, which is a multiple of it.
+sys::start_result stream_write_start(stream *self, struct evbuffer *output, size_t at_most, bool grows);
+int stream_write_settle(struct evbuffer *output, const sys::start_result &started);
 
 // Starts a ConnectEx. 0, or a Winsock code. With the base's lock held.
 int stream_connect(stream *self, const struct sockaddr *address, int length);

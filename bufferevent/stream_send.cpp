@@ -38,19 +38,6 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
 
 const completion_ops stream_send_ops = {operation_kind::send, stream_send_ended, send_operation_left_ended};
 
-int stream_send_fails(int error)
-{
-    WSASetLastError(error);
-    return -1;
-}
-
-// Its memory is short: the next turn of the loop tries again.
-int stream_send_later(stream *self)
-{
-    self->send_again = true;
-    return stream_send_fails(WSAEWOULDBLOCK);
-}
-
 // A send that may grow has been started.
 void stream_send_count_grown(stream *self, send_operation *sending, bool pending)
 {
@@ -96,16 +83,6 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     return result;
 }
 
-int stream_send_settle(stream *self, struct evbuffer *output, const sys::start_result &result)
-{
-    if (result.how == sys::started::failed && result.error == WSAENOBUFS)
-        return stream_send_later(self);
-    if (result.how == sys::started::failed)
-        return stream_send_fails(result.error);
-    send_operation_take(output, result.bytes);
-    return static_cast<int>(result.bytes);
-}
-
 // 0 if a send may start now.
 int stream_send_refused(const stream *self)
 {
@@ -114,48 +91,35 @@ int stream_send_refused(const stream *self)
     return self->sending == nullptr ? self->send_error : WSAEWOULDBLOCK;
 }
 
-int stream_send_from(stream *self, struct evbuffer *output, size_t at_most, bool grows)
-{
-    struct event_base *base = stream_owner(self)->base;
-    EVBUFFER_LOCK(output);
-    bool any = at_most > 0 && output->total_len > 0;
-    int refused;
-    sys::start_result result;
-    {
-        base_locked held(base);
-        // A close in another thread may have been first.
-        refused = stream_is_attached(self) ? stream_send_refused(self) : WSAENOTSOCK;
-        result = {sys::started::failed, refused, 0};
-        if (refused == 0 && any)
-            result = stream_send_start(self, output, at_most, grows);
-    }
-    int taken = 0;
-    if (refused != 0)
-        taken = stream_send_fails(refused);
-    else if (any)
-        taken = stream_send_settle(self, output, result);
-    EVBUFFER_UNLOCK(output);
-    return taken;
-}
-
 } // namespace
 
-int stream_write(stream *self, struct evbuffer *output, ev_ssize_t at_most)
+sys::start_result stream_write_start(stream *self, struct evbuffer *output, size_t at_most, bool grows)
 {
-    return stream_send_from(self, output, at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size, false);
+    int refused = stream_send_refused(self);
+    if (refused != 0)
+        return {sys::started::failed, refused, 0};
+    if (at_most == 0 || output->total_len == 0)
+        return {sys::started::done, 0, 0};
+    sys::start_result started = stream_send_start(self, output, at_most, grows);
+    if (started.how != sys::started::failed || started.error != WSAENOBUFS)
+        return started;
+    self->send_again = true; // its memory is short: the next turn of the loop tries again
+    return {sys::started::failed, WSAEWOULDBLOCK, 0};
 }
 
-int stream_write_growing(stream *self, struct evbuffer *output, size_t at_most)
+int stream_write_settle(struct evbuffer *output, const sys::start_result &started)
 {
-    return stream_send_from(self, output, at_most, true);
+    if (started.how == sys::started::failed) {
+        WSASetLastError(started.error);
+        return -1;
+    }
+    send_operation_take(output, started.bytes);
+    return static_cast<int>(started.bytes);
 }
 
 int stream_send_locked(stream *self, struct evbuffer *own)
 {
-    int refused = stream_send_refused(self);
-    if (refused != 0)
-        return stream_send_fails(refused);
-    return stream_send_settle(self, own, stream_send_start(self, own, evbuffer_get_length(own), false));
+    return stream_write_settle(own, stream_write_start(self, own, evbuffer_get_length(own), false));
 }
 
 size_t stream_send_in_flight(const stream *self)

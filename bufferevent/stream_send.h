@@ -15,7 +15,7 @@ inline bool stream_send_ready(const stream *self)
     return stream_sending(self) == nullptr;
 }
 
-// As stream_write, for an evbuffer of our own that nobody else knows; the base's lock is held.
+// As a write, for an evbuffer of our own that nobody else knows; the base's lock is held.
 int stream_send_locked(stream *self, struct evbuffer *own);
 // How many bytes a send in flight has.
 size_t stream_send_in_flight(const stream *self);
