@@ -172,7 +172,7 @@ void linger_go_on(socket_record *record)
         linger_close_now(record);
         return;
     }
-    if (record->shuts_down)
+    if (record->shuts_down && !record->resets)
         sys::end_sending(static_cast<SOCKET>(record->fd));
     record->shuts_down = false;
     record->longer = 0;
@@ -191,8 +191,9 @@ void linger_init(lingering_state *self)
     TAILQ_INIT(&self->closed);
 }
 
-void linger_note_life(lingering_on *self, const socket_record *record)
+void linger_note_life(lingering_on *self, socket_record *record)
 {
+    self->record = record;
     self->life = record->life;
 }
 
@@ -219,7 +220,8 @@ void linger_longer(socket_record *record, unsigned char times)
 
 bool linger_goes_on(const lingering_on *self)
 {
-    return self->life == self->record->life && !self->record->owner->draining;
+    const socket_record *record = self->record;
+    return self->life == record->life && !record->owner->draining;
 }
 
 void linger_fail(lingering_on *self)

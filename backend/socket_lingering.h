@@ -65,16 +65,17 @@ constexpr int64_t lingering_at_free_us = 500 * 1000;
 constexpr uint32_t linger_looks = 64;
 
 // A send starts on the socket as it is now.
-void linger_note_life(lingering_on *self, const socket_record *record);
+void linger_note_life(lingering_on *self, socket_record *record);
 // The send is in flight, and nobody waits for it any more. (If the socket was closed since it started, what has its number
 // now has nothing to do with it.)
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
 // What it sends was made longer by ours, not by its program: so many times the limit are added to what it may take, until
 // nothing lingers on the socket any more.
 void linger_longer(socket_record *record, unsigned char times);
-// Its packet has come, but the socket is the same: more may be sent on it.
+// Its packet has come, but the socket is the same, and has lost nothing: more may be sent on it.
 bool linger_goes_on(const lingering_on *self);
-// Not all that was handed over can be sent, and the peer must not take a part for the whole.
+// Not all that was handed over can be sent, and the peer must not take a part for the whole. (Of a send that its owner
+// waits for, too.)
 void linger_fail(lingering_on *self);
 // Its packet has come. May close the socket.
 void linger_end(lingering_on *self);

@@ -61,8 +61,10 @@ bool closing_shutdown_waits(backend *owner, evutil_socket_t fd)
     base_locked held(owner->base);
     stream *own = stream_find(owner, fd);
     socket_record *record = socket_find(owner, fd);
-    bool later = own == nullptr && record != nullptr && linger_shutdown(record);
-    return later;
+    if (record == nullptr)
+        return false;
+    // One that has lost bytes is not shut down: its peer would have a part and the end. Its close tells.
+    return record->resets || (own == nullptr && linger_shutdown(record));
 }
 
 } // namespace

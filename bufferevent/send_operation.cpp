@@ -171,17 +171,13 @@ bool send_left_goes_on(send_operation *self, int *error, DWORD *bytes)
 void send_operation_left_ended(completion *operation, int error, DWORD bytes)
 {
     send_operation *self = send_from_completion(operation);
-    if (error == WSA_OPERATION_ABORTED) // by us, after too long
-        linger_fail(&self->left);
     if (send_left_goes_on(self, &error, &bytes))
         return;
     bool sent = send_operation_settle(self, error, bytes) == 0;
-    if (sent && self->rest != nullptr && linger_goes_on(&self->left)) {
-        if (send_rest(self))
-            return;
-        if (evbuffer_get_length(self->rest) > 0)
-            linger_fail(&self->left);
-    }
+    if (sent && self->rest != nullptr && linger_goes_on(&self->left) && send_rest(self))
+        return;
+    if (!sent || (self->rest != nullptr && evbuffer_get_length(self->rest) > 0))
+        linger_fail(&self->left);
     backend *base = self->left.record->owner;
     linger_end(&self->left);
     if (!sent_chains_wait(base, self))

@@ -48,6 +48,7 @@ void queue_flush(stream *self)
         if (error == WSAEWOULDBLOCK)
             return;
         self->send_error = stream_error(error);
+        socket_of(&self->as_source)->resets = true; // OpenSSL thinks them sent
         evbuffer_drain(self->queue->bytes, queue_length(self));
     }
 }
