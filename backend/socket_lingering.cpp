@@ -221,7 +221,7 @@ void linger_longer(socket_record *record, unsigned char times)
 bool linger_goes_on(const lingering_on *self)
 {
     const socket_record *record = self->record;
-    return self->life == record->life && !record->owner->draining;
+    return self->life == record->life && !record->resets && !record->owner->draining;
 }
 
 void linger_fail(lingering_on *self)

@@ -98,6 +98,27 @@ void what_tls_has_put_is_told_by_a_reset(void **)
     assert_true(fake::last_closed().was_reset);
 }
 
+// The cancel comes too late for the send in flight, and what TLS had to send after it is not begun: no limit would hold it.
+void nothing_is_sent_past_the_limit(void **)
+{
+    set_limits(2000, SIZE_MAX);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    fake::set_send_room(socket, 0);
+    int holder;
+    stream *self = stream_attach(backend_of(base), static_cast<evutil_socket_t>(socket), &holder, false);
+    base->running_loop = 1;
+    assert_int_equal(stream_put(self, "one", 3), 3);
+    assert_int_equal(stream_flush(self), 0);
+    assert_int_equal(stream_put(self, "two", 3), 3);
+    base->running_loop = 0;
+    evutil_closesocket(static_cast<evutil_socket_t>(socket));
+    fake::set_cancel_way(fake::cancel_way::loses);
+    assert_true(settles(socket, 50 * 1000));
+    assert_true(fake::last_closed().was_reset);
+    assert_string_equal(fake::last_closed().sent.c_str(), "one");
+}
+
 } // namespace
 
 int main()
@@ -107,6 +128,7 @@ int main()
     const struct CMUnitTest tests[] = {
         LOST_BYTES_TEST(bytes_that_are_lost_are_told_by_a_reset), LOST_BYTES_TEST(a_part_is_told_by_a_reset),
         LOST_BYTES_TEST(what_has_lost_bytes_is_not_shut_down),    LOST_BYTES_TEST(what_tls_has_put_is_told_by_a_reset),
+        LOST_BYTES_TEST(nothing_is_sent_past_the_limit),
     };
     return cmocka_run_group_tests_name("lost bytes", tests, nullptr, nullptr);
 }
