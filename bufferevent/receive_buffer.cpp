@@ -58,6 +58,13 @@ receive_state receive_end(stream *self)
     return receive_state::ended;
 }
 
+// By its packet, of what could start: as where it cannot.
+receive_state receive_wait_for_more(stream *self)
+{
+    self->receive_again = true;
+    return receive_state::none;
+}
+
 receive_state receive_fail(stream *self, int error)
 {
     receive_release_buffer(self);
@@ -71,6 +78,8 @@ receive_state receive_file_outcome(stream *self, int error, DWORD bytes)
 {
     if (sys::file_has_ended(error))
         return receive_end(self);
+    if (sys::is_shortage(error))
+        return receive_wait_for_more(self);
     if (error != 0 && error != ERROR_MORE_DATA && error != ERROR_OPERATION_ABORTED)
         return receive_fail(self, error);
     if (error == 0 && (self->received == nullptr || self->received->capacity <= cold_receive_size))
@@ -98,6 +107,8 @@ receive_state receive_outcome(stream *self, int error, DWORD bytes)
         return receive_file_outcome(self, error, bytes);
     if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
         return receive_state::none; // called back, or its thread has ended; or not connected yet
+    if (sys::is_shortage(error))
+        return receive_wait_for_more(self);
     if (error != 0)
         return receive_fail(self, error);
     if (self->received != nullptr)

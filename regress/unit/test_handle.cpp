@@ -96,6 +96,23 @@ void another_status_is_an_error_by_its_win32_code(void **)
     free_user(&one);
 }
 
+// What the kernel had no memory for, it may have some for soon.
+void one_that_ends_short_is_asked_again(void **)
+{
+    for (sys::transport by : kinds) {
+        user one;
+        open_user(&one, by);
+        fake::set_next_status(fake::fate_shortage);
+        fake::file_peer_writes(one.file, "");
+        turns(30);
+        fake::file_peer_writes(one.file, "after");
+        turns(30);
+        assert_int_equal(one.what, 0);
+        assert_string_equal(one.heard.c_str(), "after");
+        free_user(&one);
+    }
+}
+
 void a_part_of_a_message_is_no_error(void **)
 {
     user one;
@@ -274,6 +291,7 @@ int main()
         cmocka_unit_test_setup_teardown(bytes_come_and_then_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_of_three_statuses_is_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_status_is_an_error_by_its_win32_code, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_ends_short_is_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_part_of_a_message_is_no_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_no_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_message_does_not_hold_up_the_next, set_up, tear_down),

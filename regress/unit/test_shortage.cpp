@@ -185,23 +185,38 @@ void on_event(struct bufferevent *, short, void *argument)
     ++static_cast<conversation *>(argument)->events;
 }
 
-// A connection that has said something before, or not.
-void conversation_goes_short(fake::call which, bool warm)
+// A connection that has said something before, or not. Returns that.
+std::string begin_conversation(conversation *one, bool warm)
 {
     fake::boot(1);
     base = make_base(on_iocp);
-    conversation one = {fake::open_socket(fake::kind::stream), nullptr, "", 0};
-    fake::connect_now(one.socket);
-    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one.socket), BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(one.bev, on_read, nullptr, on_event, &one);
-    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    *one = {fake::open_socket(fake::kind::stream), nullptr, "", 0};
+    fake::connect_now(one->socket);
+    one->bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(one->socket), BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(one->bev, on_read, nullptr, on_event, one);
+    bufferevent_enable(one->bev, EV_READ | EV_WRITE);
     turn_to_port(base); // its first receive waits, before it has written anything
-    std::string said, written;
+    std::string said;
     for (int i = 0; warm && i < 3; ++i) {
-        fake::peer_sends(one.socket, "before ");
+        fake::peer_sends(one->socket, "before ");
         said += "before ";
         run_for(1000);
     }
+    return said;
+}
+
+void end_conversation(const conversation &one)
+{
+    assert_int_equal(one.events, 0);
+    bufferevent_free(one.bev);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void conversation_goes_short(fake::call which, bool warm)
+{
+    conversation one;
+    std::string said = begin_conversation(&one, warm), written;
     for (int i = 0; i < 10; ++i)
         fake::at(fake::now_us() + i * shortage_us / 10, [&] {
             std::string bytes(300, 'x');
@@ -213,10 +228,7 @@ void conversation_goes_short(fake::call which, bool warm)
     go_short(which, WSAENOBUFS, [] {});
     assert_true(one.heard == said);
     assert_true(fake::sent(one.socket) == written);
-    assert_int_equal(one.events, 0);
-    bufferevent_free(one.bev);
-    event_base_free(base);
-    assert_null(fake::complaint_after_free());
+    end_conversation(one);
 }
 
 void conversations(void **)
@@ -225,6 +237,22 @@ void conversations(void **)
         for (bool warm : {false, true})
             if (which != fake::call::receive_now || !warm) // who is warm receives into a buffer from the first
                 conversation_goes_short(which, warm);
+}
+
+// A receive that could start, and ends so by its packet: nobody is told, and the kernel still has the bytes.
+void receives_that_end_short(void **)
+{
+    for (bool warm : {false, true}) {
+        conversation one;
+        std::string said = begin_conversation(&one, warm);
+        fake::set_next_status(fake::fate_shortage);
+        uint64_t looks = fake::calls(fake::call::port_dequeue);
+        fake::peer_sends(one.socket, "at last");
+        run_for(30 * 1000);
+        assert_true(one.heard == said + "at last");
+        assert_true(fake::calls(fake::call::port_dequeue) - looks <= 10);
+        end_conversation(one);
+    }
 }
 
 // Nothing is half made when there is no memory for it, and the socket is still the program's.
@@ -269,6 +297,7 @@ int main()
         cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up_kernel),
         cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),
         cmocka_unit_test_setup(conversations, set_up_kernel),
+        cmocka_unit_test_setup(receives_that_end_short, set_up_kernel),
         cmocka_unit_test_setup(a_listener_without_memory, set_up_kernel),
     };
     return cmocka_run_group_tests_name("shortage", tests, nullptr, nullptr);

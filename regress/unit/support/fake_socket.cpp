@@ -64,12 +64,14 @@ bool try_as_usual(operation *waiting, socket_object *socket, nt_status *status, 
     return false;
 }
 
-// What it was about to bring is lost.
-void spoil(operation *failed, socket_object *socket, DWORD *bytes)
+// What it was about to bring is lost, unless the kernel has no memory to bring it: then it keeps what has come.
+void spoil(operation *failed, socket_object *socket, nt_status status, DWORD *bytes)
 {
     if (failed->what == work::send)
         socket->sent.resize(socket->sent.size() - *bytes);
     *bytes = 0;
+    if (failed->what == work::receive && status == fate_shortage)
+        socket->inbox.insert(0, failed->received);
     failed->received.clear();
     socket_object *accepted = find_socket(failed->accepted);
     if (failed->what == work::connect)
@@ -87,7 +89,7 @@ bool try_operation(operation *waiting, socket_object *socket, nt_status *status,
     nt_status usual = *status;
     *status = status_after_all(usual);
     if (*status != usual)
-        spoil(waiting, socket, bytes);
+        spoil(waiting, socket, *status, bytes);
     return true;
 }
 
