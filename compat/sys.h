@@ -48,18 +48,18 @@ struct afd_poll_info {
     nt_status status;
 };
 
-// Memory or handles that the kernel may have again later, and so no fault of the socket.
-inline bool is_shortage(int error)
-{
-    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_NOT_ENOUGH_MEMORY ||
-           error == ERROR_NO_SYSTEM_RESOURCES;
-}
-
 // Any of the system's own codes for a want of memory, whoever counts it.
 inline bool is_want_of_memory(int error)
 {
     return error == ERROR_NOT_ENOUGH_MEMORY || error == ERROR_OUTOFMEMORY || error == ERROR_NO_SYSTEM_RESOURCES ||
            error == ERROR_WORKING_SET_QUOTA || error == ERROR_COMMITMENT_LIMIT || error == ERROR_NOT_ENOUGH_QUOTA;
+}
+
+// Memory or handles that the kernel may have again later, and so no fault of the socket. In Winsock's codes, or in the
+// system's own, which ports have.
+inline bool is_shortage(int error)
+{
+    return error == WSAENOBUFS || error == WSAEMFILE || error == ERROR_TOO_MANY_OPEN_FILES || is_want_of_memory(error);
 }
 
 // Starts Winsock (a program may make its base before it calls WSAStartup) and finds the NT calls. Counted: each

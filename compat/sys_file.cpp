@@ -16,7 +16,7 @@ start_result outcome(BOOL succeeded, const OVERLAPPED *overlapped, bool skips)
     // A part of a message is a warning: the call says that it has failed, and a packet comes, with the bytes.
     if (error == ERROR_IO_PENDING || error == ERROR_MORE_DATA)
         return {started::pending, 0, 0};
-    return {started::failed, is_shortage(error) || is_want_of_memory(error) ? WSAENOBUFS : error, 0};
+    return {started::failed, is_shortage(error) ? WSAENOBUFS : error, 0};
 }
 
 // Opened without FILE_FLAG_OVERLAPPED: each operation on it would block its caller. CreateIoCompletionPort refuses these

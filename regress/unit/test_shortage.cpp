@@ -255,6 +255,35 @@ void receives_that_end_short(void **)
     }
 }
 
+// A plain event whose poll finds no device to be started on.
+void polls_go_short(fake::call which, int error)
+{
+    fake::boot(1);
+    base = make_base(on_iocp);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    counted *reader = count_events(base, static_cast<evutil_socket_t>(socket), EV_READ);
+    event_add(reader->registered, nullptr);
+    go_short(which, error, [] {});
+    assert_int_equal(reader->count, 0);
+    fake::peer_sends(socket, "some bytes");
+    run_for(1000);
+    assert_int_equal(reader->count, 1);
+    free_counted(reader);
+    fake::close_by_program(socket);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
+void polls(void **)
+{
+    for (int error : {WSAENOBUFS, WSAEMFILE})
+        polls_go_short(fake::call::afd_open, error);
+    for (int error : {ERROR_NOT_ENOUGH_QUOTA, ERROR_WORKING_SET_QUOTA, ERROR_COMMITMENT_LIMIT, ERROR_OUTOFMEMORY})
+        for (fake::call which : {fake::call::port_associate, fake::call::skip_packet_on_success})
+            polls_go_short(which, error);
+}
+
 // Nothing is half made when there is no memory for it, and the socket is still the program's.
 void a_listener_goes_without_memory(unsigned flags)
 {
@@ -298,6 +327,7 @@ int main()
         cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),
         cmocka_unit_test_setup(conversations, set_up_kernel),
         cmocka_unit_test_setup(receives_that_end_short, set_up_kernel),
+        cmocka_unit_test_setup(polls, set_up_kernel),
         cmocka_unit_test_setup(a_listener_without_memory, set_up_kernel),
     };
     return cmocka_run_group_tests_name("shortage", tests, nullptr, nullptr);

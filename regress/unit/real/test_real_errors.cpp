@@ -59,6 +59,8 @@ void statuses_that_matter(void **)
         assert_int_equal(error_of(each.status), each.error);
         assert_int_equal(sys::status_to_error(static_cast<nt_status>(each.status)), each.error);
     }
+    // AFD's own, where Winsock opens nothing: a want of handles.
+    assert_int_equal(sys::status_to_error(static_cast<nt_status>(0xC000011F)), WSAEMFILE);
 }
 
 // Its packet comes all the same, and Winsock does not know the socket any more.
