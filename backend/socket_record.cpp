@@ -132,7 +132,7 @@ void socket_begin_life(socket_record *self)
     linger_forget(self);
     ++self->life;
     self->transport = sys::transport::socket;
-    self->bound = self->reaches_port = self->skips_packets = self->came_early = false;
+    self->bound = self->reaches_port = self->skips_packets = self->came_early = self->was_connected = false;
     if (self->own == nullptr)
         socket_unregister(self);
 }

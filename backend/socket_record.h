@@ -31,6 +31,7 @@ struct socket_record : owned_descriptor {
     bool bound : 1;               // the socket is on the base's port, which it joins once in its life
     bool reaches_port : 1;        // its overlapped operations do
     bool skips_packets : 1;       // those that are done at once leave no packet
+    bool was_connected : 1;       // and is no more, if a receive says that it is not
     bool came_early : 1;          // its connection came with data
     bool keeps_early : 1;         // some of that is kept, or what a reader has left: see socket_keep_early
     bool registered : 1;          // see socket_registry.h

@@ -105,8 +105,10 @@ receive_state receive_outcome(stream *self, int error, DWORD bytes)
 {
     if (self->is_file)
         return receive_file_outcome(self, error, bytes);
-    if (error == WSA_OPERATION_ABORTED || error == WSAENOTCONN)
-        return receive_state::none; // called back, or its thread has ended; or not connected yet
+    if (error == WSA_OPERATION_ABORTED)
+        return receive_state::none; // called back, or its thread has ended
+    if (error == WSAENOTCONN && !socket_of(&self->as_source)->was_connected)
+        return receive_state::none; // not yet
     if (sys::is_shortage(error))
         return receive_wait_for_more(self);
     if (error != 0)
@@ -115,6 +117,25 @@ receive_state receive_outcome(stream *self, int error, DWORD bytes)
         return bytes != 0 ? receive_hold(self, bytes) : receive_end(self);
     receive_paid_a_call(self);
     return receive_state::readable;
+}
+
+bool receive_was_in_vain(const stream *self, int error)
+{
+    bool counts = error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
+    return self->is_file && self->receive == receive_state::none && counts;
+}
+
+bool receive_may_start_later(const stream *self, int error)
+{
+    return error == WSAENOBUFS || (!self->is_file && error == WSA_OPERATION_ABORTED);
+}
+
+void receive_settle_refused(stream *self, int error)
+{
+    if (!self->is_file || self->receive != receive_state::none)
+        return;
+    self->receive = receive_state::failed;
+    self->failure = stream_error(error);
 }
 
 void receive_list_append(receive_budget *budget, received_bytes *waiting)

@@ -196,6 +196,8 @@ stream *stream_attach(backend *owner, evutil_socket_t fd, const void *holder, bo
     rounds_count(&owner->rounds, 1);
     if (to_connect)
         interest_take_over(&self->as_source);
+    else
+        socket_of(&self->as_source)->was_connected = true;
     stream_take_early(self);
     return self;
 }

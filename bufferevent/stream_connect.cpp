@@ -17,6 +17,8 @@ void connect_settled(stream *self, int error)
 {
     if (error == 0)
         error = sys::finish_connect(static_cast<SOCKET>(stream_descriptor(self)));
+    if (error == 0)
+        socket_of(&self->as_source)->was_connected = true;
     self->connect = error == 0 ? connect_state::succeeded : connect_state::failed;
     self->failure = stream_error(error);
 }

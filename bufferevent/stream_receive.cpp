@@ -19,14 +19,6 @@ stream *receive_from_completion(completion *operation)
     return EVUTIL_UPCAST(operation, stream, receiving);
 }
 
-// A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over; so
-// would a driver that aborts them. (An empty message is gone once it is received.)
-bool receive_was_in_vain(const stream *self, int error)
-{
-    bool counts = error == 0 ? stream_transport(self) != sys::transport::messages : !self->receiving.cancelled;
-    return self->is_file && self->receive == receive_state::none && counts;
-}
-
 void receive_ended(completion *operation, int error, DWORD bytes)
 {
     stream *self = receive_from_completion(operation);
@@ -88,16 +80,6 @@ void receive_fill(stream *self, unsigned size)
     }
 }
 
-// Nobody has called back what never started. A serial port with fAbortOnError aborts each call until its program clears
-// the error (ClearCommError), of which it must hear.
-void receive_settle_refused(stream *self, int error)
-{
-    if (!self->is_file || self->receive != receive_state::none)
-        return;
-    self->receive = receive_state::failed;
-    self->failure = stream_error(error);
-}
-
 // Starts one with the buffer that the stream has, or with none.
 sys::start_result receive_hand_over(stream *self)
 {
@@ -136,7 +118,7 @@ bool receive_start(stream *self, unsigned at_once)
             completion_cancel(&self->receiving);
         return false;
     }
-    if (result.how == sys::started::failed && result.error == WSAENOBUFS)
+    if (result.how == sys::started::failed && receive_may_start_later(self, result.error))
         return receive_retry_later(self);
     self->receive = receive_outcome(self, result.error, result.bytes);
     if (result.how == sys::started::failed)

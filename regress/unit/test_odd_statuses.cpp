@@ -138,17 +138,69 @@ void a_connection_that_was_aborted_has_ended(void **)
     }
 }
 
+const struct sockaddr_in somebody = {AF_INET, 0x0700, {}, {}};
+
+// For as long as a socket is not connected, that a receive says so is no news. Of one that was it is the end of it.
+void one_that_was_connected_and_is_not(void **)
+{
+    for (bool connects : {false, true})
+        for (bool in_call : {false, true}) {
+            fake::boot(1);
+            base = make_base(on_iocp);
+            fake::set_connect_result(0);
+            SOCKET socket = fake::open_socket(fake::kind::stream);
+            if (!connects)
+                fake::connect_now(socket);
+            heard by;
+            struct bufferevent *bev = talk_on(socket, &by);
+            if (connects)
+                bufferevent_socket_connect(bev, reinterpret_cast<const struct sockaddr *>(&somebody), sizeof(somebody));
+            turn(base);
+            turn(base);
+            assert_int_equal(by.connected, connects);
+            fake::peer_sends(socket, "some bytes");
+            turn_until([&] { return by.bytes > 0; }, "nothing is heard");
+            if (in_call)
+                fake::fail_calls(fake::call::receive, WSAENOTCONN);
+            turn_to_port(base);
+            if (!in_call)
+                fake::set_next_status(static_cast<nt_status>(0xC000023A));
+            fake::peer_sends(socket, "others");
+            turn_until([&] { return by.errors > 0; }, "a connection that is none any more is never told of");
+            assert_int_equal(by.error, WSAENOTCONN);
+            bufferevent_free(bev);
+            close_world();
+        }
+}
+
+// It reads before, and is told of the refusal alone.
+void one_that_was_never_connected(void **)
+{
+    fake::boot(1);
+    base = make_base(on_iocp);
+    fake::set_connect_result(fake::status_refused);
+    heard by;
+    struct bufferevent *bev = talk_on(fake::open_socket(fake::kind::stream), &by);
+    bufferevent_socket_connect(bev, reinterpret_cast<const struct sockaddr *>(&somebody), sizeof(somebody));
+    turn_until([&] { return by.errors > 0; }, "a refusal is never told of");
+    bufferevent_enable(bev, EV_READ);
+    for (int i = 0; i < 10; ++i)
+        turn_to_port(base);
+    assert_int_equal(by.errors, 1);
+    assert_int_equal(by.error, WSAECONNREFUSED);
+    bufferevent_free(bev);
+    close_world();
+}
+
 void connects(void **)
 {
-    struct sockaddr_in peer = {};
-    peer.sin_family = AF_INET;
-    peer.sin_port = htons(7);
     for (uint64_t seed = 1; seed <= seeds; ++seed) {
         open_world(seed);
         fake::set_connect_result(0);
         heard by;
         struct bufferevent *bev = talk_on(fake::open_socket(fake::kind::stream), &by);
-        if (bufferevent_socket_connect(bev, reinterpret_cast<struct sockaddr *>(&peer), sizeof(peer)) == 0)
+        if (bufferevent_socket_connect(bev, reinterpret_cast<const struct sockaddr *>(&somebody), sizeof(somebody)) ==
+            0)
             turn_until([&] { return by.errors + by.connected > 0; }, "a connect is never told of");
         if (by.connected > 0 && !sys::is_connected(static_cast<SOCKET>(bufferevent_getfd(bev))))
             fails("told of a connection that is none");
@@ -197,6 +249,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transfers),
         cmocka_unit_test(a_connection_that_was_aborted_has_ended),
+        cmocka_unit_test(one_that_was_connected_and_is_not),
+        cmocka_unit_test(one_that_was_never_connected),
         cmocka_unit_test(connects),
         cmocka_unit_test(accepts),
     };

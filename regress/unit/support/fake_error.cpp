@@ -39,6 +39,7 @@ constexpr status_entry statuses[] = {
     {as_status(0xC0000043), WSAEADDRINUSE},         // SHARING_VIOLATION
     {as_status(0xC000020A), WSAEADDRINUSE},         // ADDRESS_ALREADY_EXISTS
     {as_status(0xC0000141), WSAEADDRNOTAVAIL},      // INVALID_ADDRESS
+    {as_status(0xC000023A), WSAENOTCONN},           // CONNECTION_INVALID
     {as_status(0xC00000B0), WSAESHUTDOWN},          // PIPE_DISCONNECTED
     {as_status(0xC0000237), WSAEDISCON},            // GRACEFUL_DISCONNECT
     {as_status(0x80000005), WSAEMSGSIZE},           // BUFFER_OVERFLOW
