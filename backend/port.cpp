@@ -232,15 +232,23 @@ int port_collect_batch(port *on, int64_t timeout_us, struct event_base *let_go_o
     return static_cast<int>(count);
 }
 
-// Collects until `awaited` has ended. False if that takes longer than the limit.
-bool port_collect(port *on, const completion *awaited, int64_t limit_us)
+bool port_is_pending(const void *awaited)
+{
+    return static_cast<const completion *>(awaited)->pending;
+}
+
+// Collects while that holds, up to the limit. Who was kept from running meanwhile sees at its end what has come.
+void port_collect_until(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us,
+                        struct event_base *let_go_of)
 {
     time_limit limit;
     port_limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; awaited->pending; left = port_limit_left_us(&limit))
-        if (left <= 0 || port_collect_batch(on, left, nullptr) < 0)
-            return false;
-    return true;
+    bool is_last = false;
+    for (int64_t left = limit_us; holds(of) && !is_last; left = port_limit_left_us(&limit)) {
+        is_last = left <= 0;
+        if (port_collect_batch(on, is_last ? 0 : left, let_go_of) < 0)
+            return;
+    }
 }
 
 // The same beside a loop that runs in another thread. Either of the two may get the packet; for the loop to deliver it,
@@ -248,10 +256,11 @@ bool port_collect(port *on, const completion *awaited, int64_t limit_us)
 bool port_collect_beside_loop(port *on, const completion *awaited, int64_t limit_us)
 {
     struct event_base *base = on->base;
-    bool any_taken = false;
+    bool any_taken = false, is_last = false;
     time_limit limit;
     port_limit_start(&limit, limit_us);
-    while (awaited->pending && port_limit_left_us(&limit) > 0) {
+    while (awaited->pending && !is_last) {
+        is_last = port_limit_left_us(&limit) <= 0; // as above
         int taken = port_collect_batch(on, 0, nullptr);
         any_taken = any_taken || taken > 0;
         if (taken < 0 || !awaited->pending)
@@ -280,11 +289,7 @@ bool port_drain(port *draining)
 
 void port_collect_while(port *on, bool (*holds)(const void *), const void *of, int64_t limit_us)
 {
-    time_limit limit;
-    port_limit_start(&limit, limit_us);
-    for (int64_t left = limit_us; holds(of) && left > 0; left = port_limit_left_us(&limit))
-        if (port_collect_batch(on, left, on->base) < 0)
-            return;
+    port_collect_until(on, holds, of, limit_us, on->base);
 }
 
 bool port_await(port *on, completion *awaited)
@@ -292,7 +297,8 @@ bool port_await(port *on, completion *awaited)
     completion_cancel(awaited);
     if (on->base != nullptr && EVBASE_NEED_NOTIFY(on->base))
         return port_collect_beside_loop(on, awaited, await_limit_us);
-    return port_collect(on, awaited, await_limit_us);
+    port_collect_until(on, port_is_pending, awaited, await_limit_us, nullptr);
+    return !awaited->pending;
 }
 
 } // namespace iocp

@@ -206,11 +206,16 @@ void receive_give_back(stream *self)
     left->connection = is_socket ? sys::connection_mark(static_cast<SOCKET>(fd)) : 0;
     if (socket_keep_early(stream_owner(self), fd, left, true))
         self->received = nullptr;
-    else if (is_there && !is_socket)
-        event_warnx("iocp: no memory to keep %u bytes of a file for its next reader: they are lost",
-                    received_length(left));
     else if (is_there)
-        sys::end_connection(static_cast<SOCKET>(fd)); // for want of memory: its next owner would miss them
+        receive_lose(self, received_length(left), "there is no memory to keep them");
+}
+
+void receive_lose(const stream *self, unsigned bytes, const char *why)
+{
+    if (self->is_file)
+        event_warnx("iocp: %u bytes of a file are lost to its next reader: %s", bytes, why);
+    else
+        sys::end_connection(static_cast<SOCKET>(stream_descriptor(self)));
 }
 
 int receive_wait_for_memory(stream *self)

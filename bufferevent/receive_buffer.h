@@ -41,6 +41,8 @@ bool receive_provide_buffer(stream *self);
 // The descriptor may live on, and another bufferevent read from it: what was received ahead of need is kept for that. If it
 // cannot be, the next reader is told, or the log.
 void receive_give_back(stream *self);
+// Its next reader would go on without these.
+void receive_lose(const stream *self, unsigned bytes, const char *why);
 
 // By a reader, who need not have the lock: the kernel had no memory, and the next receive waits for some. Returns what the
 // reader is told.

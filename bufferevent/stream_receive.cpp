@@ -29,11 +29,14 @@ void receive_ended(completion *operation, int error, DWORD bytes)
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
-// The stream has been let go.
-void receive_freed(completion *operation, int, DWORD)
+// The stream has been let go. Who waited for this packet had the bytes, or gave it up.
+void receive_freed(completion *operation, int, DWORD bytes)
 {
     stream *self = receive_from_completion(operation);
-    linger_end_cancelled(socket_of(&self->as_source), self->left_life);
+    socket_record *record = socket_of(&self->as_source);
+    if (bytes != 0 && self->left_life == record->life && !record->close_asked)
+        receive_lose(self, bytes, "its cancelled read took too long");
+    linger_end_cancelled(record, self->left_life);
     source_free_later(&self->as_source);
 }
 

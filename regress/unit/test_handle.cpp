@@ -270,6 +270,25 @@ void no_memory_to_keep_what_was_read(void **)
         }
 }
 
+// The kernel has its time with the packet of a read that was called back.
+void bytes_that_come_too_late(void **)
+{
+    user one;
+    open_user(&one, sys::transport::device);
+    turns(1);
+    fake::hold_packets(true);
+    fake::file_peer_writes(one.file, "never seen");
+    bufferevent_setfd(one.bev, -1);
+    fake::hold_packets(false);
+    fake::release_all();
+    forget_warnings();
+    turns(1);
+    assert_int_equal(warnings().size(), 1);
+    assert_non_null(strstr(warnings()[0].c_str(), "10 bytes"));
+    bufferevent_free(one.bev);
+    fake::close_file_by_program(one.file);
+}
+
 void a_plain_event_is_refused(void **)
 {
     HANDLE file = fake::open_file(sys::transport::pipe);
@@ -301,6 +320,7 @@ int main()
         cmocka_unit_test_setup_teardown(a_device_that_aborts_by_packets_is_asked_now_and_then, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_somebody_else_has_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_memory_to_keep_what_was_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bytes_that_come_too_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plain_event_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("handle", tests, nullptr, nullptr);

@@ -34,6 +34,13 @@ void on_read(struct bufferevent *bev, void *argument)
         static_cast<conversation *>(argument)->heard.append(bytes, got);
 }
 
+int ended;
+
+void on_end(struct bufferevent *, short, void *)
+{
+    ++ended;
+}
+
 void turns(unsigned count)
 {
     for (unsigned i = 0; i < count; ++i) {
@@ -294,6 +301,66 @@ void another_thread_makes_the_next_one(void **)
     finish();
 }
 
+// The kernel has its time with the packet of a receive that was called back. The next reader must not go on after a gap.
+void bytes_that_come_too_late(void **)
+{
+    base = make_base(on_iocp);
+    conversation one = {};
+    warm_up(&one);
+    fake::hold_packets(true);
+    say(&one, "never seen");
+    int64_t asked_us = fake::now_us();
+    bufferevent_setfd(one.bev, -1);
+    assert_true(fake::now_us() - asked_us >= await_limit_us);
+    fake::hold_packets(false);
+    fake::release_all();
+    turns(1);
+    ended = 0;
+    bufferevent_setcb(one.bev, on_read, nullptr, on_end, &one);
+    bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(one.socket));
+    bufferevent_enable(one.bev, EV_READ);
+    say(&one, "after the gap");
+    turns(3);
+    assert_string_equal(one.heard.c_str(), "hello");
+    assert_int_equal(ended, 1);
+    bufferevent_free(one.bev);
+    finish();
+}
+
+// Who lets go of a receive was kept from running for longer than it may wait, and the packet came meanwhile.
+void time_runs_out_with_the_packet_there(void **)
+{
+    for (bool beside_the_loop : {false, true}) {
+        fake::boot(1);
+        base = make_base(on_iocp);
+        conversation one = {}, other = {};
+        warm_up(&other);
+        warm_up(&one);
+        fake::hold_packets(true);
+        say(&other, "first");
+        say(&one, ", and in the buffer, ");
+        fake::within(fake::call::port_dequeue, [] {
+            fake::advance_us(2 * await_limit_us);
+            fake::release_first();
+            fake::within(fake::call::port_dequeue, [] { fake::release_all(); });
+        });
+        base->running_loop = beside_the_loop;
+        become_thread(beside_the_loop ? other_thread : loop_thread);
+        bufferevent_setfd(one.bev, -1);
+        become_thread(loop_thread);
+        base->running_loop = 0;
+        fake::hold_packets(false);
+        bufferevent_setfd(one.bev, static_cast<evutil_socket_t>(one.socket));
+        bufferevent_enable(one.bev, EV_READ);
+        say(&one, "after it");
+        turns(3);
+        assert_true(one.heard == one.said);
+        bufferevent_free(one.bev);
+        bufferevent_free(other.bev);
+        finish();
+    }
+}
+
 } // namespace
 
 int main()
@@ -307,6 +374,8 @@ int main()
         cmocka_unit_test_setup(those_who_go_on_have_all_of_it, set_up_kernel),
         cmocka_unit_test_setup(a_first_answer_costs_one_receive, set_up_kernel),
         cmocka_unit_test_setup(another_thread_makes_the_next_one, set_up_kernel),
+        cmocka_unit_test_setup(bytes_that_come_too_late, set_up_kernel),
+        cmocka_unit_test_setup(time_runs_out_with_the_packet_there, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);
 }
