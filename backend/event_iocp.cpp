@@ -15,10 +15,12 @@ void event_overlapped_init_(struct event_overlapped *record, iocp_callback callb
 }
 
 // We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing to
-// the record, and expect a plain connect then.
+// the record, and expect a plain connect then. Where the kernel is short of what the question takes there are none for now,
+// and who asks next finds out.
 const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 {
     static struct win32_extension_fns found;
+    static const struct win32_extension_fns none_yet = {};
     static SRWLOCK lock = SRWLOCK_INIT;
     static std::atomic<bool> known;
     if (known.load(std::memory_order_acquire))
@@ -27,7 +29,8 @@ const struct win32_extension_fns *event_get_win32_extension_fns_(void)
     LPFN_ACCEPTEX accept_ex;
     LPFN_CONNECTEX connect_ex;
     LPFN_GETACCEPTEXSOCKADDRS addresses;
-    sys::find_extensions(&accept_ex, &connect_ex, &addresses);
+    if (!sys::find_extensions(&accept_ex, &connect_ex, &addresses))
+        return &none_yet;
     AcquireSRWLockExclusive(&lock);
     if (!known.load(std::memory_order_relaxed))
         found = {accept_ex, connect_ex, addresses};

@@ -128,7 +128,7 @@ start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overl
 int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 // Sends what fits, without waiting: 0 or an error (WSAEWOULDBLOCK).
 int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
-// WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below).
+// WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below), or cannot tell for now: connect() does without.
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips);
 // Binds to the wildcard address, as ConnectEx requires, to a port that connections to other peers may have as well; an
 // already bound socket is left as it is.
@@ -172,8 +172,9 @@ inline void set_inherited(SOCKET socket, bool inherited)
 {
     set_inherited(reinterpret_cast<HANDLE>(socket), inherited);
 }
-// The functions that AF_INET sockets have; NULL where there is none.
-void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
+// The functions that AF_INET sockets have; NULL where there is none. False: for want of a socket, or of memory, nobody knows
+// yet.
+bool find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses);
 int set_blocking(SOCKET socket, bool blocks);
 // Ends the connection in both directions, or the one that we send in; the socket stays.
 void end_connection(SOCKET socket);

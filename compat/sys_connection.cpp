@@ -100,7 +100,7 @@ start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_len
     LPFN_ACCEPTEX accept_ex;
     int error = extension(listener, WSAID_ACCEPTEX, &shared_accept_ex, &accept_ex);
     if (error != 0)
-        return {started::failed, WSAEOPNOTSUPP, 0};
+        return {started::failed, is_shortage(error) ? error : WSAEOPNOTSUPP, 0};
     DWORD bytes = 0;
     bool succeeded =
         accept_ex(listener, socket, buffer, data_length, address_length, address_length, &bytes, overlapped) != FALSE;
@@ -131,18 +131,19 @@ int accept_now(SOCKET listener, SOCKET *accepted, struct sockaddr *address, int 
     return *accepted != INVALID_SOCKET ? 0 : last_winsock_code();
 }
 
-void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
+bool find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
 {
     *accept_ex = nullptr;
     *connect_ex = nullptr;
     *addresses = nullptr;
     SOCKET any = ::socket(AF_INET, SOCK_STREAM, 0);
     if (any == INVALID_SOCKET)
-        return;
-    ask_for_extension(any, WSAID_ACCEPTEX, accept_ex);
-    ask_for_extension(any, WSAID_CONNECTEX, connect_ex);
-    ask_for_extension(any, WSAID_GETACCEPTEXSOCKADDRS, addresses);
+        return false;
+    bool answers = !is_shortage(ask_for_extension(any, WSAID_ACCEPTEX, accept_ex)) &&
+                   !is_shortage(ask_for_extension(any, WSAID_CONNECTEX, connect_ex)) &&
+                   !is_shortage(ask_for_extension(any, WSAID_GETACCEPTEXSOCKADDRS, addresses));
     closesocket(any);
+    return answers;
 }
 
 } // namespace sys

@@ -61,6 +61,29 @@ void go_short(fake::call which, int error, const std::function<void()> &at_its_e
     assert_true(fake::calls(which) - tries <= max_looks);
 }
 
+struct evconnlistener *listen_at(SOCKET socket)
+{
+    return evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+}
+
+// The first in this process to ask whether there is an AcceptEx finds no socket to ask with. Its listener does without;
+// later ones, and connects, do not.
+void extensions(void **)
+{
+    base = make_base(on_iocp);
+    fake::fail_calls(fake::call::find_extensions, WSAENOBUFS);
+    SOCKET first = fake::open_socket(fake::kind::listener), second = fake::open_socket(fake::kind::listener);
+    struct evconnlistener *without = listen_at(first), *with = listen_at(second);
+    turn_to_port(base);
+    assert_int_equal(fake::accepts_waiting(first), 0);
+    assert_int_equal(fake::accepts_waiting(second), min_accepts);
+    assert_int_equal(fake::calls(fake::call::find_extensions), 2);
+    evconnlistener_free(without);
+    evconnlistener_free(with);
+    event_base_free(base);
+    assert_null(fake::complaint_after_free());
+}
+
 // Which of the calls that bring connections are short. What one of them cannot bring, the other may.
 enum class short_of { starts, backlog, both };
 
@@ -71,8 +94,7 @@ void accepts_go_short(short_of what, fake::call start, int error)
     errors = 0;
     accepted.clear();
     SOCKET socket = fake::open_socket(fake::kind::listener);
-    struct evconnlistener *listener =
-        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    struct evconnlistener *listener = listen_at(socket);
     evconnlistener_set_error_cb(listener, on_error);
     turn_to_port(base);
     for (uint16_t port = 1; port <= 5; ++port)
@@ -112,8 +134,7 @@ void backlog_is_taken_in_a_shortage(void **)
     base = make_base(on_iocp);
     accepted.clear();
     SOCKET socket = fake::open_socket(fake::kind::listener);
-    struct evconnlistener *listener =
-        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    struct evconnlistener *listener = listen_at(socket);
     evconnlistener_set_error_cb(listener, on_error);
     fake::fail_calls(fake::call::socket_like, WSAEMFILE, for_ever);
     turn_to_port(base);
@@ -136,8 +157,7 @@ void accepts_that_end_short(void **)
     errors = 0;
     accepted.clear();
     SOCKET socket = fake::open_socket(fake::kind::listener);
-    struct evconnlistener *listener =
-        evconnlistener_new(base, on_accept, nullptr, LEV_OPT_CLOSE_ON_FREE, 0, static_cast<evutil_socket_t>(socket));
+    struct evconnlistener *listener = listen_at(socket);
     evconnlistener_set_error_cb(listener, on_error);
     // Many in flight, first.
     for (int burst = 0; burst < 20; ++burst) {
@@ -322,6 +342,7 @@ void a_listener_without_memory(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(extensions, set_up_kernel), // while nobody has asked
         cmocka_unit_test_setup(accepts, set_up_kernel),
         cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up_kernel),
         cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),

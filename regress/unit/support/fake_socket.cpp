@@ -211,11 +211,17 @@ void WINAPI no_addresses(PVOID, DWORD, DWORD, DWORD, LPSOCKADDR *, LPINT, LPSOCK
 } // namespace
 
 // Asked only whether they are there.
-void find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
+bool find_extensions(LPFN_ACCEPTEX *accept_ex, LPFN_CONNECTEX *connect_ex, LPFN_GETACCEPTEXSOCKADDRS *addresses)
 {
+    *accept_ex = nullptr;
+    *connect_ex = nullptr;
+    *addresses = nullptr;
+    if (enter(call::find_extensions) != 0)
+        return false;
     *accept_ex = no_accept_ex;
     *connect_ex = no_connect_ex;
     *addresses = no_addresses;
+    return true;
 }
 
 int kind_of(SOCKET, socket_kind *kind)

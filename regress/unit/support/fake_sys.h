@@ -42,6 +42,7 @@ enum class call {
     finish_connect,
     accept,
     finish_accept,
+    find_extensions,
     accept_now,
     socket_like,
     set_blocking,
