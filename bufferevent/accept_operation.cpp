@@ -21,14 +21,27 @@ void accept_operation_free(accept_operation *self)
     mm_free(self);
 }
 
-bool accept_finish(SOCKET listener, SOCKET accepted, int flags)
+int accept_finish(SOCKET listener, SOCKET accepted, int flags)
 {
-    // Whether it has the listener's mode by finish_accept is not said by Microsoft.
-    if (sys::finish_accept(listener, accepted) != 0 ||
-        sys::set_blocking(accepted, (flags & EVUTIL_SOCK_NONBLOCK) == 0) != 0)
-        return false;
-    accept_set_inherited(accepted, false, flags);
-    return true;
+    int error = sys::finish_accept(listener, accepted);
+    // Whether it has the listener's mode by that is not said by Microsoft.
+    if (error == 0)
+        error = sys::set_blocking(accepted, (flags & EVUTIL_SOCK_NONBLOCK) == 0);
+    if (error == 0)
+        accept_set_inherited(accepted, false, flags);
+    return error;
+}
+
+int accept_peer_address(SOCKET listener, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length)
+{
+    struct sockaddr *local, *remote;
+    int local_length, remote_length;
+    sys::accept_addresses(listener, accepting->buffer, accepting->room, address_room, &local, &local_length, &remote,
+                          &remote_length);
+    if (remote == nullptr)
+        return sys::peer_address(accepting->socket, address, length);
+    acceptor_give_address(remote, remote_length, address, length);
+    return 0;
 }
 
 void accept_set_inherited(SOCKET accepted, bool inherited, int flags)

@@ -35,8 +35,10 @@ accept_operation *accept_operation_new(acceptor *owner, const completion_ops *op
 // With its socket, unless somebody has taken that. Not in flight.
 void accept_operation_free(accept_operation *self);
 
-// The last steps of a connection that AcceptEx has made. False: its peer has gone meanwhile.
-bool accept_finish(SOCKET listener, SOCKET accepted, int flags);
+// The last steps of a connection that AcceptEx has made. 0; a shortage; or its peer has gone meanwhile.
+int accept_finish(SOCKET listener, SOCKET accepted, int flags);
+// Who has connected: its listener's provider says so, unless it has no memory for that now. 0, or its peer has gone.
+int accept_peer_address(SOCKET listener, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length);
 // A child process that was made before its program has been told of a connection would keep it open, whoever closes it.
 // So until then it is not inherited; from then on, as by accept(), unless EVUTIL_SOCK_CLOEXEC is among the flags.
 // `inherited`: what holds so far.

@@ -239,9 +239,9 @@ void acceptor_base_ends(source *as_source)
 const source_ops acceptor_ops = {acceptor_widened,   acceptor_narrowed, acceptor_ready, acceptor_submit,
                                  acceptor_base_ends, acceptor_waits_in, nullptr};
 
-// Makes a connection out of what the accept left. False if its peer has gone meanwhile.
-bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length,
-                     int flags)
+// Makes a connection out of what the accept left. 0; a shortage; or its peer has gone meanwhile.
+int acceptor_finish(acceptor *self, accept_operation *accepting, struct sockaddr *address, ev_socklen_t *length,
+                    int flags)
 {
     if (accepting->by_accept) {
         acceptor_give_address(reinterpret_cast<struct sockaddr *>(accepting->buffer), accepting->peer_length, address,
@@ -249,31 +249,31 @@ bool acceptor_finish(acceptor *self, accept_operation *accepting, struct sockadd
         return backlog_set_mode(accepting->socket, accepting->inherited, flags);
     }
     auto listener = static_cast<SOCKET>(acceptor_descriptor(self));
-    if (!accept_finish(listener, accepting->socket, flags))
-        return false;
-    struct sockaddr *local, *remote;
-    int local_length, remote_length;
-    sys::accept_addresses(listener, accepting->buffer, accepting->room, address_room, &local, &local_length, &remote,
-                          &remote_length);
-    acceptor_give_address(remote, remote_length, address, length);
-    if (first_data_keep(self, accepting))
-        return true;
-    acceptor_note_shortage(self, WSAENOBUFS);
-    return false;
+    int error = accept_finish(listener, accepting->socket, flags);
+    if (error == 0)
+        error = accept_peer_address(listener, accepting, address, length);
+    if (error != 0)
+        return error;
+    return first_data_keep(self, accepting) ? 0 : WSAENOBUFS;
 }
 
-// From an accept that has ended.
+// From an accept that has ended. A shortage is told before it costs the next connection.
 SOCKET acceptor_take_done(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     SOCKET taken = INVALID_SOCKET;
-    while (taken == INVALID_SOCKET && !TAILQ_EMPTY(&self->done)) {
+    int error = 0;
+    while (taken == INVALID_SOCKET && !sys::is_shortage(error) && !TAILQ_EMPTY(&self->done)) {
         accept_operation *accepting = pop_done(self);
-        if (accepting->socket != INVALID_SOCKET && acceptor_finish(self, accepting, address, length, flags)) {
+        bool is_there = accepting->socket != INVALID_SOCKET;
+        error = is_there ? acceptor_finish(self, accepting, address, length, flags) : 0;
+        if (is_there && error == 0) {
             taken = accepting->socket;
             accepting->socket = INVALID_SOCKET;
         }
         accept_operation_free(accepting);
     }
+    if (sys::is_shortage(error))
+        acceptor_note_shortage(self, error);
     return taken;
 }
 
@@ -375,10 +375,12 @@ void acceptor_give_address(const struct sockaddr *peer, int peer_length, struct 
 evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
     int error = WSAEWOULDBLOCK;
-    SOCKET socket;
+    SOCKET socket = INVALID_SOCKET;
     {
         base_locked held(acceptor_owner(self)->base);
-        socket = left_over_take(acceptor_descriptor(self), address, length, flags);
+        int of_left = left_over_take(acceptor_descriptor(self), &socket, address, length, flags);
+        if (sys::is_shortage(of_left))
+            acceptor_note_shortage(self, of_left);
         if (socket == INVALID_SOCKET)
             socket = acceptor_take_done(self, address, length, flags);
         if (socket == INVALID_SOCKET && self->error == 0)

@@ -91,9 +91,12 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         int error = backlog_take_next(self, taken, reinterpret_cast<struct sockaddr *>(peer), length);
         if (error != 0)
             return error;
-        if (backlog_set_mode(*taken, true, flags))
+        error = backlog_set_mode(*taken, true, flags);
+        if (error == 0)
             return 0;
         sys::close_socket(*taken);
+        if (sys::is_shortage(error))
+            return error;
     }
     return WSAEWOULDBLOCK;
 }
@@ -109,14 +112,14 @@ void backlog_withdraw(acceptor *self)
         }
 }
 
-bool backlog_set_mode(SOCKET taken, bool inherited, int flags)
+int backlog_set_mode(SOCKET taken, bool inherited, int flags)
 {
     // It does not block either: "it has the same properties as socket s" (Microsoft's documentation of accept).
     bool shall_block = (flags & EVUTIL_SOCK_NONBLOCK) == 0;
-    if (shall_block && sys::set_blocking(taken, true) != 0)
-        return false;
-    accept_set_inherited(taken, inherited, flags);
-    return true;
+    int error = shall_block ? sys::set_blocking(taken, true) : 0;
+    if (error == 0)
+        accept_set_inherited(taken, inherited, flags);
+    return error;
 }
 
 } // namespace iocp

@@ -46,8 +46,8 @@ int backlog_look(acceptor *self, const completion_ops *ops);
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);
 // Nobody is told while the listener is disabled: no child process inherits what has been taken for it by then.
 void backlog_withdraw(acceptor *self);
-// Gives what accept() made the mode that was asked for. False: it is of no use. `inherited`: so far.
-bool backlog_set_mode(SOCKET taken, bool inherited, int flags);
+// Gives what accept() made the mode that was asked for: 0, or why it is of no use. `inherited`: so far.
+int backlog_set_mode(SOCKET taken, bool inherited, int flags);
 
 } // namespace iocp
 

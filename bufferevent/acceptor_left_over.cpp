@@ -25,12 +25,14 @@ void left_over_leave(listening_socket *on, accept_operation *accepting)
         accepting->socket = INVALID_SOCKET;
 }
 
-bool left_over_is_of_use(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address,
-                         ev_socklen_t *length, int flags)
+// 0, or why it is of no use.
+int left_over_prepare(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
+                      int flags)
 {
-    if (!taken.is_finished)
-        return accept_finish(static_cast<SOCKET>(fd), taken.socket, flags) &&
-               sys::peer_address(taken.socket, address, length) == 0;
+    if (!taken.is_finished) {
+        int error = accept_finish(static_cast<SOCKET>(fd), taken.socket, flags);
+        return error == 0 ? sys::peer_address(taken.socket, address, length) : error;
+    }
     acceptor_give_address(reinterpret_cast<const struct sockaddr *>(&taken.peer), taken.peer_length, address, length);
     return backlog_set_mode(taken.socket, taken.is_inherited, flags);
 }
@@ -49,22 +51,25 @@ void left_over_call_back(void *holder)
     }
 }
 
-bool left_over_finish(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
-                      int flags)
+int left_over_finish(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
+                     int flags)
 {
-    if (left_over_is_of_use(fd, taken, address, length, flags))
-        return true;
-    sys::close_socket(taken.socket);
-    return false;
+    int error = left_over_prepare(fd, taken, address, length, flags);
+    if (error != 0)
+        sys::close_socket(taken.socket);
+    return error;
 }
 
-SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags)
+int left_over_take(evutil_socket_t fd, SOCKET *taken, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
-    for (left_connection taken; listening_take(fd, &taken);) {
-        if (left_over_finish(fd, taken, address, length, flags))
-            return taken.socket;
+    for (left_connection left; listening_take(fd, &left);) {
+        int error = left_over_finish(fd, left, address, length, flags);
+        if (error == 0)
+            *taken = left.socket;
+        if (error == 0 || sys::is_shortage(error))
+            return error;
     }
-    return INVALID_SOCKET;
+    return WSAEWOULDBLOCK;
 }
 
 } // namespace iocp

@@ -15,11 +15,12 @@ namespace iocp {
 
 // An acceptor's call_accepts_back, see listening_hold.
 void left_over_call_back(void *holder);
-// Gives the connection what accept() would. False: its peer has gone meanwhile, and it is closed.
-bool left_over_finish(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
-                      int flags);
-// As accept() on that listening socket: INVALID_SOCKET if none is left over.
-SOCKET left_over_take(evutil_socket_t fd, struct sockaddr *address, ev_socklen_t *length, int flags);
+// Gives the connection what accept() would: 0, or it is closed, since its peer has gone meanwhile, or for a shortage.
+int left_over_finish(evutil_socket_t fd, const left_connection &taken, struct sockaddr *address, ev_socklen_t *length,
+                     int flags);
+// As accept() on that listening socket: 0 with one, WSAEWOULDBLOCK if none is left over, or a shortage that one was closed
+// for.
+int left_over_take(evutil_socket_t fd, SOCKET *taken, struct sockaddr *address, ev_socklen_t *length, int flags);
 
 } // namespace iocp
 

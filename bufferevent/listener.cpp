@@ -203,7 +203,10 @@ evutil_socket_t listener_accept_in_turn(listening_sharer *self, struct sockaddr 
     do {
         left_connection taken;
         error = round_accept(self, &taken);
-        if (error != 0 || !left_over_finish(self->socket->fd, taken, address, length, flags))
+        int refused = error == 0 ? left_over_finish(self->socket->fd, taken, address, length, flags) : error;
+        if (sys::is_shortage(refused))
+            error = refused;
+        if (refused != 0)
             continue;
         if ((flags & EVUTIL_SOCK_NONBLOCK) != 0)
             socket_note_accepted(self->owner, static_cast<evutil_socket_t>(taken.socket));
@@ -300,8 +303,11 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
         if (sharer != nullptr)
             return listener_accept_in_turn(sharer, address, length, flags);
     }
-    SOCKET left = left_over_take(fd, address, length, flags);
-    if (left != INVALID_SOCKET)
+    SOCKET left = INVALID_SOCKET;
+    int error = left_over_take(fd, &left, address, length, flags);
+    if (sys::is_shortage(error))
+        WSASetLastError(error);
+    if (error == 0 || sys::is_shortage(error))
         return static_cast<evutil_socket_t>(left);
     return evutil_accept4_(fd, address, length, flags);
 }

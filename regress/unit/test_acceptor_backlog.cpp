@@ -230,16 +230,21 @@ void gone_peers_hide_nobody(void **)
     close_world();
 }
 
-// The last step of one, which is to block as its listener must not, is refused: it is closed, and the next one comes.
+// The last step of one, which is to block as its listener must not, is refused: it is closed, and the next one comes. That
+// it was for want of memory is told.
 void last_step_refused(void **)
 {
-    open_world(LEV_OPT_LEAVE_SOCKETS_BLOCKING);
-    clients(1, 5);
-    fake::fail_calls(fake::call::set_blocking, WSAENOTSOCK, 1, min_accepts); // those come by AcceptEx
-    turns(1);
-    assert_true(w.accepted == std::vector<uint16_t>({1, 2, 4, 5}));
-    assert_int_equal(w.errors, 0);
-    close_world();
+    for (bool for_want : {false, true}) {
+        fake::boot(1);
+        open_world(LEV_OPT_LEAVE_SOCKETS_BLOCKING);
+        clients(1, 5);
+        int error = for_want ? WSAENOBUFS : WSAENOTSOCK;
+        fake::fail_calls(fake::call::set_blocking, error, 1, min_accepts); // those come by AcceptEx
+        turns(for_want ? 200 : 1);
+        assert_true(w.accepted == std::vector<uint16_t>({1, 2, 4, 5}));
+        assert_int_equal(w.errors, for_want);
+        close_world();
+    }
 }
 
 // What else may be wrong is for AcceptEx to say.

@@ -34,6 +34,32 @@ void what_the_first_has_taken_is_not_held_back(void **)
     }
 }
 
+int errors;
+
+void on_error(struct evconnlistener *, void *)
+{
+    assert_int_equal(EVUTIL_SOCKET_ERROR(), WSAENOBUFS);
+    ++errors;
+}
+
+// One is lost to it, which is told.
+void a_shortage_in_their_last_step(void **)
+{
+    errors = 0;
+    open_world(2);
+    add_owner(0, 0);
+    turns(0, 2);
+    clients_come(2);
+    add_listener(1, 1);
+    evconnlistener_set_error_cb(w.sharers[1].listener, on_error);
+    fake::fail_calls(fake::call::finish_accept, WSAENOBUFS);
+    turns(1, 20);
+    assert_int_equal(errors, 1);
+    assert_int_equal(w.sharers[1].accepted, 1);
+    turns(0, 20);
+    close_world();
+}
+
 // A disabled listener has some, and an event of the program's own, which cannot be given them, comes to the same base:
 // it is not told of them over and over, and they are the listener's when it is enabled.
 void what_a_disabled_listener_has_keeps_no_loop_busy(void **)
@@ -107,6 +133,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_the_first_has_taken_is_not_held_back, set_up_sharers),
         cmocka_unit_test_setup(what_the_first_has_looked_at_is_not_held_back, set_up_sharers),
+        cmocka_unit_test_setup(a_shortage_in_their_last_step, set_up_sharers),
         cmocka_unit_test_setup(what_a_disabled_listener_has_keeps_no_loop_busy, set_up_sharers),
         cmocka_unit_test_setup(what_was_left_over_comes_back, set_up_sharers),
     };

@@ -24,9 +24,11 @@ struct event_base *base;
 int errors;
 int last_error;
 std::vector<SOCKET> accepted;
+int last_port;
 
-void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *, int, void *)
+void on_accept(struct evconnlistener *, evutil_socket_t fd, struct sockaddr *address, int, void *)
 {
+    last_port = ntohs(reinterpret_cast<const struct sockaddr_in *>(address)->sin_port);
     accepted.push_back(static_cast<SOCKET>(fd));
     evutil_closesocket(fd);
 }
@@ -146,6 +148,34 @@ void backlog_is_taken_in_a_shortage(void **)
     evconnlistener_free(listener);
     event_base_free(base);
     assert_null(fake::complaint_after_free());
+}
+
+// A connection that has come, and that its last steps find no memory for, is lost, which its listener is told.
+void last_steps(void **)
+{
+    constexpr uint16_t clients = 2;
+    for (fake::call step : {fake::call::finish_accept, fake::call::set_blocking, fake::call::accept_addresses}) {
+        fake::boot(1);
+        base = make_base(on_iocp);
+        errors = 0;
+        accepted.clear();
+        SOCKET socket = fake::open_socket(fake::kind::listener);
+        struct evconnlistener *listener = listen_at(socket);
+        evconnlistener_set_error_cb(listener, on_error);
+        turn_to_port(base);
+        // (Who is asked for an address alone may be spared: the socket knows it, too.)
+        int lost = step == fake::call::accept_addresses ? 0 : 1;
+        fake::fail_calls(step, WSAENOBUFS, lost != 0 ? 1 : clients);
+        for (uint16_t port = 1; port <= clients; ++port)
+            fake::client_arrives(socket, {port, fake::fate_taken, ""});
+        run_for(shortage_pause_us / 2);
+        assert_int_equal(errors, lost);
+        assert_int_equal(accepted.size(), clients - lost);
+        assert_int_equal(last_port, clients);
+        evconnlistener_free(listener);
+        event_base_free(base);
+        assert_null(fake::complaint_after_free());
+    }
 }
 
 // Accepts in flight that end one by one for want of memory are one shortage.
@@ -345,6 +375,7 @@ int main()
         cmocka_unit_test_setup(extensions, set_up_kernel), // while nobody has asked
         cmocka_unit_test_setup(accepts, set_up_kernel),
         cmocka_unit_test_setup(backlog_is_taken_in_a_shortage, set_up_kernel),
+        cmocka_unit_test_setup(last_steps, set_up_kernel),
         cmocka_unit_test_setup(accepts_that_end_short, set_up_kernel),
         cmocka_unit_test_setup(conversations, set_up_kernel),
         cmocka_unit_test_setup(receives_that_end_short, set_up_kernel),

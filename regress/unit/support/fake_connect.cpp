@@ -334,6 +334,10 @@ int peer_address(SOCKET socket, struct sockaddr *address, int *length)
 void accept_addresses(SOCKET, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length)
 {
+    *local = *remote = nullptr;
+    *local_length = *remote_length = 0;
+    if (enter(call::accept_addresses) != 0)
+        return;
     auto *place = static_cast<char *>(buffer) + data_length;
     *local = find_address(place);
     *remote = find_address(place + address_length);

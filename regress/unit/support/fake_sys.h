@@ -43,6 +43,7 @@ enum class call {
     accept,
     finish_accept,
     find_extensions,
+    accept_addresses,
     accept_now,
     socket_like,
     set_blocking,
