@@ -1,4 +1,5 @@
 #include "backend/listening_socket.h"
+#include "backend/transport.h"
 #include "compat/sys.h"
 
 #include <new>
@@ -48,7 +49,7 @@ bool listening_pop(listening_socket *self, left_connection *taken)
 void listening_close_left(listening_socket *self)
 {
     for (left_connection each; listening_pop(self, &each);)
-        sys::close_socket(each.socket);
+        transport_close_for_good(each.socket);
 }
 
 } // namespace

@@ -160,7 +160,7 @@ void linger_close_now(socket_record *record)
     sys::transport by = record->transport;
     linger_close_by_reset(record);
     socket_begin_life(record);
-    transport_close(by, record->fd);
+    transport_close_for_good(by, record->fd);
 }
 
 // One less is in flight.

@@ -47,4 +47,17 @@ int transport_close(sys::transport by, evutil_socket_t fd)
                                         : sys::file_close(transport_file(fd));
 }
 
+void transport_close_for_good(sys::transport by, evutil_socket_t fd)
+{
+    if (transport_close(by, fd) != WSAEWOULDBLOCK)
+        return;
+    sys::do_not_wait_when_closed(static_cast<SOCKET>(fd));
+    transport_close(by, fd);
+}
+
+void transport_close_for_good(SOCKET socket)
+{
+    transport_close_for_good(sys::transport::socket, static_cast<evutil_socket_t>(socket));
+}
+
 } // namespace iocp

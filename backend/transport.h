@@ -15,6 +15,9 @@ sys::start_result transport_receive(sys::transport by, port *on, completion *ope
 sys::start_result transport_send(sys::transport by, port *on, completion *operation, evutil_socket_t fd,
                                  WSABUF *buffers, int count, bool skips);
 int transport_close(sys::transport by, evutil_socket_t fd);
+// Where nobody is left who could do it again.
+void transport_close_for_good(sys::transport by, evutil_socket_t fd);
+void transport_close_for_good(SOCKET socket);
 
 } // namespace iocp
 

@@ -1,4 +1,5 @@
 #include "bufferevent/accept_operation.h"
+#include "backend/transport.h"
 
 namespace iocp {
 
@@ -17,7 +18,7 @@ accept_operation *accept_operation_new(acceptor *owner, const completion_ops *op
 void accept_operation_free(accept_operation *self)
 {
     if (self->socket != INVALID_SOCKET)
-        sys::close_socket(self->socket);
+        transport_close_for_good(self->socket);
     mm_free(self);
 }
 

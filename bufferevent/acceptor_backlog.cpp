@@ -1,4 +1,5 @@
 #include "bufferevent/acceptor_backlog.h"
+#include "backend/transport.h"
 #include "bufferevent/acceptor_first_data.h"
 #include "bufferevent/acceptor_lists.h"
 
@@ -94,7 +95,7 @@ int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_stora
         error = backlog_set_mode(*taken, true, flags);
         if (error == 0)
             return 0;
-        sys::close_socket(*taken);
+        transport_close_for_good(*taken);
         if (sys::is_shortage(error))
             return error;
     }

@@ -1,4 +1,5 @@
 #include "bufferevent/acceptor_left_over.h"
+#include "backend/transport.h"
 #include "bufferevent/accept_operation.h"
 #include "bufferevent/acceptor_backlog.h"
 #include "bufferevent/acceptor_first_data.h"
@@ -56,7 +57,7 @@ int left_over_finish(evutil_socket_t fd, const left_connection &taken, struct so
 {
     int error = left_over_prepare(fd, taken, address, length, flags);
     if (error != 0)
-        sys::close_socket(taken.socket);
+        transport_close_for_good(taken.socket);
     return error;
 }
 

@@ -182,6 +182,9 @@ void end_sending(SOCKET socket);
 // Its peer is to see a reset when it is closed.
 void reset_when_closed(SOCKET socket);
 bool is_reset_when_closed(SOCKET socket);
+// Its close waits for nothing, whatever SO_LINGER was: what is on its way goes on.
+void do_not_wait_when_closed(SOCKET socket);
+// WSAEWOULDBLOCK: it does not block, has something on its way, and SO_LINGER a time for that. It is open still.
 int close_socket(SOCKET socket);
 
 // How an operation on a socket has ended, when its packet has come: 0, or the code that Winsock has for it.

@@ -232,6 +232,12 @@ void reset_when_closed(SOCKET socket)
     setsockopt(socket, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&at_once), sizeof(at_once));
 }
 
+void do_not_wait_when_closed(SOCKET socket)
+{
+    struct linger never = {0, 0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, reinterpret_cast<char *>(&never), sizeof(never));
+}
+
 bool is_reset_when_closed(SOCKET socket)
 {
     struct linger how = {0, 0};

@@ -91,6 +91,20 @@ void one_that_is_to_be_reset_does_not_linger(void **)
     assert_true(fake::last_closed().was_reset);
 }
 
+// SO_LINGER with a time: the close that its program has asked for by then would be refused, and nobody does it again.
+void one_that_would_wait_is_closed(void **)
+{
+    stuck one = make_stuck(1000);
+    fake::set_never_blocks(one.socket, true);
+    fake::set_waits_when_closed(one.socket);
+    bufferevent_free(one.bev);
+    turn_to_port(base);
+    fake::set_send_room(one.socket, SIZE_MAX);
+    assert_true(settles(one.socket));
+    assert_int_equal(fake::last_closed().delivered.size(), 1000);
+    assert_false(fake::last_closed().was_reset);
+}
+
 void the_one_closed_first_is_reset_when_there_are_too_many_bytes(void **)
 {
     set_limits(60000, 2500);
@@ -271,6 +285,7 @@ int main()
         LINGERING_TEST(a_socket_is_closed_without_the_packet_of_its_receive),
         LINGERING_TEST(a_peer_that_does_not_read_is_reset_after_the_limit),
         LINGERING_TEST(one_that_is_to_be_reset_does_not_linger),
+        LINGERING_TEST(one_that_would_wait_is_closed),
         LINGERING_TEST(the_one_closed_first_is_reset_when_there_are_too_many_bytes),
         LINGERING_TEST(all_sends_of_a_socket_count_and_are_reset_together),
         LINGERING_TEST(a_lower_limit_holds_for_those_that_linger_already),

@@ -94,6 +94,7 @@ struct socket_object {
     bool reset;
     bool sending_ended;
     bool resets_when_closed;
+    bool waits_when_closed; // SO_LINGER with a time
     std::string inbox;
     std::string coming; // sent by the peer, and not here yet
     bool finish_coming;

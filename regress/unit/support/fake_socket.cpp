@@ -261,8 +261,11 @@ int set_blocking(SOCKET socket, bool blocks)
 
 int close_socket(SOCKET socket)
 {
-    if (find_socket(socket) == nullptr)
+    const socket_object *closing = find_socket(socket);
+    if (closing == nullptr)
         return WSAENOTSOCK;
+    if (closing->waits_when_closed && closing->never_blocks && closing->read_by_peer < closing->sent.size())
+        return WSAEWOULDBLOCK;
     if (k().held_to.close_over_operation && is_closed_over_operation(socket))
         complain("a socket is closed over an operation: its peer loses what it has not read");
     close_by_program(socket);

@@ -225,7 +225,9 @@ void peer_resets(SOCKET socket);
 // ICMP says something of a datagram that was sent: the socket is readable for it, unless it ignores that.
 void report_arrives(SOCKET socket, sys::datagram_report which);
 const std::string &sent(SOCKET socket);
-void peer_reads(SOCKET socket);                  // all that was sent to it so far
+void peer_reads(SOCKET socket); // all that was sent to it so far
+// SO_LINGER with a time, by its program. While its peer has not read all, one that does not block refuses its close.
+void set_waits_when_closed(SOCKET socket);
 void set_send_room(SOCKET socket, size_t bytes); // sends wait while there is none
 // The next operation on a socket that ends has this for its status, whatever else it would be.
 void set_next_status(nt_status status);

@@ -242,6 +242,11 @@ void peer_reads(SOCKET socket)
     find_socket(socket)->read_by_peer = find_socket(socket)->sent.size();
 }
 
+void set_waits_when_closed(SOCKET socket)
+{
+    find_socket(socket)->waits_when_closed = true;
+}
+
 void set_send_room(SOCKET socket, size_t bytes)
 {
     find_socket(socket)->send_room = bytes;
@@ -317,8 +322,17 @@ void end_sending(SOCKET socket)
 void reset_when_closed(SOCKET socket)
 {
     socket_object *found = find_socket(socket);
-    if (found != nullptr)
+    if (found != nullptr) {
         found->resets_when_closed = true;
+        found->waits_when_closed = false;
+    }
+}
+
+void do_not_wait_when_closed(SOCKET socket)
+{
+    socket_object *found = find_socket(socket);
+    if (found != nullptr)
+        found->resets_when_closed = found->waits_when_closed = false;
 }
 
 bool is_reset_when_closed(SOCKET socket)
