@@ -1,4 +1,5 @@
 #include "bufferevent/stream_queue.h"
+#include "bufferevent/send_operation.h"
 #include "bufferevent/stream_receive.h"
 #include "bufferevent/stream_send.h"
 
@@ -8,6 +9,10 @@ namespace {
 
 // Sends that one flush starts: more than one only if they end at once.
 constexpr int max_sends = 16;
+
+// Of the queue's chains, once there are some: with libevent's header, a block of 16 KiB.
+constexpr size_t chain_size = 16 * 1024 - 64;
+static_assert(max_queued / (chain_size / 2) + 5 <= max_gathered, "a full queue is one send: each is filled by half");
 
 int queue_fail(int error)
 {
@@ -69,6 +74,22 @@ struct evbuffer *queue_bytes(stream *self)
     return queue != nullptr ? queue->bytes : nullptr;
 }
 
+// False for want of memory. A full queue has no more chains than one send gathers, however short the records are: beyond
+// the first, libevent's own would be of 4 KiB.
+bool queue_add(struct evbuffer *queued, const char *bytes, size_t length)
+{
+    bool is_long = evbuffer_get_length(queued) >= chain_size / 2;
+    const struct evbuffer_chain *last = is_long ? *queued->last_with_datap : nullptr;
+    if (!is_long || length > chain_size || last->buffer_len - static_cast<size_t>(last->misalign) - last->off >= length)
+        return evbuffer_add(queued, bytes, length) == 0;
+    struct evbuffer_iovec into;
+    if (evbuffer_reserve_space(queued, static_cast<ev_ssize_t>(chain_size), &into, 1) != 1)
+        return false;
+    memcpy(into.iov_base, bytes, length);
+    into.iov_len = length;
+    return evbuffer_commit_space(queued, &into, 1) == 0;
+}
+
 } // namespace
 
 bool stream_set_seen_by(stream *self, std::atomic<stream *> *by)
@@ -110,7 +131,7 @@ int stream_put(stream *self, const char *bytes, int length)
     if (queue_is_full(self))
         return queue_fail(WSAEWOULDBLOCK);
     struct evbuffer *queued = queue_bytes(self);
-    if (queued == nullptr || evbuffer_add(queued, bytes, static_cast<size_t>(length)) != 0)
+    if (queued == nullptr || !queue_add(queued, bytes, static_cast<size_t>(length)))
         return queue_fail(WSAENOBUFS);
     source_queue(&self->as_source); // if nobody flushes, the next turn does
     struct event_base *base = stream_owner(self)->base;
@@ -129,7 +150,7 @@ int stream_flush(stream *self)
 
 bool stream_queue_has_room(const stream *self)
 {
-    return self->queue != nullptr ? !queue_is_full(self) : stream_send_ready(self);
+    return stream_send_ready(self) && !queue_is_full(self);
 }
 
 bool stream_queue_waits(const stream *self)

@@ -37,7 +37,7 @@ int stream_put(stream *self, const char *bytes, int length);
 // Sends what is queued, as one send if it can. 0, or -1 with the socket error.
 int stream_flush(stream *self);
 
-// True if a put would not have to wait.
+// True if what is put now, and flushed, is with the kernel: nothing is in flight. (A put is taken all the same.)
 bool stream_queue_has_room(const stream *self);
 // True if there is something that nobody has flushed.
 bool stream_queue_waits(const stream *self);

@@ -120,7 +120,8 @@ const guarantee *const tables[] = {
     memory_guarantees,      sharing_guarantees,  sharing_order_guarantees, spreading_guarantees,  exiting_guarantees,
     cleanup_guarantees,     beside_guarantees,   children_guarantees,
 #ifdef EVENT__HAVE_OPENSSL
-    tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,     tls_ending_guarantees, tls_412_guarantees,
+    tls_opening_guarantees, tls_data_guarantees, tls_limit_guarantees,     tls_ending_guarantees, tls_slow_guarantees,
+    tls_412_guarantees,
 #endif
 };
 

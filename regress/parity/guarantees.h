@@ -52,6 +52,7 @@ extern const guarantee tls_opening_guarantees[];
 extern const guarantee tls_data_guarantees[];
 extern const guarantee tls_limit_guarantees[];
 extern const guarantee tls_ending_guarantees[];
+extern const guarantee tls_slow_guarantees[];
 extern const guarantee tls_412_guarantees[];
 
 // Of what only one of the libraries has: its own tables (own_parts.h), and NULL.

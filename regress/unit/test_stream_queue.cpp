@@ -131,27 +131,6 @@ void another_threads_are_sent_at_once(void **)
     assert_string_equal(soon.c_str(), "from beside");
 }
 
-void would_block_when_full(void **)
-{
-    fake::set_send_room(socket_fd, 0);
-    std::string all(max_queued / 2, 'a');
-    put(all);
-    assert_int_equal(stream_flush(self), 0);
-    std::string more(max_queued / 2, 'b'); // while a send is in flight
-    assert_int_equal(put(more), more.size());
-    assert_int_equal(put("second"), -1);
-    assert_int_equal(WSAGetLastError(), WSAEWOULDBLOCK);
-    event_add(writer->registered, nullptr);
-    for (int i = 0; i < 5; ++i)
-        turn(base);
-    assert_int_equal(writer->count, 0);
-    fake::set_send_room(socket_fd, SIZE_MAX);
-    assert_true(settles([] { return writer->count > 0; }));
-    assert_int_equal(put("second"), 6);
-    assert_true(settles([] { return fake::sent(socket_fd).size() >= max_queued + 6; }));
-    assert_true(fake::sent(socket_fd) == all + more + "second");
-}
-
 void an_error_is_told_to_the_next_put(void **)
 {
     put("lost");
@@ -159,16 +138,6 @@ void an_error_is_told_to_the_next_put(void **)
     assert_int_equal(stream_flush(self), 0); // its packet says it
     assert_true(settles([] { return put("more") == -1 && WSAGetLastError() != WSAEWOULDBLOCK; }));
     assert_int_equal(WSAGetLastError(), WSAECONNRESET);
-}
-
-void much_is_sent_before_more_is_taken(void **)
-{
-    std::string half(max_queued / 2, 'x');
-    put(half);
-    put(half);
-    assert_int_equal(fake::calls(fake::call::send), 0);
-    put("more");
-    assert_int_equal(fake::sent(socket_fd).size(), max_queued);
 }
 
 // Whatever the order: all that was taken is sent, once and in order.
@@ -361,9 +330,7 @@ int main()
         QUEUE_TEST(what_nobody_flushes_goes_with_the_next_turn),
         QUEUE_TEST(sent_at_once_while_no_loop_runs),
         QUEUE_TEST(another_threads_are_sent_at_once),
-        QUEUE_TEST(would_block_when_full),
         QUEUE_TEST(an_error_is_told_to_the_next_put),
-        QUEUE_TEST(much_is_sent_before_more_is_taken),
         QUEUE_TEST(every_byte_in_order),
         QUEUE_TEST(a_closed_socket_lives_until_its_send_has_ended),
         QUEUE_TEST(a_base_that_is_freed_closes_it_too),

@@ -1,0 +1,72 @@
+// OpenSSL bufferevents whose peer is slow, or gone: what has left the output is with the kernel, as on select.
+#include "tls.h"
+
+namespace parity {
+
+namespace {
+
+constexpr size_t piece_sizes[] = {2000, 4000, 64000};
+constexpr size_t written_at_once = 500;
+constexpr int max_pieces = 10000;
+
+// Pieces for as long as each leaves the output, though the peer reads nothing: how many did.
+int write_pieces(struct event_base *base, tls_pair *two, size_t piece, int most)
+{
+    int pieces = 0;
+    struct evbuffer *output = bufferevent_get_output(two->one.bev);
+    for (; pieces < most && evbuffer_get_length(output) == 0; ++pieces) {
+        std::string next = pattern(9, static_cast<size_t>(pieces) * piece, piece);
+        for (size_t at = 0; at < piece; at += written_at_once)
+            bufferevent_write(two->one.bev, next.data() + at, written_at_once);
+        for (int i = 0; i < 20 && evbuffer_get_length(output) != 0; ++i)
+            some_turns(base);
+    }
+    return evbuffer_get_length(output) == 0 ? pieces : pieces - 1;
+}
+
+// As many as the kernel has room for, at a time when nobody reads. -1: there is no end to it.
+int room_for_pieces(struct event_base *base, size_t piece)
+{
+    tls_pair tried;
+    if (!tls_connect(base, &tried, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE))
+        return -1;
+    peer_stall(tried.peer.on);
+    int room = write_pieces(base, &tried, piece, max_pieces);
+    tls_close(&tried);
+    return room < max_pieces ? room : -1;
+}
+
+// A program that finds the output empty may shut the socket down by itself.
+bool tls_drained_survives_a_shutdown(struct event_base *base)
+{
+    int rounds = 0;
+    for (size_t piece : piece_sizes) {
+        int room = room_for_pieces(base, piece);
+        for (int fewer : {0, 1, 6}) {
+            tls_pair two;
+            REQUIRE(room >= 0 && tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+            peer_stall(two.peer.on);
+            int written = write_pieces(base, &two, piece, room - fewer);
+            if (evbuffer_get_length(bufferevent_get_output(two.one.bev)) ==
+                0) { // the kernel had as much room as before
+                std::string got, all = pattern(9, 0, static_cast<size_t>(written) * piece);
+                shutdown(two.one.on.near_end, SD_SEND);
+                tls_peer_reads(base, &two.peer, &got, all.size() + 1);
+                REQUIRE(got == all);
+                ++rounds;
+            }
+            tls_close(&two);
+        }
+    }
+    REQUIRE(rounds > 3);
+    return true;
+}
+
+} // namespace
+
+const guarantee tls_slow_guarantees[] = {
+    {"tls_drained_survives_a_shutdown", tls_drained_survives_a_shutdown},
+    {nullptr, nullptr},
+};
+
+} // namespace parity
