@@ -189,8 +189,8 @@ int iocp_tls_drain(struct evbuffer *output, size_t length)
     bool ours = bev != nullptr && bev->be_ops == &iocp_bufferevent_ops_openssl;
     if (ours && length >= evbuffer_get_length(output)) {
         stream_use held(bev);
-        if (held.own != nullptr)
-            stream_flush(held.own);
+        if (held.own != nullptr && stream_flush(held.own) != 0)
+            return -1; // it stays, and the SSL_write that libevent tries next is told
     }
     return evbuffer_drain(output, length);
 }

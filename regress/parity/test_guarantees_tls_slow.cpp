@@ -62,10 +62,34 @@ bool tls_drained_survives_a_shutdown(struct event_base *base)
     return true;
 }
 
+// The write fails in its call, and who reads nothing hears of it by nothing else.
+bool tls_write_after_a_reset_is_told(struct event_base *base)
+{
+    for (tls_mode mode : tls_modes) {
+        tls_pair two;
+        REQUIRE(tls_connect(base, &two, mode, BEV_OPT_CLOSE_ON_FREE));
+        REQUIRE(tls_talk(base, &two));
+        bufferevent_disable(two.one.bev, EV_READ);
+        some_turns(base);
+        peer_reset(&two.one.on);
+        some_turns(base);
+        int writes = two.one.writes;
+        bufferevent_write(two.one.bev, "hello", 5);
+        REQUIRE(run_until(base, [&] { return two.one.errors > 0; }));
+        some_turns(base);
+        REQUIRE(two.one.errors == 1 && two.one.ended == 0);
+        if (mode == tls_mode::socket)
+            REQUIRE(two.one.writes == writes && evbuffer_get_length(bufferevent_get_output(two.one.bev)) == 5);
+        tls_close(&two);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee tls_slow_guarantees[] = {
     {"tls_drained_survives_a_shutdown", tls_drained_survives_a_shutdown},
+    {"tls_write_after_a_reset_is_told", tls_write_after_a_reset_is_told},
     {nullptr, nullptr},
 };
 
