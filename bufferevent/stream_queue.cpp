@@ -37,9 +37,9 @@ size_t queue_length(const stream *self)
 }
 
 // With those in flight.
-bool queue_is_full(const stream *self)
+bool queue_is_full(const stream *self, size_t most = max_queued)
 {
-    return queue_length(self) + stream_send_in_flight(self) >= max_queued;
+    return queue_length(self) + stream_send_in_flight(self) >= most;
 }
 
 void queue_flush(stream *self)
@@ -119,7 +119,7 @@ int stream_take(stream *self, char *into, int at_most)
     return error == 0 ? stream_receive_take(self, into, at_most) : queue_fail(error);
 }
 
-int stream_put(stream *self, const char *bytes, int length)
+int stream_put(stream *self, const char *bytes, int length, bool is_last)
 {
     int error = queue_is_not_ready(self);
     if (error != 0)
@@ -128,7 +128,7 @@ int stream_put(stream *self, const char *bytes, int length)
         queue_flush(self);
     if (self->send_error != 0)
         return queue_fail(self->send_error);
-    if (queue_is_full(self))
+    if (queue_is_full(self, is_last ? max_queued_at_last : max_queued))
         return queue_fail(WSAEWOULDBLOCK);
     struct evbuffer *queued = queue_bytes(self);
     if (queued == nullptr || !queue_add(queued, bytes, static_cast<size_t>(length)))

@@ -13,8 +13,9 @@
 
 namespace iocp {
 
-// While so many bytes wait or are in flight, no more are taken.
+// While so many bytes wait or are in flight, no more are taken; and while so many do, no last ones either.
 constexpr size_t max_queued = 64 * 1024;
+constexpr size_t max_queued_at_last = 2 * max_queued;
 
 struct stream_queue {
     struct evbuffer *bytes; // NULL: nothing ever was
@@ -33,7 +34,9 @@ int stream_take(stream *self, char *into, int at_most);
 
 // Queues all of it and returns the count, or -1 with the socket error: WSAEWOULDBLOCK while there is no room, or that
 // of an earlier send. It is sent by stream_flush, or by the next turn of the loop.
-int stream_put(stream *self, const char *bytes, int length);
+//
+// The last ones (`is_last`) find room behind what has filled it: who says goodbye does not come again.
+int stream_put(stream *self, const char *bytes, int length, bool is_last = false);
 // Sends what is queued, as one send if it can. 0, or -1 with the socket error.
 int stream_flush(stream *self);
 

@@ -2,6 +2,10 @@
 #include "bufferevent/stream_queue.h"
 #include "bufferevent/stream_receive.h"
 
+#include "compat/openssl_slot.h"
+
+#include <openssl/ssl.h>
+
 #include <atomic>
 
 namespace iocp {
@@ -65,12 +69,31 @@ int tls_bio_receive(tls_bio *self, char *into, int at_most)
     return tls_bio_settle(error, bytes);
 }
 
-int tls_bio_send(const tls_bio *self, const char *bytes, int length)
+// What an SSL writes once it has said so is its close_notify, and who has it said may free all in the same callback: it is
+// not tried again. Which SSL that is, the bufferevent knows that holds the stream: a BIO may outlive its SSL, or go to
+// another.
+bool tls_bio_writes_its_last(const BIO *bio, const stream *used)
 {
+    auto *holder = static_cast<struct bufferevent *>(const_cast<void *>(used->holder));
+    const SSL *user = bufferevent_openssl_get_ssl(holder);
+    return user != nullptr && SSL_get_wbio(user) == bio && (SSL_get_shutdown(user) & SSL_SENT_SHUTDOWN) != 0;
+}
+
+int tls_bio_put(const BIO *bio, stream *into, const char *bytes, int length)
+{
+    int put = stream_put(into, bytes, length);
+    if (put < 0 && WSAGetLastError() == WSAEWOULDBLOCK && tls_bio_writes_its_last(bio, into))
+        put = stream_put(into, bytes, length, true);
+    return put;
+}
+
+int tls_bio_send(BIO *bio, const char *bytes, int length)
+{
+    const tls_bio *self = tls_bio_state(bio);
     {
         tls_bio_use held(self);
         if (held.own != nullptr)
-            return stream_put(held.own, bytes, length);
+            return tls_bio_put(bio, held.own, bytes, length);
     }
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
     DWORD sent = 0;
@@ -96,7 +119,7 @@ int tls_bio_write(BIO *bio, const char *bytes, int length)
     BIO_clear_retry_flags(bio);
     if (bytes == nullptr || length <= 0)
         return 0;
-    int sent = tls_bio_send(tls_bio_state(bio), bytes, length);
+    int sent = tls_bio_send(bio, bytes, length);
     if (sent < 0 && WSAGetLastError() == WSAEWOULDBLOCK)
         BIO_set_retry_write(bio);
     return sent;

@@ -62,6 +62,50 @@ bool tls_drained_survives_a_shutdown(struct event_base *base)
     return true;
 }
 
+struct tls_farewell {
+    int said; // what SSL_shutdown was asked for, or 0
+    bool frees;
+};
+
+void say_goodbye(struct bufferevent *bev, tls_farewell *how)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(bev);
+    SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+    how->said = SSL_shutdown(ssl);
+    bufferevent_free(bev);
+}
+
+// The usual way to end politely, once the output is empty: whatever waits for the peer then, close_notify comes after it.
+// (Sizes around what the queue of such a bufferevent holds.)
+bool tls_goodbye_reaches_a_slow_peer(struct event_base *base)
+{
+    for (size_t size : {size_t{60000}, size_t{65536}, size_t{70000}, size_t{131072}, size_t{200000}}) {
+        tls_pair two;
+        REQUIRE(tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+        peer_stall(two.peer.on);
+        tls_farewell how = {};
+        bufferevent_setcb(
+            two.one.bev, nullptr,
+            [](struct bufferevent *bev, void *argument) {
+                if (evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+                    say_goodbye(bev, static_cast<tls_farewell *>(argument));
+            },
+            nullptr, &how);
+        std::string all = pattern(9, 0, size), got;
+        bufferevent_write(two.one.bev, all.data(), all.size());
+        REQUIRE(run_until(base, [&] {
+            if (how.said == 0)
+                tls_peer_receives(&two.peer, &got);
+            return how.said != 0;
+        }));
+        two.one.bev = nullptr;
+        tls_peer_reads(base, &two.peer, &got, all.size() + 1);
+        REQUIRE(how.said == 1 && got == all && two.peer.ended && !two.peer.broken);
+        tls_close(&two);
+    }
+    return true;
+}
+
 // The write fails in its call, and who reads nothing hears of it by nothing else.
 bool tls_write_after_a_reset_is_told(struct event_base *base)
 {
@@ -89,6 +133,7 @@ bool tls_write_after_a_reset_is_told(struct event_base *base)
 
 const guarantee tls_slow_guarantees[] = {
     {"tls_drained_survives_a_shutdown", tls_drained_survives_a_shutdown},
+    {"tls_goodbye_reaches_a_slow_peer", tls_goodbye_reaches_a_slow_peer},
     {"tls_write_after_a_reset_is_told", tls_write_after_a_reset_is_told},
     {nullptr, nullptr},
 };

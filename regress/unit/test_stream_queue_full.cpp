@@ -40,10 +40,10 @@ int tear_down(void **)
 }
 
 // As in a callback.
-int put(const std::string &bytes)
+int put(const std::string &bytes, bool is_last = false)
 {
     base->running_loop = 1;
-    int result = stream_put(self, bytes.data(), static_cast<int>(bytes.size()));
+    int result = stream_put(self, bytes.data(), static_cast<int>(bytes.size()), is_last);
     base->running_loop = 0;
     return result;
 }
@@ -125,6 +125,23 @@ void much_is_sent_before_more_is_taken(void **)
     assert_int_equal(fake::sent(socket_fd).size(), max_queued);
 }
 
+// But not without end.
+void last_words_are_taken_when_it_is_full(void **)
+{
+    fake::set_send_room(socket_fd, 0);
+    put(std::string(max_queued, 'a'));
+    assert_int_equal(stream_flush(self), 0);
+    assert_int_equal(put("more"), -1);
+    assert_int_equal(put("bye", true), 3);
+    while (put(std::string(1000, 'b'), true) > 0)
+        continue;
+    assert_int_equal(WSAGetLastError(), WSAEWOULDBLOCK);
+    fake::set_send_room(socket_fd, SIZE_MAX);
+    assert_true(settles([] { return fake::sent(socket_fd).size() >= max_queued_at_last; }));
+    assert_true(fake::sent(socket_fd).size() < max_queued_at_last + 1000);
+    assert_true(fake::sent(socket_fd).substr(max_queued, 4) == "byeb");
+}
+
 } // namespace
 
 int main()
@@ -135,6 +152,7 @@ int main()
         FULL_TEST(would_block_when_full),
         FULL_TEST(not_writable_beside_a_send_in_flight),
         FULL_TEST(a_full_queue_is_one_send),
+        FULL_TEST(last_words_are_taken_when_it_is_full),
         FULL_TEST(much_is_sent_before_more_is_taken),
     };
     return cmocka_run_group_tests_name("stream_queue_full", tests, nullptr, nullptr);
