@@ -55,6 +55,12 @@ inline bool has_file(const struct bufferevent *bev)
     return (BEV_UPCAST(bev)->options & option_has_file) != 0;
 }
 
+// By evhttp, once it has freed it, whoever has a reference then.
+inline bool is_closed_by_maker(const struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & option_keeps_descriptor) != 0;
+}
+
 // Its descriptor is closed by libevent, and so by evutil_closesocket, and used by nobody else meanwhile.
 inline bool owns_descriptor(const struct bufferevent *bev)
 {

@@ -56,12 +56,25 @@ void socket_bufferevent_destruct(struct bufferevent *bev)
     bufferevent_ops_socket.destruct(bev);
 }
 
-// bufferevent_free: nothing is called back any more, and the descriptor may be used for something else at once.
-void socket_bufferevent_stop(struct bufferevent *bev)
+// Its last reference goes: nothing is called back any more, and the descriptor may be used for something else at once.
+void socket_bufferevent_unlink(struct bufferevent *bev)
 {
     event_del(&bev->ev_read);
     event_del(&bev->ev_write);
     socket_bufferevent_let_go(bev);
+}
+
+// bufferevent_free: the next thing that libevent does is to give a reference up. Whoever has another (its program, a filter
+// above, libevent amid a callback) has a bufferevent that goes on.
+void socket_bufferevent_freed(struct bufferevent *bev)
+{
+    if (BEV_UPCAST(bev)->refcnt == 1)
+        return;
+    if (is_closed_by_maker(bev)) // at once
+        socket_bufferevent_unlink(bev);
+    else if (!closes_descriptor(bev) &&
+             !has_file(bev)) // its program may use the descriptor at once: by readiness from now on
+        stream_detach(bev, false);
 }
 
 int socket_bufferevent_adjust_timeouts(struct bufferevent *bev)
@@ -104,7 +117,7 @@ int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op
         socket_bufferevent_set_descriptor(bev, data->fd);
     }
     if (op == BEV_CTRL_CANCEL_ALL)
-        socket_bufferevent_stop(bev);
+        socket_bufferevent_freed(bev);
     return bufferevent_ops_socket.ctrl(bev, op, data);
 }
 
@@ -175,7 +188,7 @@ const struct bufferevent_ops iocp_bufferevent_ops = {
     evutil_offsetof(struct bufferevent_private, bev),
     socket_bufferevent_enable,
     socket_bufferevent_disable,
-    nullptr,
+    socket_bufferevent_unlink,
     socket_bufferevent_destruct,
     socket_bufferevent_adjust_timeouts,
     socket_bufferevent_flush,

@@ -107,9 +107,19 @@ int openssl_bufferevent_disable(struct bufferevent *bev, short events)
     return bufferevent_ops_openssl.disable(bev, events);
 }
 
+// Its last reference goes: the program may use the socket at once, or free the base before libevent destroys this.
 void openssl_bufferevent_unlink(struct bufferevent *bev)
 {
+    openssl_bufferevent_let_go_for_good(bev);
     bufferevent_ops_openssl.unlink(bev);
+}
+
+// bufferevent_free: whoever has another reference has one that goes on (see socket_bufferevent_freed).
+void openssl_bufferevent_freed(struct bufferevent *bev)
+{
+    bool has_others = BEV_UPCAST(bev)->refcnt > 1;
+    if (has_others && (is_closed_by_maker(bev) || !closes_descriptor(bev)))
+        openssl_bufferevent_let_go_for_good(bev);
 }
 
 void openssl_bufferevent_destruct(struct bufferevent *bev)
@@ -142,9 +152,8 @@ int openssl_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_o
 {
     if (op == BEV_CTRL_SET_FD)
         return connect_is_refused(bev) ? 0 : openssl_bufferevent_set_descriptor(bev, data);
-    // bufferevent_free: the program may use the socket at once, or free the base before libevent destroys this.
     if (op == BEV_CTRL_CANCEL_ALL)
-        openssl_bufferevent_let_go_for_good(bev);
+        openssl_bufferevent_freed(bev);
     return bufferevent_ops_openssl.ctrl(bev, op, data);
 }
 

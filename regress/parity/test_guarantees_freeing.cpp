@@ -269,6 +269,64 @@ bool s9_an_idle_connection_is_small(struct event_base *base)
     return true;
 }
 
+// Freed in its own callback, and by its program that keeps a reference: its output goes to the last byte, and its socket is
+// closed when that reference goes.
+bool free_leaves_who_is_referenced(struct event_base *base)
+{
+    std::string large = pattern(5, 0, 1024 * 1024), got;
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    struct bufferevent *bev = one.bev;
+    struct evbuffer *output = evbuffer_new();
+    bufferevent_incref(bev);
+    bufferevent_enable(bev, EV_READ);
+    bufferevent_setcb(
+        bev,
+        [](struct bufferevent *told, void *argument) {
+            bufferevent_write_buffer(told, static_cast<struct evbuffer *>(argument));
+            bufferevent_free(told);
+        },
+        nullptr, nullptr, output);
+    evbuffer_add(output, large.data(), large.size());
+    peer_send(&one.on, 1, 1);
+    one.bev = nullptr;
+    REQUIRE(peer_reads(base, &one.on, &got, large.size()) && got == large);
+    REQUIRE(run_until(base, [&] { return evbuffer_get_length(bufferevent_get_output(bev)) == 0; }));
+    evbuffer_drain(bufferevent_get_input(bev), 1);
+    peer_send(&one.on, 10, 1);
+    REQUIRE(run_until(base, [&] { return evbuffer_get_length(bufferevent_get_input(bev)) == 10; }));
+    REQUIRE(bufferevent_decref(bev) == 1);
+    REQUIRE(peer_reads(base, &one.on, &got, large.size() + 1) && one.on.far_ended && got == large);
+    evbuffer_free(output);
+    close_pair(&one);
+    return true;
+}
+
+bufferevent_filter_result pass_on(struct evbuffer *from, struct evbuffer *to, ev_ssize_t, enum bufferevent_flush_mode,
+                                  void *)
+{
+    return evbuffer_add_buffer(to, from) == 0 ? BEV_OK : BEV_ERROR;
+}
+
+// Its program gives the bufferevent below a filter up, and uses the filter.
+bool free_below_a_filter_that_goes_on(struct event_base *base)
+{
+    std::string large = pattern(6, 0, 300000), got;
+    record one, above = {};
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    above.bev = bufferevent_filter_new(one.bev, pass_on, pass_on, 0, nullptr, nullptr);
+    REQUIRE(above.bev != nullptr);
+    bufferevent_enable(above.bev, EV_READ | EV_WRITE);
+    bufferevent_write(above.bev, large.data(), large.size());
+    bufferevent_free(one.bev);
+    one.bev = nullptr;
+    REQUIRE(peer_reads(base, &one.on, &got, large.size()) && got == large);
+    bufferevent_free(above.bev);
+    REQUIRE(peer_reads(base, &one.on, &got, large.size() + 1) && one.on.far_ended);
+    close_pair(&one);
+    return true;
+}
+
 } // namespace
 
 const guarantee freeing_guarantees[] = {
@@ -282,6 +340,8 @@ const guarantee freeing_guarantees[] = {
     {"r9_a_closed_socket_hurts_only_itself", r9_a_closed_socket_hurts_only_itself},
     {"s5_a_socket_of_another_port_works_or_is_refused", s5_a_socket_of_another_port_works_or_is_refused},
     {"s9_an_idle_connection_is_small", s9_an_idle_connection_is_small},
+    {"free_leaves_who_is_referenced", free_leaves_who_is_referenced},
+    {"free_below_a_filter_that_goes_on", free_below_a_filter_that_goes_on},
     {nullptr, nullptr},
 };
 

@@ -1,4 +1,5 @@
-// OpenSSL bufferevents whose peer is slow, or gone: what has left the output is with the kernel, as on select.
+// OpenSSL bufferevents whose peer is slow, or gone, and ones that are freed with output: what has left that is with the
+// kernel, and what is to leave it does, as on select.
 #include "tls.h"
 
 namespace parity {
@@ -106,6 +107,28 @@ bool tls_goodbye_reaches_a_slow_peer(struct event_base *base)
     return true;
 }
 
+// Its program keeps a reference.
+bool tls_free_leaves_who_is_referenced(struct event_base *base)
+{
+    for (tls_mode mode : tls_modes) {
+        tls_pair two;
+        REQUIRE(tls_connect(base, &two, mode, BEV_OPT_CLOSE_ON_FREE));
+        std::string large = pattern(8, 0, 1024 * 1024), got;
+        struct bufferevent *bev = two.one.bev;
+        peer_stall(two.peer.on);
+        bufferevent_incref(bev);
+        bufferevent_write(bev, large.data(), large.size());
+        bufferevent_free(bev);
+        two.one.bev = nullptr;
+        REQUIRE(tls_peer_reads(base, &two.peer, &got, large.size()));
+        REQUIRE(got == large && bufferevent_decref(bev) == 1);
+        REQUIRE(
+            run_until(base, [&] { return !tls_peer_receives(&two.peer, &got) && two.peer.broken; })); // no close_notify
+        tls_close(&two);
+    }
+    return true;
+}
+
 // The write fails in its call, and who reads nothing hears of it by nothing else.
 bool tls_write_after_a_reset_is_told(struct event_base *base)
 {
@@ -134,6 +157,7 @@ bool tls_write_after_a_reset_is_told(struct event_base *base)
 const guarantee tls_slow_guarantees[] = {
     {"tls_drained_survives_a_shutdown", tls_drained_survives_a_shutdown},
     {"tls_goodbye_reaches_a_slow_peer", tls_goodbye_reaches_a_slow_peer},
+    {"tls_free_leaves_who_is_referenced", tls_free_leaves_who_is_referenced},
     {"tls_write_after_a_reset_is_told", tls_write_after_a_reset_is_told},
     {nullptr, nullptr},
 };
