@@ -9,6 +9,8 @@
 
 #include "compat/listener_slot.h"
 
+#include <atomic>
+
 using namespace iocp;
 
 namespace {
@@ -19,6 +21,9 @@ struct listener_table {
 };
 
 listener_table listeners = {SRWLOCK_INIT, {nullptr}};
+
+// What libevent's listeners are called by, once there is one.
+std::atomic<event_callback_fn> listener_callback;
 
 // Lock held.
 listener_record *listener_record_of(const struct evconnlistener *listener)
@@ -155,12 +160,10 @@ acceptor *listener_acceptor_in_use(struct event_base *base, evutil_socket_t fd)
     return own;
 }
 
-bool listener_is_one(const void *argument)
+// libevent's, and no program's, which may have a listener for its argument.
+bool listener_waits_by(const struct event *waiting)
 {
-    AcquireSRWLockShared(&listeners.lock);
-    bool found = listener_record_of(static_cast<const struct evconnlistener *>(argument)) != nullptr;
-    ReleaseSRWLockShared(&listeners.lock);
-    return found;
+    return event_get_callback(waiting) == listener_callback;
 }
 
 // An event of the program's own waits for a socket that listeners have: its accept() finds whom it is told of, as on
@@ -172,7 +175,7 @@ void listener_share_with_program(const socket_record *record, const struct event
         const acceptor *own = acceptor_find(record->owner, waiting->ev_fd);
         on = own != nullptr ? own->listening : on;
     }
-    if (on == nullptr || listener_is_one(waiting->ev_arg))
+    if (on == nullptr || listener_waits_by(waiting))
         return;
     on->has_others = true;
     listening_share(on);
@@ -326,9 +329,16 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
         return changed;
     if (record != nullptr)
         listener_share_with_program(record, added);
-    if (moving_is_ready(base, added) || (listening_has_left(fd) && listener_is_one(added->ev_arg)))
+    if (moving_is_ready(base, added) || (listening_has_left(fd) && listener_waits_by(added)))
         event_active_nolock_(added, EV_READ, 1); // no backend knows of those
     return changed;
+}
+
+int iocp_listener_event_assign(struct event *assigned, struct event_base *base, evutil_socket_t fd, short events,
+                               event_callback_fn callback, void *listener)
+{
+    listener_callback = callback;
+    return event_assign(assigned, base, fd, events, callback, listener);
 }
 
 int iocp_accept_error(struct event_base *base, evutil_socket_t fd)

@@ -10,9 +10,12 @@
 
 #include <winsock2.h>
 
+#include "event2/event.h"
 #include "event2/util.h"
 #include "util-internal.h"
 
+/* Called for the event of a listener alone, which is told apart from a program's own by its callback. */
+#define event_assign iocp_listener_event_assign
 /* As in bufferevent_slot.h: the plain listener is the one that is wanted, on a port too. */
 #define event_base_get_iocp_ iocp_settle_base
 /* Wrapped by ours. */
@@ -33,11 +36,14 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+struct event;
 struct event_base;
 struct sockaddr;
 evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct sockaddr *address,
                              ev_socklen_t *length, int flags);
 int iocp_accept_error(struct event_base *base, evutil_socket_t fd);
+int iocp_listener_event_assign(struct event *assigned, struct event_base *base, evutil_socket_t fd, short events,
+                               void (*callback)(evutil_socket_t, short, void *), void *listener);
 #ifdef __cplusplus
 struct evconnlistener *iocp_stock_evconnlistener_new(struct event_base *base, evconnlistener_cb callback,
                                                      void *argument, unsigned flags, int backlog, evutil_socket_t fd);

@@ -243,6 +243,49 @@ bool r5_free_listener_leaves_nothing(struct event_base *)
     return true;
 }
 
+struct taker {
+    int told;
+    int taken;
+};
+
+taker of_program; // its event's argument is the listener
+
+void on_own_event(evutil_socket_t fd, short, void *)
+{
+    ++of_program.told;
+    SOCKET taken = accept(static_cast<SOCKET>(fd), nullptr, nullptr);
+    if (taken != INVALID_SOCKET) {
+        ++of_program.taken;
+        closesocket(taken);
+    }
+}
+
+// An event of the program's own is one, whatever it has for its argument.
+bool r15_own_event_with_the_listener_for_argument(struct event_base *base)
+{
+    server one;
+    REQUIRE(open_server(base, &one, 0));
+    REQUIRE(accepts_another(base, &one));
+    evconnlistener_disable(one.listener);
+    of_program = {};
+    struct event *own =
+        event_new(base, evconnlistener_get_fd(one.listener), EV_READ | EV_PERSIST, on_own_event, one.listener);
+    event_add(own, nullptr);
+    some_turns(base);
+    for (int i = 1; i <= 3; ++i) {
+        SOCKET peer = connect_peer(&one);
+        REQUIRE(peer != INVALID_SOCKET && run_until(base, [&] { return of_program.taken == i; }));
+        closesocket(peer);
+    }
+    some_turns(base);
+    REQUIRE(of_program.told <= 2 * of_program.taken); // and not in each turn
+    event_free(own);
+    evconnlistener_enable(one.listener);
+    REQUIRE(accepts_another(base, &one));
+    evconnlistener_free(one.listener);
+    return true;
+}
+
 } // namespace
 
 const guarantee listening_guarantees[] = {
@@ -253,6 +296,7 @@ const guarantee listening_guarantees[] = {
     {"r15_disabled_listener_waits", r15_disabled_listener_waits},
     {"r15_listener_enable_and_disable", r15_listener_enable_and_disable},
     {"r15_callback_set_later", r15_callback_set_later},
+    {"r15_own_event_with_the_listener_for_argument", r15_own_event_with_the_listener_for_argument},
     {"s3_burst_while_the_loop_is_stalled", s3_burst_while_the_loop_is_stalled},
     {"s4_close_on_exec", s4_close_on_exec},
     {nullptr, nullptr},
