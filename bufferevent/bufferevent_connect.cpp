@@ -43,7 +43,7 @@ void bufferevent_connect_let_ssl_read(const struct bufferevent *bev)
 }
 
 // A descriptor that is connected, or about to be: as connect() says it, 0 if it may be connected. On select that call fails,
-// and has changed nothing.
+// and has changed nothing. -1: it is none that streams have, as one for datagrams.
 int bufferevent_connect_refusal(const struct bufferevent *bev)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
@@ -51,6 +51,10 @@ int bufferevent_connect_refusal(const struct bufferevent *bev)
         return WSAEOPNOTSUPP;
     if (fd < 0)
         return 0;
+    auto socket = static_cast<SOCKET>(fd);
+    int type = SOCK_STREAM;
+    if (sys::socket_type(socket, &type) == 0 && type != SOCK_STREAM)
+        return -1;
     int refusal = 0;
     {
         stream_use before(bev);
@@ -60,7 +64,7 @@ int bufferevent_connect_refusal(const struct bufferevent *bev)
         else if (own != nullptr)
             refusal = stream_connect_refusal(own);
     }
-    return refusal == 0 && stream_is_connected(static_cast<SOCKET>(fd)) ? WSAEISCONN : refusal;
+    return refusal == 0 && sys::is_connected(socket) ? WSAEISCONN : refusal;
 }
 
 // libevent asks whether it can connect, sets its descriptor, and has it connect, one after the other with its lock held.
@@ -138,6 +142,8 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
     if (owner == nullptr || !ours || by_connect)
         return 0;
     int refusal = bufferevent_connect_refusal(bev);
+    if (refusal < 0)
+        return 0;
     bufferevent_connect_note_refusal(bev, refusal);
     if (refusal != 0)
         return 1; // and then it cannot

@@ -162,13 +162,14 @@ void stream_tell_of_kept(const stream *self, bool was_read)
         evmap_io_active_(owner->base, stream_descriptor(self), EV_READ);
 }
 
-} // namespace
-
+// Of a stream's kind, and connected.
 bool stream_is_connected(SOCKET socket)
 {
     int type = 0;
     return sys::socket_type(socket, &type) == 0 && type == SOCK_STREAM && sys::is_connected(socket);
 }
+
+} // namespace
 
 void stream_early_is_lost(backend *owner, evutil_socket_t fd)
 {

@@ -139,8 +139,6 @@ int stream_write_settle(struct evbuffer *output, const sys::start_result &starte
 
 // Starts a ConnectEx. 0, or a Winsock code. With the base's lock held.
 int stream_connect(stream *self, const struct sockaddr *address, int length);
-// Of a stream's kind, and connected. (One for datagrams can be connected again.)
-bool stream_is_connected(SOCKET socket);
 // Why it cannot, in which case nothing has changed: 0 if it can.
 int stream_connect_refusal(const stream *self);
 // 1: connected; 0: not yet; -1 with the socket error: failed. Asked once after the outcome, with the

@@ -233,6 +233,48 @@ bool s14_ipv6_listener_and_connect(struct event_base *base)
     return true;
 }
 
+SOCKET datagram_socket(struct sockaddr_in *address)
+{
+    SOCKET made = socket(AF_INET, SOCK_DGRAM, 0);
+    *address = open_address();
+    address->sin_port = 0;
+    int length = sizeof(*address);
+    if (bind(made, reinterpret_cast<struct sockaddr *>(address), length) != 0 ||
+        getsockname(made, reinterpret_cast<struct sockaddr *>(address), &length) != 0)
+        return INVALID_SOCKET;
+    return made;
+}
+
+// A socket for datagrams can be a bufferevent's, too, and has each of them.
+bool s15_a_connect_of_datagrams(struct event_base *base)
+{
+    record one = {};
+    one.on.far_end = INVALID_SOCKET;
+    struct sockaddr_in own_address, address;
+    SOCKET own = datagram_socket(&own_address), peer = datagram_socket(&address);
+    REQUIRE(own != INVALID_SOCKET && peer != INVALID_SOCKET);
+    evutil_make_socket_nonblocking(static_cast<evutil_socket_t>(own));
+    one.on.near_end = INVALID_SOCKET; // it is closed with its bufferevent
+    one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(own), BEV_OPT_CLOSE_ON_FREE);
+    note_callbacks(&one);
+    bufferevent_enable(one.bev, EV_READ);
+    REQUIRE(connect_to(&one, address));
+    some_turns(base);
+    std::string expected;
+    for (size_t size : {5, 5, 3000, 5}) {
+        std::string datagram = pattern(3, expected.size(), size);
+        expected += datagram;
+        sendto(peer, datagram.data(), static_cast<int>(size), 0, reinterpret_cast<struct sockaddr *>(&own_address),
+               sizeof(own_address));
+        REQUIRE(run_until(base, [&] { return one.data.size() >= expected.size(); }));
+        some_turns(base);
+    }
+    REQUIRE(one.data == expected && one.errors == 0 && one.ended == 0);
+    closesocket(peer);
+    close_pair(&one);
+    return true;
+}
+
 } // namespace
 
 const guarantee connecting_guarantees[] = {
@@ -244,6 +286,7 @@ const guarantee connecting_guarantees[] = {
     {"r8_refused_by_name", r8_refused_by_name},
     {"r12_connected_is_told_once_and_first", r12_connected_is_told_once_and_first},
     {"s14_ipv6_listener_and_connect", s14_ipv6_listener_and_connect},
+    {"s15_a_connect_of_datagrams", s15_a_connect_of_datagrams},
     {"s15_a_connected_socket_is_a_whole_one", s15_a_connected_socket_is_a_whole_one},
     {nullptr, nullptr},
 };
