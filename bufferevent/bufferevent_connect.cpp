@@ -12,6 +12,22 @@ namespace {
 
 const struct bufferevent_ops *tls_ops; // NULL: no TLS bufferevent was made yet
 
+// What it waits for: options.
+int bufferevent_connect_waits(const struct bufferevent *bev)
+{
+    base_locked held(bev->ev_base);
+    return ((bev->ev_read.ev_flags & EVLIST_INSERTED) != 0 ? option_waited_to_read : 0) |
+           ((bev->ev_write.ev_flags & EVLIST_INSERTED) != 0 ? option_waited_to_write : 0);
+}
+
+void bufferevent_connect_wait_as_before(struct bufferevent *bev, struct event *event, short what, int option)
+{
+    if (!take_option(bev, option))
+        event_del(event);
+    else if (event_pending(event, what, nullptr) == 0 && bev->be_ops->enable(bev, what) != 0)
+        event_warnx("iocp: a bufferevent that has not connected could not wait as before");
+}
+
 // The descriptor is one that is not connected, as before. One that libevent has just made it closes now: the
 // bufferevent must not close it once more.
 int bufferevent_connect_not_started(struct bufferevent *bev)
@@ -21,6 +37,9 @@ int bufferevent_connect_not_started(struct bufferevent *bev)
         bufferevent_setfd(bev, -1);
     else
         stream_detach(bev, false);
+    // The descriptor was set for the connect, and libevent waits for all that is enabled then.
+    bufferevent_connect_wait_as_before(bev, &bev->ev_read, EV_READ, option_waited_to_read);
+    bufferevent_connect_wait_as_before(bev, &bev->ev_write, EV_WRITE, option_waited_to_write);
     WSASetLastError(error);
     return -1;
 }
@@ -149,7 +168,8 @@ int bufferevent_async_can_connect_(struct bufferevent *bev)
         return 1; // and then it cannot
     // bufferevent_setfd comes next, and need not look what kind of socket it is.
     int made = event_get_fd(&bev->ev_read) < 0 ? option_has_made_socket : 0;
-    change_options(bev, option_has_made_socket, option_connects_next | made);
+    change_options(bev, option_has_made_socket | option_waited_to_read | option_waited_to_write,
+                   option_connects_next | made | bufferevent_connect_waits(bev));
     return 1;
 }
 

@@ -29,6 +29,9 @@ constexpr int option_is_connecting = 1 << 27;
 // Or it is not refused: its next descriptor is about to be connected, and libevent has made that.
 constexpr int option_connects_next = 1 << 28;
 constexpr int option_has_made_socket = 1 << 29;
+// And what it waited for before that.
+constexpr int option_waited_to_read = 1 << 22;
+constexpr int option_waited_to_write = 1 << 23;
 
 inline void change_options(struct bufferevent *bev, int away, int added)
 {

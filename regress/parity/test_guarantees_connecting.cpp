@@ -275,6 +275,61 @@ bool s15_a_connect_of_datagrams(struct event_base *base)
     return true;
 }
 
+// None of them can be connected to, and the call says so.
+bool fails_at_once(record *one, int how)
+{
+    struct sockaddr_in address = how == 0 ? open_address() : closed_address();
+    if (how == 1)
+        address.sin_addr.s_addr = INADDR_BROADCAST;
+    else if (how == 2)
+        address.sin_port = 0;
+    int length = how == 0 ? 4 : static_cast<int>(sizeof(address));
+    return bufferevent_socket_connect(one->bev, reinterpret_cast<struct sockaddr *>(&address), length) == -1;
+}
+
+// As if it had not been asked for: nothing is told of it, and who waited waits on.
+bool check_failed_connect(struct event_base *base, int how, bool has_socket, bool reads, int *failed)
+{
+    record one;
+    struct timeval limit = {0, 50 * 1000};
+    REQUIRE(open_unconnected(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    if (has_socket) { // writing is enabled, and nothing waits to
+        bufferevent_free(one.bev);
+        SOCKET own = socket(AF_INET, SOCK_STREAM, 0);
+        evutil_make_socket_nonblocking(static_cast<evutil_socket_t>(own));
+        one.bev = bufferevent_socket_new(base, static_cast<evutil_socket_t>(own), BEV_OPT_CLOSE_ON_FREE);
+        note_callbacks(&one);
+    }
+    if (reads) {
+        bufferevent_set_timeouts(one.bev, &limit, nullptr);
+        bufferevent_enable(one.bev, EV_READ);
+    }
+    int waiting = event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED);
+    if (fails_at_once(&one, how)) {
+        ++*failed;
+        REQUIRE(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED) == waiting);
+        REQUIRE((bufferevent_getfd(one.bev) >= 0) == has_socket);
+        if (reads)
+            REQUIRE(run_until(base, [&] { return one.timeouts > 0; }));
+        some_turns(base);
+        REQUIRE(one.writes == 0 && one.errors == 0 && one.ended == 0 && one.connected == 0);
+        REQUIRE(one.timeouts == (reads ? 1 : 0));
+    }
+    close_pair(&one);
+    return true;
+}
+
+bool r8_a_connect_that_fails_at_once_changes_nothing(struct event_base *base)
+{
+    int failed = 0;
+    for (int how : {0, 1, 2})
+        for (bool has_socket : {false, true})
+            for (bool reads : {false, true})
+                REQUIRE(check_failed_connect(base, how, has_socket, reads, &failed));
+    REQUIRE(failed > 0);
+    return true;
+}
+
 } // namespace
 
 const guarantee connecting_guarantees[] = {
@@ -286,6 +341,7 @@ const guarantee connecting_guarantees[] = {
     {"r8_refused_by_name", r8_refused_by_name},
     {"r12_connected_is_told_once_and_first", r12_connected_is_told_once_and_first},
     {"s14_ipv6_listener_and_connect", s14_ipv6_listener_and_connect},
+    {"r8_a_connect_that_fails_at_once_changes_nothing", r8_a_connect_that_fails_at_once_changes_nothing},
     {"s15_a_connect_of_datagrams", s15_a_connect_of_datagrams},
     {"s15_a_connected_socket_is_a_whole_one", s15_a_connected_socket_is_a_whole_one},
     {nullptr, nullptr},
