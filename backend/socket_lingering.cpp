@@ -212,9 +212,9 @@ void linger_begin(lingering_on *self, socket_record *record, completion *operati
     socket_register(record);
 }
 
-void linger_longer(socket_record *record, unsigned char times)
+void linger_longer(socket_record *record, size_t times)
 {
-    unsigned longer = record->longer + unsigned{times};
+    size_t longer = record->longer + times;
     record->longer = static_cast<unsigned char>(longer < UCHAR_MAX ? longer : UCHAR_MAX);
 }
 

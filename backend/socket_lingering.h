@@ -71,7 +71,7 @@ void linger_note_life(lingering_on *self, socket_record *record);
 void linger_begin(lingering_on *self, socket_record *record, completion *operation, size_t bytes);
 // What it sends was made longer by ours, not by its program: so many times the limit are added to what it may take, until
 // nothing lingers on the socket any more.
-void linger_longer(socket_record *record, unsigned char times);
+void linger_longer(socket_record *record, size_t times);
 // Its packet has come, but the socket is the same, not past its limit, and has lost nothing: more may be sent on it.
 bool linger_goes_on(const lingering_on *self);
 // Not all that was handed over can be sent, and the peer must not take a part for the whole. (Of a send that its owner

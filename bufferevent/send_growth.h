@@ -79,7 +79,9 @@ inline size_t send_growth_within(uint64_t seconds)
 // long as its peer takes for all of it, and so may the one before. None is forgotten at once, therefore.
 inline unsigned char send_growth_lasting(unsigned char lasting, size_t length)
 {
+    constexpr size_t most = max_grown_size / default_send_size - 1; // more than one of TLS, whose queue has a limit
     size_t longer = length > default_send_size ? (length - 1) / default_send_size : 0;
+    longer = longer < most ? longer : most;
     lasting /= 2;
     return longer > lasting ? static_cast<unsigned char>(longer) : lasting;
 }

@@ -1,5 +1,6 @@
 #include "bufferevent/send_operation.h"
 #include "backend/transport.h"
+#include "bufferevent/send_growth.h"
 #include "bufferevent/sent_chains.h"
 #include "bufferevent/stream.h"
 
@@ -285,7 +286,7 @@ void send_operation_let_go(send_operation *self, socket_record *record, struct e
     size_t rest_length = rest != nullptr ? evbuffer_get_length(rest) : 0;
     linger_begin(&self->left, record, &self->operation, self->length + rest_length);
     if (linger_goes_on(&self->left))
-        linger_longer(record, lasting);
+        linger_longer(record, lasting + rest_length / default_send_size);
     completion_abandon(&self->operation);
 }
 

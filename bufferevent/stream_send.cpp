@@ -72,12 +72,13 @@ sys::start_result stream_send_start(stream *self, struct evbuffer *output, size_
     sys::start_result result = send_operation_start(sending, owner->port, stream_descriptor(self), output,
                                                     at_most < max_send_size ? at_most : max_send_size);
     bool pending = result.how == sys::started::pending;
+    bool is_made_longer = grows || self->queue != nullptr; // by us: its program has not said how long
     if (result.how == sys::started::failed)
         self->send_doublings = 0; // for want of memory, as a rule: there may be enough for a short one
     if (grows && result.how != sys::started::failed)
         stream_send_count_grown(self, sending, pending);
     if (result.how != sys::started::failed)
-        self->send_lasting = send_growth_lasting(self->send_lasting, grows ? sending->length : 0);
+        self->send_lasting = send_growth_lasting(self->send_lasting, is_made_longer ? sending->length : 0);
     if (pending)
         self->sending = sending;
     else

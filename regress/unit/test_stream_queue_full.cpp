@@ -142,6 +142,23 @@ void last_words_are_taken_when_it_is_full(void **)
     assert_true(fake::sent(socket_fd).substr(max_queued, 4) == "byeb");
 }
 
+// So that a peer which takes 16 KiB a minute has it all, as of a plain connection.
+void it_lingers_for_each_16_kib(void **)
+{
+    constexpr int limit_s = 60;
+    fake::set_send_room(socket_fd, 0);
+    assert_int_equal(put(std::string(max_queued, 'a')), max_queued);
+    assert_int_equal(stream_flush(self), 0);
+    evutil_closesocket(static_cast<evutil_socket_t>(socket_fd));
+    int lingered_s = 0;
+    for (; fake::is_open(socket_fd) && lingered_s < 10 * limit_s; ++lingered_s) {
+        fake::advance_us(1000 * 1000);
+        turn(base);
+    }
+    assert_true(fake::last_closed().was_reset);
+    assert_in_range(lingered_s, 4 * limit_s, 4 * limit_s + limit_s / 4);
+}
+
 } // namespace
 
 int main()
@@ -149,11 +166,9 @@ int main()
     use_fake_threads();
 #define FULL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        FULL_TEST(would_block_when_full),
-        FULL_TEST(not_writable_beside_a_send_in_flight),
-        FULL_TEST(a_full_queue_is_one_send),
-        FULL_TEST(last_words_are_taken_when_it_is_full),
-        FULL_TEST(much_is_sent_before_more_is_taken),
+        FULL_TEST(would_block_when_full),      FULL_TEST(not_writable_beside_a_send_in_flight),
+        FULL_TEST(a_full_queue_is_one_send),   FULL_TEST(last_words_are_taken_when_it_is_full),
+        FULL_TEST(it_lingers_for_each_16_kib), FULL_TEST(much_is_sent_before_more_is_taken),
     };
     return cmocka_run_group_tests_name("stream_queue_full", tests, nullptr, nullptr);
 }
