@@ -102,7 +102,7 @@ sys::start_result stream_write_start(stream *self, struct evbuffer *output, size
     if (refused != 0)
         return {sys::started::failed, refused, 0};
     if (at_most == 0 || output->total_len == 0)
-        return {sys::started::done, 0, 0};
+        return {sys::started::failed, 0, 0}; // as evbuffer_write_atmost, which leaves the last error alone
     sys::start_result started = stream_send_start(self, output, at_most, grows);
     if (started.how != sys::started::failed || started.error != WSAENOBUFS)
         return started;
@@ -112,10 +112,10 @@ sys::start_result stream_write_start(stream *self, struct evbuffer *output, size
 
 int stream_write_settle(struct evbuffer *output, const sys::start_result &started)
 {
-    if (started.how == sys::started::failed) {
+    if (started.how == sys::started::failed && started.error != 0)
         WSASetLastError(started.error);
+    if (started.how == sys::started::failed)
         return -1;
-    }
     send_operation_take(output, started.bytes);
     return static_cast<int>(started.bytes);
 }

@@ -200,6 +200,29 @@ bool r6_a_peer_that_finishes_amid_a_send(struct event_base *base)
     return true;
 }
 
+// A share of nothing is no end of the connection: libevent's group of two that has a byte left, and no least share.
+bool output_without_a_share_has_not_ended(struct event_base *base)
+{
+    struct timeval tick = {3600, 0};
+    struct ev_token_bucket_cfg *limits = ev_token_bucket_cfg_new(1, 1, 1, 1, &tick);
+    struct bufferevent_rate_limit_group *group = bufferevent_rate_limit_group_new(base, limits);
+    bufferevent_rate_limit_group_set_min_share(group, 0);
+    record one, other;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE) && open_pair(base, &other, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_add_to_rate_limit_group(one.bev, group);
+    bufferevent_add_to_rate_limit_group(other.bev, group);
+    bufferevent_write(one.bev, "hello", 5);
+    some_turns(base);
+    REQUIRE(one.ended == 0 && one.errors == 1);
+    for (record *each : {&one, &other}) {
+        bufferevent_remove_from_rate_limit_group(each->bev);
+        close_pair(each);
+    }
+    bufferevent_rate_limit_group_free(group);
+    ev_token_bucket_cfg_free(limits);
+    return true;
+}
+
 } // namespace
 
 const guarantee writing_guarantees[] = {
@@ -212,6 +235,7 @@ const guarantee writing_guarantees[] = {
     {"r12_write_timeout_when_the_peer_does_not_read", r12_write_timeout_when_the_peer_does_not_read},
     {"s8_setfd_with_a_send_in_flight", s8_setfd_with_a_send_in_flight},
     {"s19_flush_is_as_on_a_socket", s19_flush_is_as_on_a_socket},
+    {"output_without_a_share_has_not_ended", output_without_a_share_has_not_ended},
     {nullptr, nullptr},
 };
 
