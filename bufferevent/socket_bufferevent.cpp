@@ -6,6 +6,9 @@
 
 #include "compat/bufferevent_slot.h"
 #include "compat/http_slot.h"
+#include "compat/versions.h"
+
+#include <limits.h>
 
 using namespace iocp;
 
@@ -218,6 +221,9 @@ int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
     struct bufferevent *bev = input->parent;
     if (socket_bufferevent_has_left(bev, fd))
         return socket_bufferevent_would_block();
+    size_t most = IOCP_MOST_OF_A_READ(input);
+    if (at_most < 0 || static_cast<size_t>(at_most) > most)
+        at_most = most < INT_MAX ? static_cast<int>(most) : INT_MAX;
     stream *own = socket_bufferevent_stream_in_loop(bev);
     if (own != nullptr)
         return stream_read(own, input, at_most);

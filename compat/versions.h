@@ -30,6 +30,13 @@
 #define IOCP_LOOP_CALLS_FIRST(base) false
 #endif
 
+/* What one read adds to an evbuffer at most, where its program can say so. */
+#if LIBEVENT_HAS_MAX_READ
+#define IOCP_MOST_OF_A_READ(input) ((input)->max_read)
+#else
+#define IOCP_MOST_OF_A_READ(input) ((size_t)INT_MAX)
+#endif
+
 /* For the programs in regress/real: what a tree lacks is named all the same, and what it calls otherwise. */
 #if !LIBEVENT_HAS_DNS_OVER_TCP
 #define evdns_add_server_port_with_listener(base, listener, flags, callback, argument)                                 \

@@ -195,6 +195,24 @@ bool s16_reset_has_its_code(struct event_base *base)
     return true;
 }
 
+#if LIBEVENT_HAS_MAX_READ
+// What the program says of the input holds for each read.
+bool input_says_how_much_a_read_adds(struct event_base *base)
+{
+    record one;
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE));
+    REQUIRE(evbuffer_set_max_read(bufferevent_get_input(one.bev), 100) == 0);
+    bufferevent_enable(one.bev, EV_READ);
+    for (size_t had = 0; had < 3000; had += 1000) {
+        peer_send(&one.on, 1000, 1);
+        REQUIRE(run_until(base, [&] { return one.data.size() == had + 1000; }));
+    }
+    REQUIRE(one.reads >= 30);
+    close_pair(&one);
+    return true;
+}
+#endif
+
 } // namespace
 
 const guarantee reading_guarantees[] = {
@@ -207,6 +225,9 @@ const guarantee reading_guarantees[] = {
     {"r12_watermark_holds_for_a_receive_in_flight", r12_watermark_holds_for_a_receive_in_flight},
     {"s8_setfd_with_data_on_both", s8_setfd_with_data_on_both},
     {"s16_reset_has_its_code", s16_reset_has_its_code},
+#if LIBEVENT_HAS_MAX_READ
+    {"input_says_how_much_a_read_adds", input_says_how_much_a_read_adds},
+#endif
     {nullptr, nullptr},
 };
 

@@ -22,6 +22,7 @@ set(LIBEVENT_FEATURES
     "WEBSOCKET_KINDS include/event2/ws.h  evws_send_binary"    # text and binary are told apart, not all sent as text
     "WATCHERS     include/event2/watch.h  evwatch_prepare_new"
     "DNS_OVER_TCP include/event2/dns.h    DNS_QUERY_USEVC"
+    "MAX_READ     include/event2/buffer.h evbuffer_set_max_read"
     # With OpenSSL 3 an end without close_notify is an error of the protocol; taken for a dirty shutdown all the same.
     "DIRTY_ENDS   bufferevent_openssl.c   possibly.a.dirty.shutdown")
 
