@@ -118,7 +118,7 @@ int interest_add(backend *owner, evutil_socket_t fd, short old, short events, so
         return 0; // event_reinit names every descriptor that it ever saw
     if (*slot == nullptr)
         *slot = socket_obtain(owner, fd);
-    socket_record *record = owner->sockets.widened = *slot;
+    socket_record *record = *slot;
     if (record == nullptr)
         return interest_refuse(fd, is_handle(fd) ? WSAENOBUFS : WSAENOTSOCK);
     if ((old & source_events) == 0)

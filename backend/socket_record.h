@@ -63,8 +63,7 @@ struct socket_records {
     record_block *blocks; // the one with room first
     fd_table kept;        // received_bytes, of the descriptors that keep some
     accepted_note accepted;
-    socket_record *widened; // the one that interest_add was last asked about; NULL since somebody wanted to know
-    bool any_unwatched;     // see socket_record
+    bool any_unwatched; // see socket_record
 };
 
 // The record of a source's descriptor: sources are made for one (source_init).

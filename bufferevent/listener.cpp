@@ -181,12 +181,6 @@ void listener_share_with_program(const socket_record *record, const struct event
     listening_share(on);
 }
 
-// As a rule the event has just been its descriptor's first for reading or writing, and interest_add has it.
-const socket_record *listener_record_added_to(backend *owner, evutil_socket_t fd)
-{
-    return owner->sockets.widened != nullptr ? owner->sockets.widened : socket_find(owner, fd);
-}
-
 // The program is told of that one next, and nobody knows how long it takes.
 evutil_socket_t listener_accept_own(acceptor *own, struct sockaddr *address, ev_socklen_t *length, int flags)
 {
@@ -319,10 +313,8 @@ evutil_socket_t iocp_accept4(struct event_base *base, evutil_socket_t fd, struct
 int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event *added)
 {
     backend *owner = backend_of(base);
-    if (owner != nullptr)
-        owner->sockets.widened = nullptr;
     int changed = evmap_io_add_(base, fd, added);
-    const socket_record *record = owner != nullptr ? listener_record_added_to(owner, fd) : nullptr;
+    const socket_record *record = owner != nullptr ? socket_find(owner, fd) : nullptr;
     if (record != nullptr && changed >= 0 && stream_note_event(record, added))
         changed = 1; // the loop is to be woken
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
