@@ -257,10 +257,19 @@ void linger_end_cancelled(socket_record *record, socket_life life)
     linger_go_on(record);
 }
 
+bool linger_has_lost_bytes(socket_record *record)
+{
+    // Else it may be another one by now, whose number was closed past the library.
+    if (record->resets && record->bound && record->transport == sys::transport::socket)
+        socket_is_stale(record->owner, record->fd);
+    return record->resets;
+}
+
 bool linger_close(socket_record *record)
 {
     if (!linger_waits(record)) {
-        linger_close_by_reset(record);
+        if (linger_has_lost_bytes(record))
+            linger_close_by_reset(record);
         socket_begin_life(record);
         return false;
     }

@@ -77,6 +77,8 @@ bool linger_goes_on(const lingering_on *self);
 // Not all that was handed over can be sent, and the peer must not take a part for the whole. (Of a send that its owner
 // waits for, too.)
 void linger_fail(lingering_on *self);
+// That has happened, to this socket and not to one that had its number before.
+bool linger_has_lost_bytes(socket_record *record);
 // Its packet has come. May close the socket.
 void linger_end(lingering_on *self);
 

@@ -64,7 +64,7 @@ bool closing_shutdown_waits(backend *owner, evutil_socket_t fd)
     if (record == nullptr)
         return false;
     // One that has lost bytes is not shut down: its peer would have a part and the end. Its close tells.
-    return record->resets || (own == nullptr && linger_shutdown(record));
+    return linger_has_lost_bytes(record) || (own == nullptr && linger_shutdown(record));
 }
 
 } // namespace

@@ -53,7 +53,8 @@ void queue_flush(stream *self)
         if (error == WSAEWOULDBLOCK)
             return;
         self->send_error = stream_error(error);
-        socket_of(&self->as_source)->resets = true; // OpenSSL thinks them sent
+        if (error != WSAESHUTDOWN)                      // by its program, which has ended it behind what is on its way
+            socket_of(&self->as_source)->resets = true; // OpenSSL thinks them sent
         evbuffer_drain(self->queue->bytes, queue_length(self));
     }
 }

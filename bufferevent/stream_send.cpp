@@ -26,8 +26,8 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     if (stream_send_was_long(sending))
         self->send_doublings = send_growth_after(self->send_doublings, stream_send_now_ms(self) - sending->started_ms);
     error = send_operation_settle(sending, error, bytes);
-    if (error != 0)
-        linger_fail(&sending->left); // they have left the output
+    if (error != 0 && error != WSAECONNRESET) // then its peer has gone
+        linger_fail(&sending->left);          // they have left the output
     self->sending = nullptr;
     if (!sent_chains_wait(owner, sending))
         send_operation_put_back(owner, sending);

@@ -81,6 +81,32 @@ void what_has_lost_bytes_is_not_shut_down(void **)
     }
 }
 
+// The socket that lost them is closed past the library. The next one of its number has lost nothing.
+void who_has_the_number_next_is_not_reset(void **)
+{
+    for (bool shut_first : {false, true}) {
+        stuck one = make_stuck(1000);
+        turn_to_port(base);
+        fake::set_next_status(fake::fate_shortage);
+        fake::set_send_room(one.socket, SIZE_MAX);
+        turn_to_port(base);
+        bufferevent_setfd(one.bev, -1);
+        bufferevent_free(one.bev);
+        turn_to_port(base);
+        fake::close_by_program(one.socket);
+        SOCKET next = fake::open_socket(fake::kind::stream);
+        assert_int_equal(next, one.socket);
+        fake::connect_now(next);
+        auto fd = static_cast<evutil_socket_t>(next);
+        if (shut_first)
+            iocp_http_shutdown(fd, SD_SEND);
+        assert_int_equal(fake::sending_has_ended(next), shut_first);
+        evutil_closesocket(fd);
+        assert_true(settles(next));
+        assert_false(fake::last_closed().was_reset);
+    }
+}
+
 // What OpenSSL has handed over it thinks sent.
 void what_tls_has_put_is_told_by_a_reset(void **)
 {
@@ -128,7 +154,7 @@ int main()
     const struct CMUnitTest tests[] = {
         LOST_BYTES_TEST(bytes_that_are_lost_are_told_by_a_reset), LOST_BYTES_TEST(a_part_is_told_by_a_reset),
         LOST_BYTES_TEST(what_has_lost_bytes_is_not_shut_down),    LOST_BYTES_TEST(what_tls_has_put_is_told_by_a_reset),
-        LOST_BYTES_TEST(nothing_is_sent_past_the_limit),
+        LOST_BYTES_TEST(nothing_is_sent_past_the_limit),          LOST_BYTES_TEST(who_has_the_number_next_is_not_reset),
     };
     return cmocka_run_group_tests_name("lost bytes", tests, nullptr, nullptr);
 }
