@@ -127,7 +127,7 @@ bool receive_was_in_vain(const stream *self, int error)
 
 bool receive_may_start_later(const stream *self, int error)
 {
-    return error == WSAENOBUFS || (!self->is_file && error == WSA_OPERATION_ABORTED);
+    return sys::is_shortage(error) || (!self->is_file && error == WSA_OPERATION_ABORTED);
 }
 
 void receive_settle_refused(stream *self, int error)

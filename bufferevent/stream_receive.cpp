@@ -29,18 +29,26 @@ void receive_ended(completion *operation, int error, DWORD bytes)
     source_ready(&self->as_source, self->receive == receive_state::none ? 0 : EV_READ);
 }
 
-// The stream has been let go. Who waited for this packet had the bytes, or gave it up.
-void receive_freed(completion *operation, int, DWORD bytes)
+// The stream has been let go, and its socket is closed next: nobody reads from it.
+void receive_freed_at_close(completion *operation, int, DWORD)
 {
     stream *self = receive_from_completion(operation);
-    socket_record *record = socket_of(&self->as_source);
-    if (bytes != 0 && self->left_life == record->life && !record->close_asked)
-        receive_lose(self, bytes, "its cancelled read took too long");
-    linger_end_cancelled(record, self->left_life);
+    linger_end_cancelled(socket_of(&self->as_source), self->left_life);
     source_free_later(&self->as_source);
 }
 
+// Or its socket lives on. Who waited for this packet had the bytes, or gave it up.
+void receive_freed(completion *operation, int error, DWORD bytes)
+{
+    stream *self = receive_from_completion(operation);
+    const socket_record *record = socket_of(&self->as_source);
+    if (bytes != 0 && self->left_life == record->life && !record->close_asked)
+        receive_lose(self, bytes, "its cancelled read took too long");
+    receive_freed_at_close(operation, error, bytes);
+}
+
 const completion_ops receive_ops = {operation_kind::receive, receive_ended, receive_freed};
+const completion_ops receive_ops_at_close = {operation_kind::receive, receive_ended, receive_freed_at_close};
 
 bool receive_retry_later(stream *self)
 {
@@ -307,6 +315,8 @@ void stream_receive_let_go(stream *self, bool closing)
     self->receive = receive_state::none;
     if (self->receiving.pending) {
         self->left_life = linger_begin_cancelled(socket_of(&self->as_source));
+        if (closing)
+            self->receiving.ops = &receive_ops_at_close;
         completion_disown(&self->receiving);
     }
 }

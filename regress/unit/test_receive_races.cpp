@@ -16,7 +16,6 @@ using namespace iocp;
 namespace {
 
 constexpr unsigned turns_to_be_cold = 100;
-
 struct event_base *base;
 
 struct conversation {
@@ -327,6 +326,25 @@ void bytes_that_come_too_late(void **)
     finish();
 }
 
+// They came for nobody: the socket is closed when the loop has its turn, and not ended before that.
+void bytes_that_come_before_the_close(void **)
+{
+    base = make_base(on_iocp);
+    conversation one = {};
+    warm_up(&one);
+    fake::hold_packets(true);
+    say(&one, "never seen");
+    bufferevent_free(one.bev);
+    fake::hold_packets(false);
+    fake::release_all();
+    port *on = backend_of(base)->port;
+    auto any = [](const void *of) { return static_cast<const port *>(of)->in_flight.count != 0; };
+    port_collect_while(on, any, on, await_limit_us);
+    assert_false(fake::is_open(one.socket) && fake::sending_has_ended(one.socket));
+    turns(2);
+    finish();
+}
+
 // Who lets go of a receive was kept from running for longer than it may wait, and the packet came meanwhile.
 void time_runs_out_with_the_packet_there(void **)
 {
@@ -375,6 +393,7 @@ int main()
         cmocka_unit_test_setup(a_first_answer_costs_one_receive, set_up_kernel),
         cmocka_unit_test_setup(another_thread_makes_the_next_one, set_up_kernel),
         cmocka_unit_test_setup(bytes_that_come_too_late, set_up_kernel),
+        cmocka_unit_test_setup(bytes_that_come_before_the_close, set_up_kernel),
         cmocka_unit_test_setup(time_runs_out_with_the_packet_there, set_up_kernel),
     };
     return cmocka_run_group_tests_name("receive races", tests, nullptr, nullptr);

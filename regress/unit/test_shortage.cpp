@@ -263,7 +263,7 @@ void end_conversation(const conversation &one)
     assert_null(fake::complaint_after_free());
 }
 
-void conversation_goes_short(fake::call which, bool warm)
+void conversation_goes_short(fake::call which, bool warm, int error = WSAENOBUFS)
 {
     conversation one;
     std::string said = begin_conversation(&one, warm), written;
@@ -275,7 +275,7 @@ void conversation_goes_short(fake::call which, bool warm)
             bufferevent_write(one.bev, bytes.data(), bytes.size());
             written += bytes;
         });
-    go_short(which, WSAENOBUFS, [] {});
+    go_short(which, error, [] {});
     assert_true(one.heard == said);
     assert_true(fake::sent(one.socket) == written);
     end_conversation(one);
@@ -287,6 +287,8 @@ void conversations(void **)
         for (bool warm : {false, true})
             if (which != fake::call::receive_now || !warm) // who is warm receives into a buffer from the first
                 conversation_goes_short(which, warm);
+    for (bool warm : {false, true})
+        conversation_goes_short(fake::call::receive, warm, WSAEMFILE);
 }
 
 // A receive that could start, and ends so by its packet: nobody is told, and the kernel still has the bytes.

@@ -302,7 +302,7 @@ void end_connection(SOCKET socket)
         return;
     if (ended->connected && !ended->whole)
         complain("a connection is shut down that was not finished");
-    ended->finish_coming = true;
+    ended->sending_ended = ended->finish_coming = true;
     arrive(socket, ended->serial);
 }
 
