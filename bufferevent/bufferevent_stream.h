@@ -58,7 +58,7 @@ inline bool has_file(const struct bufferevent *bev)
     return (BEV_UPCAST(bev)->options & option_has_file) != 0;
 }
 
-// By evhttp, once it has freed it, whoever has a reference then.
+// By evhttp, once it has freed it, whoever has a reference then; a file, which libevent cannot close, by ours.
 inline bool is_closed_by_maker(const struct bufferevent *bev)
 {
     return (BEV_UPCAST(bev)->options & option_keeps_descriptor) != 0;

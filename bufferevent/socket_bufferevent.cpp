@@ -67,17 +67,28 @@ void socket_bufferevent_unlink(struct bufferevent *bev)
     socket_bufferevent_let_go(bev);
 }
 
+// References that libevent has itself: amid a callback, and for one that is deferred.
+int socket_bufferevent_own_references(struct bufferevent *bev)
+{
+    struct event_base *base = bev->ev_base;
+    base_locked held(base);
+    const struct event_callback *deferred = &BEV_UPCAST(bev)->deferred;
+    const struct event_callback *runs = EVBASE_IN_THREAD(base) ? base->current_event : nullptr;
+    bool is_amid = runs != nullptr &&
+                   (runs == &bev->ev_read.ev_evcallback || runs == &bev->ev_write.ev_evcallback || runs == deferred);
+    return is_amid + ((deferred->evcb_flags & (EVLIST_ACTIVE | EVLIST_ACTIVE_LATER)) != 0);
+}
+
 // bufferevent_free: the next thing that libevent does is to give a reference up. Whoever has another (its program, a filter
-// above, libevent amid a callback) has a bufferevent that goes on.
+// above) has a bufferevent that goes on. The descriptor's program may use that at once.
 void socket_bufferevent_freed(struct bufferevent *bev)
 {
-    if (BEV_UPCAST(bev)->refcnt == 1)
-        return;
-    if (is_closed_by_maker(bev)) // at once
+    bool is_programs = !closes_descriptor(bev);
+    bool has_others = BEV_UPCAST(bev)->refcnt > 1 + socket_bufferevent_own_references(bev);
+    if (has_file(bev) ? is_programs : is_closed_by_maker(bev) || (is_programs && !has_others))
         socket_bufferevent_unlink(bev);
-    else if (!closes_descriptor(bev) &&
-             !has_file(bev)) // its program may use the descriptor at once: by readiness from now on
-        stream_detach(bev, false);
+    else if (is_programs && !has_file(bev))
+        stream_detach(bev, false); // by readiness from now on
 }
 
 int socket_bufferevent_adjust_timeouts(struct bufferevent *bev)
@@ -240,9 +251,12 @@ int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_s
     if (socket_bufferevent_has_left(output->parent, fd))
         return socket_bufferevent_would_block();
     sys::start_result started;
-    return socket_bufferevent_start_send(output->parent, output, at_most, &started)
-               ? stream_write_settle(output, started)
-               : evbuffer_write_atmost(output, fd, at_most);
+    EVBUFFER_LOCK(output); // it may have one that is not the bufferevent's
+    int written = socket_bufferevent_start_send(output->parent, output, at_most, &started)
+                      ? stream_write_settle(output, started)
+                      : evbuffer_write_atmost(output, fd, at_most);
+    EVBUFFER_UNLOCK(output);
+    return written;
 }
 
 // Nothing asks, since no bufferevent has this type.

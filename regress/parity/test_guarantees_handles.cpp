@@ -190,6 +190,23 @@ int error_of_handle(struct event_base *base, void *handle)
     return error_of([&] { return bufferevent_iocp_handle_new(base, handle, 0) != nullptr; });
 }
 
+// Its program keeps a reference: its output goes to the last byte.
+bool handle_freed_by_who_has_a_reference(struct event_base *base)
+{
+    end out;
+    REQUIRE(open_end(base, &out, false));
+    std::string sent = pattern(3, 0, 300000), got;
+    struct bufferevent *bev = out.of.bev;
+    bufferevent_incref(bev);
+    bufferevent_write(bev, sent.data(), sent.size());
+    bufferevent_free(bev);
+    out.of.bev = nullptr;
+    REQUIRE(read_by_hand(base, out.theirs, &got, sent.size()));
+    REQUIRE(got == sent && bufferevent_decref(bev) == 1);
+    close_end(&out);
+    return true;
+}
+
 bool handle_refusals(struct event_base *base)
 {
     end in;
@@ -229,6 +246,7 @@ const guarantee handle_guarantees[] = {
     {"handle_is_its_programs_again", handle_is_its_programs_again},
     {"handle_freed_in_its_own_callback", handle_freed_in_its_own_callback},
     {"handle_no_callback_after_free", handle_no_callback_after_free},
+    {"handle_freed_by_who_has_a_reference", handle_freed_by_who_has_a_reference},
     {"handle_refusals", handle_refusals},
     {nullptr, nullptr},
 };
