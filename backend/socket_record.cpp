@@ -205,6 +205,7 @@ bool socket_is_stale(backend *owner, evutil_socket_t fd, sys::transport by)
         return false;
     socket_begin_life(known);
     known->bound = true;
+    socket_register(known); // it is told of its close
     known->transport = by;
     known->reaches_port = by != sys::transport::socket || sys::has_ifs_handle(static_cast<SOCKET>(fd));
     return true; // and it was not asked to leave no packets

@@ -53,8 +53,9 @@ void queue_flush(stream *self)
         if (error == WSAEWOULDBLOCK)
             return;
         self->send_error = stream_error(error);
-        if (error != WSAESHUTDOWN)                      // by its program, which has ended it behind what is on its way
-            socket_of(&self->as_source)->resets = true; // OpenSSL thinks them sent
+        // OpenSSL thinks them sent. (Shut down by its program, it has ended behind what is on its way.)
+        if (error != WSAESHUTDOWN)
+            socket_of(&self->as_source)->resets = true;
         evbuffer_drain(self->queue->bytes, queue_length(self));
     }
 }

@@ -83,9 +83,9 @@ void receive_fill(stream *self, unsigned size)
     WSABUF buffer = {self->received->capacity, self->received->bytes};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(stream_descriptor(self)), &buffer, 1, &bytes);
-    if (error == WSAEWOULDBLOCK || error == WSAENOBUFS) {
+    if (error == WSAEWOULDBLOCK || sys::is_shortage(error)) {
         self->receive = receive_state::none;
-        self->receive_again = error == WSAENOBUFS;
+        self->receive_again = error != WSAEWOULDBLOCK;
     } else {
         self->receive = receive_outcome(self, error, bytes);
     }
@@ -233,7 +233,7 @@ int receive_now(stream *self, struct evbuffer *input, unsigned at_most)
         error = WSAEFAULT;                        // libevent does not find its own space, and what came is lost
     if (error != 0 && error != WSAECONNABORTED) { // which is an end to evbuffer_read, too
         self->receive = receive_state::none;
-        WSASetLastError(error == WSAENOBUFS ? receive_wait_for_memory(self) : error);
+        WSASetLastError(sys::is_shortage(error) ? receive_wait_for_memory(self) : error);
         return -1;
     }
     if (bytes == 0) {

@@ -26,8 +26,9 @@ void stream_send_ended(completion *operation, int error, DWORD bytes)
     if (stream_send_was_long(sending))
         self->send_doublings = send_growth_after(self->send_doublings, stream_send_now_ms(self) - sending->started_ms);
     error = send_operation_settle(sending, error, bytes);
-    if (error != 0 && error != WSAECONNRESET) // then its peer has gone
-        linger_fail(&sending->left);          // they have left the output
+    // They have left the output. (A peer that has reset the connection need not be told.)
+    if (error != 0 && error != WSAECONNRESET)
+        linger_fail(&sending->left);
     self->sending = nullptr;
     if (!sent_chains_wait(owner, sending))
         send_operation_put_back(owner, sending);
@@ -104,7 +105,7 @@ sys::start_result stream_write_start(stream *self, struct evbuffer *output, size
     if (at_most == 0 || output->total_len == 0)
         return {sys::started::failed, 0, 0}; // as evbuffer_write_atmost, which leaves the last error alone
     sys::start_result started = stream_send_start(self, output, at_most, grows);
-    if (started.how != sys::started::failed || started.error != WSAENOBUFS)
+    if (started.how != sys::started::failed || !sys::is_shortage(started.error))
         return started;
     self->send_again = true; // its memory is short: the next turn of the loop tries again
     return {sys::started::failed, WSAEWOULDBLOCK, 0};

@@ -93,22 +93,39 @@ void who_has_the_number_next_is_not_reset(void **)
         bufferevent_setfd(one.bev, -1);
         bufferevent_free(one.bev);
         turn_to_port(base);
+        auto fd = static_cast<evutil_socket_t>(one.socket);
+        assert_true(socket_find(backend_of(base), fd)->resets);
         fake::close_by_program(one.socket);
         SOCKET next = fake::open_socket(fake::kind::stream);
         assert_int_equal(next, one.socket);
         fake::connect_now(next);
-        auto fd = static_cast<evutil_socket_t>(next);
         if (shut_first)
             iocp_http_shutdown(fd, SD_SEND);
         assert_int_equal(fake::sending_has_ended(next), shut_first);
         evutil_closesocket(fd);
         assert_true(settles(next));
         assert_false(fake::last_closed().was_reset);
+        assert_false(socket_find(backend_of(base), fd)->bound);
     }
 }
 
-// What OpenSSL has handed over it thinks sent.
-void what_tls_has_put_is_told_by_a_reset(void **)
+// Its peer has gone.
+void who_was_reset_is_not_reset_back(void **)
+{
+    constexpr auto connection_reset = static_cast<nt_status>(0xC000020D);
+    stuck one = make_stuck(1000);
+    turn_to_port(base);
+    fake::set_next_status(connection_reset);
+    fake::set_send_room(one.socket, SIZE_MAX);
+    turn_to_port(base);
+    bufferevent_free(one.bev);
+    assert_true(settles(one.socket));
+    assert_false(fake::last_closed().was_reset);
+}
+
+// What OpenSSL has handed over it thinks sent. (A program that shuts its socket down behind it says itself that no more
+// comes.)
+void tls_puts_and_fails(int error, bool is_reset)
 {
     SOCKET socket = fake::open_socket(fake::kind::stream);
     fake::connect_now(socket);
@@ -116,12 +133,18 @@ void what_tls_has_put_is_told_by_a_reset(void **)
     stream *self = stream_attach(backend_of(base), static_cast<evutil_socket_t>(socket), &holder, false);
     base->running_loop = 1;
     assert_int_equal(stream_put(self, "record", 6), 6);
-    fake::fail_calls(fake::call::send, WSAECONNABORTED);
+    fake::fail_calls(fake::call::send, error);
     assert_int_equal(stream_flush(self), -1);
     base->running_loop = 0;
     evutil_closesocket(static_cast<evutil_socket_t>(socket));
     assert_true(settles(socket));
-    assert_true(fake::last_closed().was_reset);
+    assert_int_equal(fake::last_closed().was_reset, is_reset);
+}
+
+void what_tls_has_put_is_told_by_a_reset(void **)
+{
+    tls_puts_and_fails(WSAECONNABORTED, true);
+    tls_puts_and_fails(WSAESHUTDOWN, false);
 }
 
 // The cancel comes too late for the send in flight, and what TLS had to send after it is not begun: no limit would hold it.
@@ -155,6 +178,7 @@ int main()
         LOST_BYTES_TEST(bytes_that_are_lost_are_told_by_a_reset), LOST_BYTES_TEST(a_part_is_told_by_a_reset),
         LOST_BYTES_TEST(what_has_lost_bytes_is_not_shut_down),    LOST_BYTES_TEST(what_tls_has_put_is_told_by_a_reset),
         LOST_BYTES_TEST(nothing_is_sent_past_the_limit),          LOST_BYTES_TEST(who_has_the_number_next_is_not_reset),
+        LOST_BYTES_TEST(who_was_reset_is_not_reset_back),
     };
     return cmocka_run_group_tests_name("lost bytes", tests, nullptr, nullptr);
 }
