@@ -15,7 +15,7 @@ void event_overlapped_init_(struct event_overlapped *record, iocp_callback callb
 }
 
 // We call each socket's own functions; these say whether there are any. libevent's tests take one away by writing to
-// the record, and expect a plain connect then. Where the kernel is short of what the question takes there are none for now,
+// the record, and expect a plain connect then. Where the kernel is short of what the question takes, this call has none,
 // and who asks next finds out.
 const struct win32_extension_fns *event_get_win32_extension_fns_(void)
 {

@@ -128,7 +128,7 @@ start_result send(SOCKET socket, WSABUF *buffers, DWORD count, OVERLAPPED *overl
 int receive_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
 // Sends what fits, without waiting: 0 or an error (WSAEWOULDBLOCK).
 int send_now(SOCKET socket, WSABUF *buffers, DWORD count, DWORD *bytes);
-// WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below), or cannot tell for now: connect() does without.
+// WSAEOPNOTSUPP: the provider has no ConnectEx (AcceptEx below), or no memory to say so: connect() does without.
 start_result connect(SOCKET socket, const struct sockaddr *address, int length, OVERLAPPED *overlapped, bool skips);
 // Binds to the wildcard address, as ConnectEx requires, to a port that connections to other peers may have as well; an
 // already bound socket is left as it is.
