@@ -13,17 +13,8 @@ constexpr unsigned cold_receive_size = 256;
 
 // The stream is let go: its buffer is in use no more, and of nobody's budget. It stays until the packet.
 void receive_leave(stream *self);
-// What has come of the receive, by its packet or in its call. Of one that has failed, the stream has the error.
-receive_state receive_outcome(stream *self, int error, DWORD bytes);
-// A file that ends its receives at once with nothing, as a serial port can be told to, would be asked over and over; so
-// would a driver that aborts them. (An empty message is gone once it is received.)
-bool receive_was_in_vain(const stream *self, int error);
-// Of one that has failed in its call. A shortage; or a provider says what it says of one in flight that was called back,
-// which it was not.
-bool receive_may_start_later(const stream *self, int error);
-// Nobody has called back what never started. A serial port with fAbortOnError aborts each call until its program clears
-// the error (ClearCommError), of which it must hear.
-void receive_settle_refused(stream *self, int error);
+// Bytes came for one that had no buffer, or a small one: with one, they would have been here already.
+void receive_paid_a_call(stream *self);
 
 // In flight with a buffer that may be called back: kept in the order of their start, so that the coldest can be found.
 void receive_list_append(receive_budget *budget, received_bytes *waiting);

@@ -2,6 +2,7 @@
 #include "backend/socket_lingering.h"
 #include "backend/transport.h"
 #include "bufferevent/receive_buffer.h"
+#include "bufferevent/receive_outcome.h"
 
 namespace iocp {
 
