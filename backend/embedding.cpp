@@ -62,6 +62,7 @@ int embedding_leave(backend *self, embedding_stage stage, int64_t wait_us)
 {
     self->embedded.stage = stage;
     self->embedded.wait_us = wait_us;
+    self->loop.is_in_turn = false; // the program has its own turn now
     if (stage == embedding_stage::sleeps && self->port->watcher != nullptr)
         port_watcher_watch(self->port);
     if (self->embedded.lock == embedding_lock::nests)
@@ -76,7 +77,7 @@ bool embedding_has_queued(const backend *self)
     if (queues->retry_soon)
         return false;
     return !TAILQ_EMPTY(&queues->changed) || !TAILQ_EMPTY(&queues->starting) || !TAILQ_EMPTY(&queues->receiving) ||
-           !TAILQ_EMPTY(&queues->polling);
+           !TAILQ_EMPTY(&queues->polling) || !TAILQ_EMPTY(&queues->hinted);
 }
 
 // The lock was free between the loop's end and the mark, when nobody would have woken the base: what other threads have

@@ -18,6 +18,7 @@ struct loop {
     source_list starting;
     source_list receiving;
     source_list polling;
+    source_list hinted;
     source_list to_free; // see source_free_later
     send_round round;
     find_pace receive_pace;
@@ -31,6 +32,7 @@ struct loop {
     uint64_t waits;   // and how often they waited there
     uint64_t looks_together;
     DWORD thread;    // that made its last turn
+    bool is_in_turn; // it runs no callbacks
     bool retry_soon; // a start failed for want of memory: do not sleep long
     bool sent_much;  // the last turn had sends that took long: the others are not to wait for the next
     bool has_more;   // this turn has left something to the next one, and is not to wait
@@ -42,6 +44,7 @@ inline void loop_init(loop *self)
     TAILQ_INIT(&self->starting);
     TAILQ_INIT(&self->receiving);
     TAILQ_INIT(&self->polling);
+    TAILQ_INIT(&self->hinted);
     TAILQ_INIT(&self->to_free);
 }
 

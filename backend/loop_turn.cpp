@@ -103,6 +103,7 @@ int turn_look(backend *self, int64_t timeout_us, bool sleeps)
     int64_t before = timeout_us == 0 ? sys::now_ns() : 0;
     ++(timeout_us == 0 ? self->loop.looks : self->loop.waits);
     int result = turn_collect(self, timeout_us, sleeps);
+    submit_hinted(self);
     bool in_vain = timeout_us == 0 && self->loop.packets == packets;
     look_pace_looked(&self->loop.look, in_vain, before, in_vain || timeout_us != 0 ? sys::now_ns() : before);
     return result;
@@ -160,6 +161,7 @@ bool turn_look_first(backend *self, int *result)
 void turn_begin(backend *self)
 {
     ++self->loop.turn;
+    self->loop.is_in_turn = true;
     self->loop.thread = GetCurrentThreadId();
     if (!TAILQ_EMPTY(&self->loop.to_free))
         sources_free(self);
@@ -249,7 +251,9 @@ turn_rest loop_begin_turn(backend *self, const struct timeval *tv)
 
 int loop_end_turn(backend *self, const turn_rest &rest)
 {
-    return rest.is_over ? rest.result : turn_look(self, rest.wait_us, rest.wait_us != 0);
+    int result = rest.is_over ? rest.result : turn_look(self, rest.wait_us, rest.wait_us != 0);
+    self->loop.is_in_turn = false;
+    return result;
 }
 
 int loop_wake(backend *self)

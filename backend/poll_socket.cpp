@@ -21,11 +21,11 @@ afd_poll *poll_from_completion(completion *operation)
     return reinterpret_cast<afd_poll *>(operation);
 }
 
-ULONG poll_mask_for(poll_side side, short wanted)
+ULONG poll_mask_for(short wanted)
 {
     ULONG mask = 0;
-    if (side == side_write)
-        return (wanted & EV_WRITE) != 0 ? sys::afd_send | always : 0;
+    if ((wanted & EV_WRITE) != 0)
+        mask |= sys::afd_send | always;
     // Urgent data is left out: select reports it as writability, which helps nobody.
     if ((wanted & EV_READ) != 0)
         mask |= sys::afd_receive | sys::afd_accept | sys::afd_disconnect | always;
@@ -99,7 +99,7 @@ void poll_end_use(poll_socket *self)
 // by now, which then has the interest, as on select.
 short poll_ready_after_close(poll_socket *self)
 {
-    self->checked = false;
+    self->checked = self->dead = false;
     poll_end_use(self);
     if (poll_check(self) != 0)
         return poll_give_up(self);
@@ -121,8 +121,17 @@ short poll_ready_after(poll_socket *self, const afd_poll *poll, bool at_once)
     return poll_ready_from(poll->info.events, self->as_source.wanted);
 }
 
+// The packet says what the kernel found when the poll ended. If callbacks have run since, they may have read those bytes or
+// filled that room, of which select would tell nobody.
+bool poll_may_be_old(const afd_poll *poll)
+{
+    const loop *of = &source_owner(&poll->owner->as_source)->loop;
+    return !of->is_in_turn || poll->turn != of->turn;
+}
+
 void poll_ended(completion *operation, int error, DWORD)
 {
+    constexpr ULONG passing = sys::afd_receive | sys::afd_accept | sys::afd_send; // an end or a failure stays
     afd_poll *poll = poll_from_completion(operation);
     poll_socket *self = poll->owner;
     short ready;
@@ -134,6 +143,16 @@ void poll_ended(completion *operation, int error, DWORD)
         ready = poll_give_up(self);
     if (ready != 0)
         self->misses = 0;
+    bool is_believed = self->dead || self->polled_again || !poll_may_be_old(poll);
+    self->polled_again = false;
+    if (ready != 0 && !is_believed) {
+        ready = poll_ready_from(poll->info.events & ~passing, self->as_source.wanted);
+        if (ready == 0) {
+            self->polled_again = !poll_socket_may_be_looked_at(self); // which may take a packet once more
+            source_hint(&self->as_source);
+            return;
+        }
+    }
     source_ready(&self->as_source, ready);
 }
 
@@ -168,12 +187,12 @@ int poll_new(poll_socket *self, afd_poll **created)
     return 0;
 }
 
-void poll_drop(poll_socket *self, poll_side side)
+void poll_drop(poll_socket *self)
 {
-    if (self->polls[side] == nullptr)
+    if (self->poll == nullptr)
         return;
-    completion_disown(&self->polls[side]->operation);
-    self->polls[side] = nullptr;
+    completion_disown(&self->poll->operation);
+    self->poll = nullptr;
 }
 
 sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
@@ -184,6 +203,7 @@ sys::start_result poll_start(poll_socket *self, afd_poll *poll, ULONG mask)
     poll->info.socket = reinterpret_cast<HANDLE>(self->base_socket);
     poll->info.events = poll->asked = mask;
     poll->close_count = registry_closes(source_descriptor(&self->as_source));
+    poll->turn = source_owner(&self->as_source)->loop.turn;
     poll->info.status = 0;
     port *on = source_owner(&self->as_source)->port;
     OVERLAPPED *overlapped = completion_begin(&poll->operation, source_descriptor(&self->as_source));
@@ -211,34 +231,45 @@ short poll_submit_failed(poll_socket *self, int error)
     return poll_give_up(self);
 }
 
-// Is in flight, and ends by whatever is in the mask.
-bool poll_covers(const afd_poll *poll, ULONG mask)
+bool poll_in_flight(const poll_socket *self)
 {
-    return poll != nullptr && poll->operation.pending && (mask & ~poll->asked) == 0;
+    return self->poll != nullptr && self->poll->operation.pending;
 }
 
-short poll_submit_side(poll_socket *self, poll_side side)
+// Is in flight, and ends by whatever is wanted.
+bool poll_covers(const poll_socket *self, short wanted)
 {
-    ULONG mask = poll_mask_for(side, self->as_source.wanted);
-    afd_poll *poll = self->polls[side];
-    if (mask == 0 || poll_covers(poll, mask))
+    return poll_in_flight(self) && (poll_mask_for(wanted) & ~self->poll->asked) == 0;
+}
+
+// What interest has grown by is ready already? (If a look for it was in vain just now, it is not.)
+short poll_look_beside(const poll_socket *self)
+{
+    short looked_for = poll_socket_unasked(self);
+    bool only_a_poll_tells = (self->as_source.wanted & EV_CLOSED) != 0 && !poll_covers(self, EV_CLOSED);
+    if (only_a_poll_tells || self->misses != 0 || !poll_socket_may_be_looked_at(self))
         return 0;
-    if (poll != nullptr && poll->operation.pending) {
-        poll_drop(self, side); // interest has grown beyond what this poll asks for
-        poll = nullptr;
-    }
-    if (poll == nullptr) {
-        int error = poll_new(self, &poll);
+    sys::look seen = {static_cast<SOCKET>(source_descriptor(&self->as_source)), (looked_for & EV_READ) != 0,
+                      (looked_for & EV_WRITE) != 0};
+    if (sys::look_now(&seen, 1) != 0)
+        return 0; // the poll tells why
+    return static_cast<short>((seen.reads ? EV_READ : 0) | (seen.writes ? EV_WRITE : 0));
+}
+
+short poll_submit_all(poll_socket *self)
+{
+    if (self->poll == nullptr) {
+        int error = poll_new(self, &self->poll);
         if (error != 0)
             return poll_submit_failed(self, error);
-        self->polls[side] = poll;
     }
-    sys::start_result result = poll_start(self, poll, mask);
+    ULONG mask = poll_mask_for(self->as_source.wanted);
+    sys::start_result result = poll_start(self, self->poll, mask);
     if (result.how == sys::started::failed && !sys::is_shortage(result.error) && poll_find_base_socket(self))
-        result = poll_start(self, poll, mask);
+        result = poll_start(self, self->poll, mask);
     if (result.how == sys::started::failed)
         return poll_submit_failed(self, result.error);
-    return result.how == sys::started::done ? poll_ready_after(self, poll, true) : static_cast<short>(0);
+    return result.how == sys::started::done ? poll_ready_after(self, self->poll, true) : static_cast<short>(0);
 }
 
 int poll_widened(source *as_source, bool first)
@@ -258,12 +289,10 @@ int poll_widened(source *as_source, bool first)
 void poll_narrowed(source *as_source)
 {
     poll_socket *self = poll_from_source(as_source);
-    for (int side = 0; side < side_count; ++side)
-        if (poll_mask_for(static_cast<poll_side>(side), as_source->wanted) == 0 && self->polls[side] != nullptr &&
-            self->polls[side]->operation.pending)
-            poll_drop(self, static_cast<poll_side>(side));
     if (as_source->wanted != 0)
         return;
+    if (poll_in_flight(self))
+        poll_drop(self);
     source_unqueue(as_source);
     poll_end_use(self);
 }
@@ -277,14 +306,18 @@ short poll_ready(const source *)
 short poll_submit(source *as_source)
 {
     poll_socket *self = poll_from_source(as_source);
-    if (self->dead)
+    if (self->dead || poll_covers(self, self->as_source.wanted))
         return 0;
-    short ready = poll_submit_side(self, side_read);
-    if (!self->dead)
-        ready |= poll_submit_side(self, side_write);
-    ready = static_cast<short>(ready & as_source->wanted);
-    if (ready != 0)
+    short ready = poll_in_flight(self) ? poll_look_beside(self) : static_cast<short>(0);
+    if (ready == 0) {
+        if (poll_in_flight(self))
+            poll_drop(self); // interest has grown beyond what this poll asks for
+        ready = static_cast<short>(poll_submit_all(self) & self->as_source.wanted);
+    }
+    if (ready != 0) {
         self->misses = 0;
+        self->polled_again = false;
+    }
     return ready;
 }
 
@@ -301,9 +334,24 @@ const source_ops poll_ops = {poll_widened,   poll_narrowed, poll_ready, poll_sub
 short poll_socket_unasked(const poll_socket *self)
 {
     short wanted = self->as_source.wanted;
-    bool reads = !poll_covers(self->polls[side_read], poll_mask_for(side_read, wanted));
-    bool writes = !poll_covers(self->polls[side_write], poll_mask_for(side_write, wanted));
-    return static_cast<short>(wanted & ((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
+    bool reads = (wanted & EV_READ) != 0 && !poll_covers(self, EV_READ);
+    bool writes = (wanted & EV_WRITE) != 0 && !poll_covers(self, EV_WRITE);
+    return static_cast<short>((reads ? EV_READ : 0) | (writes ? EV_WRITE : 0));
+}
+
+bool poll_socket_may_be_looked_at(const poll_socket *self)
+{
+    return !self->dead && self->base_socket == static_cast<SOCKET>(source_descriptor(&self->as_source));
+}
+
+bool poll_socket_revive(poll_socket *self)
+{
+    if (!self->dead || self->as_source.wanted == 0)
+        return false;
+    short ready = poll_ready_after_close(self);
+    if (ready != 0)
+        source_tell(&self->as_source, ready);
+    return true;
 }
 
 poll_socket *poll_socket_new(owned_descriptor *of)
@@ -321,8 +369,7 @@ void poll_socket_destroy(poll_socket *self)
     source_unqueue(&self->as_source);
     self->as_source.wanted = 0;
     poll_end_use(self);
-    poll_drop(self, side_read);
-    poll_drop(self, side_write);
+    poll_drop(self);
 }
 
 } // namespace iocp

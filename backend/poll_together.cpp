@@ -20,10 +20,9 @@ poll_socket *together_from_source(source *as_source)
 short together_to_look_for(source *as_source)
 {
     const poll_socket *member = together_from_source(as_source);
-    // A close that leaves data to be read is for AFD to tell. And all must be of one provider, says Microsoft of
-    // select: layered ones are not.
-    bool joins = (as_source->wanted & EV_CLOSED) == 0 && !member->dead && member->misses < max_misses &&
-                 member->base_socket == static_cast<SOCKET>(source_descriptor(as_source));
+    // A close that leaves data to be read is for AFD to tell; a hint was for what can be read or written.
+    bool is_all = (as_source->wanted & EV_CLOSED) == 0 || as_source->place == source_place::hinted;
+    bool joins = is_all && member->misses < max_misses && poll_socket_may_be_looked_at(member);
     return joins ? poll_socket_unasked(member) : static_cast<short>(0);
 }
 
@@ -33,14 +32,11 @@ bool together_may_join(source *as_source)
 }
 
 // One call instead of how many?
-bool together_has_enough(const backend *self)
+bool together_has_enough(const source_list *list)
 {
     unsigned polls = 0;
-    for (source *next = TAILQ_FIRST(&self->loop.polling); next != nullptr && polls < 2;
-         next = TAILQ_NEXT(next, queued)) {
-        short looked_for = together_to_look_for(next);
-        polls += ((looked_for & EV_READ) != 0 ? 1u : 0u) + ((looked_for & EV_WRITE) != 0 ? 1u : 0u);
-    }
+    for (source *next = TAILQ_FIRST(list); next != nullptr && polls < 2; next = TAILQ_NEXT(next, queued))
+        polls += together_may_join(next) ? 1 : 0;
     return polls >= 2;
 }
 
@@ -100,15 +96,11 @@ unsigned together_poll_each(const group *looked_at)
     return found;
 }
 
-} // namespace
-
-bool look_together(backend *self)
+// How many were ready: those have left the list. `failed`: some have been polled one by one.
+unsigned together_look_at(backend *self, const source_list *list, bool *failed)
 {
-    if (!together_has_enough(self) || !together_pace_is_due(&self->loop.together))
-        return false;
     unsigned found = 0;
-    bool failed = false;
-    source *next = TAILQ_FIRST(&self->loop.polling);
+    source *next = TAILQ_FIRST(list);
     while (next != nullptr) {
         group looked_at;
         together_gather(&looked_at, &next);
@@ -119,13 +111,32 @@ bool look_together(backend *self)
             found += together_hand_on(&looked_at);
         } else {
             found += together_poll_each(&looked_at);
-            failed = true;
+            *failed = true;
         }
     }
+    return found;
+}
+
+} // namespace
+
+bool look_together(backend *self)
+{
+    const source_list *list = &self->loop.polling;
+    if (!together_has_enough(list) || !together_pace_is_due(&self->loop.together))
+        return false;
+    bool failed = false;
+    unsigned found = together_look_at(self, list, &failed);
     together_pace_looked(&self->loop.together, failed ? 0 : found);
     if (found > 0)
         together_poll_others(self);
     return found > 0;
+}
+
+bool look_together_at_hinted(backend *self)
+{
+    bool failed = false;
+    const source_list *list = &self->loop.hinted;
+    return together_look_at(self, list, &failed) > 0;
 }
 
 } // namespace iocp

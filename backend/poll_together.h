@@ -18,6 +18,8 @@ constexpr unsigned char max_misses = 4;
 // Activates the events of those in the list `polling` that are ready, if it makes sense to look at them so. If it
 // returns false, it has found none, and all have yet to be polled.
 bool look_together(backend *self);
+// The same for those in the list `hinted`, which leave it if they are ready.
+bool look_together_at_hinted(backend *self);
 
 } // namespace iocp
 

@@ -182,6 +182,11 @@ void interest_close(source *leaving)
     evmap_io_active_(owner->base, record->fd, moved);
 }
 
+bool interest_revive(const socket_record *record)
+{
+    return record->poll != nullptr && poll_socket_revive(record->poll);
+}
+
 void interest_retry(backend *owner)
 {
     owner->sockets.any_unwatched = false;

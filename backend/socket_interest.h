@@ -17,6 +17,10 @@ void interest_fall_back(source *leaving);
 // The same, and the socket is about to be closed: whoever waits for it is told once.
 void interest_close(source *leaving);
 
+// Where another event is added to those that wait: the number of a socket that was closed under them may be another
+// one's by now, of which libevent tells no backend. True if the loop has something to do.
+bool interest_revive(const socket_record *record);
+
 // Once a turn, if there is any: interest that has fallen to a poll which there was no memory for.
 void interest_retry(backend *owner);
 

@@ -7,8 +7,8 @@ namespace {
 
 source_list *source_list_at(loop *queues, source_place place)
 {
-    static constexpr source_list loop::*const lists[] = {nullptr, &loop::changed, &loop::starting, &loop::receiving,
-                                                         &loop::polling};
+    static constexpr source_list loop::*const lists[] = {nullptr,          &loop::changed, &loop::starting,
+                                                         &loop::receiving, &loop::polling, &loop::hinted};
     return &(queues->*lists[static_cast<int>(place)]);
 }
 
@@ -51,10 +51,10 @@ void source_queue_in(source *self, source_place place)
     source_leave(self, queues);
     self->place = place;
     source_list *list = source_list_at(queues, place);
-    if (place == source_place::changed || !self->waits) {
+    bool starts_later = place != source_place::changed && place != source_place::hinted;
+    if (!starts_later || !self->waits) {
         TAILQ_INSERT_TAIL(list, self, queued);
-        if (place != source_place::changed)
-            self->waits = true;
+        self->waits = self->waits || starts_later;
         return;
     }
     // Who is queued anew while it waits, since it is ready in between or its interest changes, keeps its turn.
@@ -78,6 +78,12 @@ void source_ready(source *self, short ready)
         return;
     source_queue(self);
     source_tell(self, ready);
+}
+
+void source_hint(source *self)
+{
+    if (self->wanted != 0 && !source_owner(self)->draining)
+        source_queue_in(self, source_place::hinted);
 }
 
 void source_tell(source *self, short ready)

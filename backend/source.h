@@ -24,6 +24,7 @@ enum class source_place : unsigned char {
     starting,  // has something to start
     receiving, // has, and is less likely to have to wait for it if it is done a little later
     polling,   // the same, and it is a poll_socket
+    hinted,    // a poll_socket whose poll has ended: see poll_may_be_old
 };
 
 struct source_ops {
@@ -77,7 +78,9 @@ void source_queue_in(source *self, source_place place);
 void source_unqueue(source *self);
 // Activates the events that wait for any of `ready`, and queues the source again: it may be ready still.
 void source_ready(source *self, short ready);
-// The same, of one that its caller queues. The base is not being freed.
+// Will be asked whether it is ready before the loop waits or runs callbacks.
+void source_hint(source *self);
+// Activates the events that wait for any of `ready`, of one that its caller queues. The base is not being freed.
 void source_tell(source *self, short ready);
 // Starts what it needs, and it waits for that no longer. True if it is ready, and has been activated.
 bool source_start(source *self);

@@ -93,11 +93,20 @@ inline bool submit_at_pace(backend *self, source_list *list, find_pace *pace)
 
 } // namespace
 
+bool submit_hinted(backend *self)
+{
+    if (TAILQ_EMPTY(&self->loop.hinted))
+        return false;
+    bool found = look_together_at_hinted(self);
+    return submit_all(&self->loop.hinted) || found;
+}
+
 bool submit_ready(backend *self)
 {
     if (self->sockets.any_unwatched)
         interest_retry(self);
-    bool any_ready = submit_hand_on_ready(self);
+    bool any_ready = submit_hinted(self);
+    any_ready = submit_hand_on_ready(self) || any_ready;
     return submit_all(&self->loop.starting) || any_ready;
 }
 

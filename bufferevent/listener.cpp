@@ -1,7 +1,7 @@
 // libevent's listener on a port: where its functions meet the acceptor (see compat/listener_slot.h).
 #include "bufferevent/listener.h"
 #include "backend/listening_socket.h"
-#include "backend/socket_record.h"
+#include "backend/socket_interest.h"
 #include "bufferevent/acceptor.h"
 #include "bufferevent/acceptor_left_over.h"
 #include "bufferevent/listener_bases.h"
@@ -315,8 +315,10 @@ int iocp_evmap_io_add(struct event_base *base, evutil_socket_t fd, struct event 
     backend *owner = backend_of(base);
     int changed = evmap_io_add_(base, fd, added);
     const socket_record *record = owner != nullptr ? socket_find(owner, fd) : nullptr;
-    if (record != nullptr && changed >= 0 && stream_note_event(record, added))
+    if (record != nullptr && changed == 0 && interest_revive(record))
         changed = 1; // the loop is to be woken
+    if (record != nullptr && changed >= 0 && stream_note_event(record, added))
+        changed = 1;
     if (changed < 0 || (added->ev_events & EV_READ) == 0)
         return changed;
     if (record != nullptr)

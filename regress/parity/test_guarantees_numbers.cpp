@@ -225,6 +225,38 @@ bool number_reused_tells_nothing_of_the_last(struct event_base *base)
     return true;
 }
 
+// Of one that is told by libevent's counts alone, since the earlier life's event goes when the later one's has come.
+bool number_reused_by_who_only_reads(struct event_base *base)
+{
+    for (bool by_event : {false, true}) {
+        record old = {}, next = {};
+        int told = 0;
+        REQUIRE(open_pair(base, &old, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(old.bev, EV_READ);
+        some_turns(base);
+        SOCKET number = old.on.near_end;
+        evutil_closesocket(static_cast<evutil_socket_t>(number));
+        closesocket(old.on.far_end);
+        REQUIRE(connect_as(number, &next.on));
+        auto fd = static_cast<evutil_socket_t>(number);
+        next.bev = bufferevent_socket_new(base, by_event ? -1 : fd, 0);
+        note_callbacks(&next);
+        bufferevent_enable(next.bev, EV_READ);
+        struct event *reading = event_new(base, fd, EV_READ | EV_PERSIST, count_reads, &told);
+        if (by_event)
+            event_add(reading, nullptr);
+        bufferevent_setfd(old.bev, -1);
+        bufferevent_free(old.bev);
+        old.bev = nullptr;
+        some_turns(base);
+        peer_send(&next.on, 10, 1);
+        REQUIRE(run_until(base, [&] { return by_event ? told >= 1 : next.data.size() == 10; }));
+        event_free(reading);
+        close_pair(&next);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee number_guarantees[] = {
@@ -234,6 +266,7 @@ const guarantee number_guarantees[] = {
     {"number_reused_while_enabled_freed_before", number_reused_while_enabled_freed_before},
     {"number_reused_while_enabled_freed_first", number_reused_while_enabled_freed_first},
     {"number_reused_while_enabled", number_reused_while_enabled},
+    {"number_reused_by_who_only_reads", number_reused_by_who_only_reads},
     {"number_reused_under_plain_events", number_reused_under_plain_events},
     {"number_reused_tells_nothing_of_the_last", number_reused_tells_nothing_of_the_last},
     {nullptr, nullptr},

@@ -277,6 +277,105 @@ bool s18_urgent_data_does_not_make_it_writable(struct event_base *base)
     return true;
 }
 
+bool is_ready_now(SOCKET one, bool to_write)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(one, &set);
+    struct timeval at_once = {0, 0};
+    return select(0, to_write ? nullptr : &set, to_write ? &set : nullptr, nullptr, &at_once) == 1;
+}
+
+bool comes_soon(SOCKET one)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(one, &set);
+    struct timeval deadline = {20, 0};
+    return select(0, &set, nullptr, nullptr, &deadline) == 1;
+}
+
+struct waiting_pair {
+    connection on[2];
+    struct event *waiting[2];
+    int told;
+};
+
+bool begin_to_wait(struct event_base *base, waiting_pair *of, int sockets, short what)
+{
+    for (int i = 0; i < sockets; ++i) {
+        REQUIRE(connection_make(&of->on[i], 40 + i));
+        if (what == EV_WRITE)
+            REQUIRE(fill_kernel(of->on[i].near_end));
+        auto fd = static_cast<evutil_socket_t>(of->on[i].near_end);
+        of->waiting[i] = event_new(base, fd, static_cast<short>(what | EV_PERSIST), count_call, &of->told);
+        event_add(of->waiting[i], nullptr);
+    }
+    some_turns(base);
+    return true;
+}
+
+void end_to_wait(waiting_pair *of, int sockets)
+{
+    for (int i = 0; i < sockets; ++i) {
+        event_free(of->waiting[i]);
+        closesocket(of->on[i].near_end);
+        closesocket(of->on[i].far_end);
+    }
+}
+
+// What the program has taken itself, in some other callback, nobody is told of: a socket that blocks would hold up the loop.
+bool plain_read_by_others_is_not_told(struct event_base *base)
+{
+    for (int sockets : {1, 2}) {
+        waiting_pair pair = {};
+        REQUIRE(begin_to_wait(base, &pair, sockets, EV_READ));
+        for (int i = 0; i < sockets; ++i) {
+            char taken[10];
+            peer_send(&pair.on[i], sizeof(taken), 1);
+            for (int have = 0, bytes; have < static_cast<int>(sizeof(taken)); have += bytes) {
+                REQUIRE(comes_soon(pair.on[i].near_end));
+                bytes = recv(pair.on[i].near_end, taken, sizeof(taken), 0);
+                REQUIRE(bytes > 0);
+            }
+        }
+        some_turns(base);
+        REQUIRE(pair.told == 0);
+        for (int i = 0; i < sockets; ++i)
+            peer_send(&pair.on[i], 10, 1);
+        REQUIRE(run_until(base, [&] { return pair.told >= sockets; }));
+        end_to_wait(&pair, sockets);
+    }
+    return true;
+}
+
+// Nor of room that it has filled.
+bool plain_room_filled_by_others_is_not_told(struct event_base *base)
+{
+    for (int sockets : {1, 2}) {
+        waiting_pair pair = {};
+        std::string got;
+        REQUIRE(begin_to_wait(base, &pair, sockets, EV_WRITE));
+        pair.told = 0;
+        for (int i = 0; i < sockets; ++i) {
+            for (int tries = 0; !is_ready_now(pair.on[i].near_end, true); ++tries) {
+                REQUIRE(tries < 100000);
+                peer_receive(&pair.on[i], &got);
+            }
+            REQUIRE(fill_kernel(pair.on[i].near_end));
+        }
+        some_turns(base);
+        REQUIRE(pair.told == 0);
+        REQUIRE(run_until(base, [&] {
+            for (int i = 0; i < sockets; ++i)
+                peer_receive(&pair.on[i], &got);
+            return pair.told >= sockets;
+        }));
+        end_to_wait(&pair, sockets);
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee plain_guarantees[] = {
@@ -288,6 +387,8 @@ const guarantee plain_guarantees[] = {
     {"plain_once", plain_once},
     {"plain_write_is_told_while_it_can", plain_write_is_told_while_it_can},
     {"plain_refused_connect_makes_it_writable", plain_refused_connect_makes_it_writable},
+    {"plain_read_by_others_is_not_told", plain_read_by_others_is_not_told},
+    {"plain_room_filled_by_others_is_not_told", plain_room_filled_by_others_is_not_told},
     {"s18_urgent_data_does_not_make_it_writable", s18_urgent_data_does_not_make_it_writable},
     {nullptr, nullptr},
 };

@@ -17,16 +17,81 @@ std::string ready_at_once()
     return seen;
 }
 
+// Of two bases, each with an AFD handle and a port.
 std::string two_polls()
+{
+    poller one, other;
+    open(&one);
+    open(&other);
+    pair both = connected();
+    start(&one, 0, both.here, iocp::sys::afd_receive);
+    start(&other, 0, both.here, iocp::sys::afd_receive | iocp::sys::afd_disconnect);
+    send(both.there, "x", 1, 0);
+    std::string seen = end_of(&one, soon_us);
+    seen += "; " + end_of(&other, soon_us);
+    close(both);
+    close(&one);
+    close(&other);
+    return seen;
+}
+
+void fill(SOCKET socket)
+{
+    static const char data[65536] = {};
+    for (int i = 0; i < 10000 && send(socket, data, sizeof(data), 0) > 0; ++i)
+        continue;
+}
+
+// Of one base, one for each direction, in the order in which Windows mixes them up, says python-trio.
+std::string two_directions()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    u_long never_blocks = 1;
+    ioctlsocket(both.here, FIONBIO, &never_blocks);
+    fill(both.here);
+    start(&self, 0, both.here, iocp::sys::afd_send);
+    start(&self, 1, both.here, iocp::sys::afd_receive);
+    send(both.there, "x", 1, 0);
+    OVERLAPPED *of = nullptr;
+    nt_status status;
+    bool came = packet(self.port, soon_us, &of, &status);
+    std::string seen = !came ? "no packet" : of == &self.overlapped[1] ? "the one that asked" : "the other one";
+    seen += "; " + end_of(&self, at_once_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string wider_poll()
 {
     poller self;
     open(&self);
     pair both = connected();
     start(&self, 0, both.here, iocp::sys::afd_receive);
-    start(&self, 1, both.here, iocp::sys::afd_receive | iocp::sys::afd_disconnect);
+    iocp::sys::cancel(self.afd, &self.overlapped[0]);
+    iocp::sys::start_result wider = start(&self, 1, both.here, iocp::sys::afd_receive | iocp::sys::afd_disconnect);
     send(both.there, "x", 1, 0);
-    std::string seen = end_of(&self, soon_us);
+    std::string seen = wider.how == iocp::sys::started::pending ? end_of(&self, soon_us) : "at once";
     seen += "; " + end_of(&self, soon_us);
+    close(both);
+    close(&self);
+    return seen;
+}
+
+std::string look_beside_poll()
+{
+    poller self;
+    open(&self);
+    pair both = connected();
+    start(&self, 0, both.here, iocp::sys::afd_receive);
+    iocp::sys::look seen_now = {both.here, false, true};
+    iocp::sys::look_now(&seen_now, 1);
+    std::string seen = seen_now.writes ? "can be written; " : "cannot be written; ";
+    seen += end_of(&self, at_once_us) + "; ";
+    send(both.there, "x", 1, 0);
+    seen += end_of(&self, soon_us);
     close(both);
     close(&self);
     return seen;
@@ -120,8 +185,14 @@ std::string no_socket()
 const question all[] = {
     {"poll.at-once", "a poll that is ready at once, on a handle that skips packets on success",
      "at once, events 004; then no packet", "backend/poll_socket, backend/afd_device", ready_at_once},
-    {"poll.two", "two polls of one socket, not exclusive", "packet, events 001; packet, events 001",
-     "backend/poll_socket: one poll for either direction", two_polls},
+    {"poll.two", "two polls of one socket on two AFD handles, not exclusive", "packet, events 001; packet, events 001",
+     "several bases that watch one socket", two_polls},
+    {"poll.directions", "polls for room and for data on one AFD handle, and data come: which ends, and does another",
+     nullptr, "backend/poll_socket: why there is one a socket", two_directions},
+    {"poll.wider", "a poll is cancelled, and a wider one started at once", "packet with 995; packet, events 001",
+     "backend/poll_socket: interest that grows", wider_poll},
+    {"poll.look", "a select() for room beside a poll for data, which come then",
+     "can be written; no packet; packet, events 001", "backend/poll_socket: poll_look_beside", look_beside_poll},
     {"poll.cancel", "CancelIoEx of one poll", "cancel 0, packet with 995", "backend/completion", cancelled},
     {"poll.close", "closesocket under a poll", "packet, events 020",
      "backend/poll_socket: a socket closed without event_del", socket_closed},

@@ -95,9 +95,12 @@ void take_some(port *on)
     port_deliver(on, entries, count);
 }
 
-void step(port *on, HANDLE device, SOCKET socket)
+// Each has a socket of its own: two polls of one are mixed up.
+void step(port *on, HANDLE device, const SOCKET *sockets)
 {
-    tally *mine = &tallies[fake::random() % operations];
+    uint64_t which = fake::random() % operations;
+    tally *mine = &tallies[which];
+    SOCKET socket = sockets[which];
     switch (fake::random() % 8) {
     case 0:
     case 1:
@@ -135,11 +138,13 @@ void run(uint64_t seed)
     assert_int_equal(sys::afd_open(&device), 0);
     assert_int_equal(port_associate(on, device), 0);
     assert_int_equal(sys::skip_packet_on_success(device, sys::handle_signal::never), 0);
-    SOCKET socket = fake::open_socket(fake::kind::stream);
-    for (int i = 0; i < operations; ++i)
+    SOCKET sockets[operations];
+    for (int i = 0; i < operations; ++i) {
+        sockets[i] = fake::open_socket(fake::kind::stream);
         make(i);
+    }
     for (int i = 0; i < steps; ++i) {
-        step(on, device, socket);
+        step(on, device, sockets);
         assert_int_equal(on->in_flight.count, fake::operations_in_flight());
     }
     assert_true(port_drain(on));

@@ -47,7 +47,7 @@ struct watched {
 struct owner {
     SOCKET fd;
     watched events[events_a_slot];
-    ULONG seen_reading; // AFD events since this side has been watched without a break
+    ULONG seen_reading; // AFD events since the turn began, or since this side has been watched without a break
     ULONG seen_writing;
 };
 
@@ -248,7 +248,7 @@ void on_event(evutil_socket_t fd, short, void *argument)
     }
     ULONG seen = writes(one->index) ? one->of->seen_writing : one->of->seen_reading;
     if ((seen & event_levels[one->index]) == 0)
-        fails("an event that was never ready");
+        fails("an event that is not ready");
     one->told = true;
     if ((event_flags[one->index] & EV_PERSIST) == 0) {
         one->added = false;
@@ -263,6 +263,9 @@ void on_event(evutil_socket_t fd, short, void *argument)
 
 void turn()
 {
+    for (owner *of : m.owners)
+        if (of != nullptr)
+            of->seen_reading = of->seen_writing = fake::level(of->fd);
     if (event_base_loop(m.base, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY) != 0)
         fails("the loop fails");
 }

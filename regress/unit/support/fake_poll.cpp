@@ -205,6 +205,19 @@ int afd_open(HANDLE *afd)
     return 0;
 }
 
+// Windows mixes up polls of one socket that are in flight together: what one has asked for may end the other.
+static void complain_of_second_poll(const socket_object *socket, const file_object &afd)
+{
+    for (OVERLAPPED *waiting : socket->waiting) {
+        auto found = k().operations.find(waiting);
+        if (found == k().operations.end() || found->second.what != work::poll || found->second.ended ||
+            found->second.held)
+            continue;
+        if (found->second.to.port == afd.to.port)
+            complain("afd_poll: another poll of that socket is in flight");
+    }
+}
+
 start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped)
 {
     int error = enter(call::afd_poll);
@@ -223,6 +236,7 @@ start_result afd_poll(HANDLE afd, afd_poll_info *info, OVERLAPPED *overlapped)
     socket_object *socket = find_for_afd(reinterpret_cast<SOCKET>(info->socket), &number);
     if (socket == nullptr)
         return {started::failed, WSAENOTSOCK, 0};
+    complain_of_second_poll(socket, file->second);
     operation *poll = begin_operation(work::poll, afd, file->second.to, number, overlapped);
     poll->info = info;
     poll->asked = info->events;

@@ -243,9 +243,12 @@ void world_turn(world *self)
 {
     constexpr int flags = EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY;
     uint64_t looks = fake::calls(fake::call::port_dequeue);
-    for (int tries = 0; tries < 20 && looks == fake::calls(fake::call::port_dequeue); ++tries)
+    for (int tries = 0; tries < 20 && looks == fake::calls(fake::call::port_dequeue); ++tries) {
+        for (ULONG &seen : self->seen)
+            seen = self->open ? fake::level(self->fd) : seen;
         if (event_base_loop(self->base, flags) != 0)
             world_breaks(self, "the loop fails");
+    }
     if (looks == fake::calls(fake::call::port_dequeue))
         world_breaks(self, "twenty turns without a look at the port");
 }

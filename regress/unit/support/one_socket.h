@@ -73,7 +73,7 @@ struct world {
     bool excused[slot_count]; // since it was added, something happened that any event may report
     bool told_since_add[slot_count];
     int told[slot_count];   // how often since reset by the model
-    ULONG seen[slot_count]; // AFD events that held since it was added
+    ULONG seen[slot_count]; // AFD events that held when it was added, when a turn began, or since then
     std::string broken;     // the first thing that went against the model
 };
 

@@ -5,18 +5,15 @@ namespace iocp {
 
 namespace {
 
-bool covers(const poll_socket *poll, int side, ULONG mask)
+bool covers(const poll_socket *poll, ULONG mask)
 {
-    const afd_poll *attached = poll->polls[side];
+    const afd_poll *attached = poll->poll;
     return attached != nullptr && attached->operation.pending && (mask & ~attached->asked) == 0;
 }
 
 size_t attached_in_flight(const poll_socket *poll)
 {
-    size_t count = 0;
-    for (int side = 0; poll != nullptr && side < side_count; ++side)
-        count += poll->polls[side] != nullptr && poll->polls[side]->operation.pending;
-    return count;
+    return poll != nullptr && poll->poll != nullptr && poll->poll->operation.pending ? 1 : 0;
 }
 
 void check_interest(world *self)
@@ -39,9 +36,9 @@ void check_interest(world *self)
     ULONG read = (model & EV_READ) != 0 ? sys::afd_receive | sys::afd_accept | sys::afd_disconnect : 0u;
     ULONG closed = (model & EV_CLOSED) != 0 ? ULONG{sys::afd_disconnect} : 0u;
     ULONG end = sys::afd_abort | sys::afd_local_close;
-    if ((read | closed) != 0 && !covers(poll, side_read, read | closed | end))
+    if ((read | closed) != 0 && !covers(poll, read | closed | end))
         world_breaks(self, "nobody watches for what is wanted", slot_read);
-    if ((model & EV_WRITE) != 0 && !covers(poll, side_write, sys::afd_send | end))
+    if ((model & EV_WRITE) != 0 && !covers(poll, sys::afd_send | end))
         world_breaks(self, "nobody watches for what is wanted", slot_write);
 }
 
@@ -110,13 +107,11 @@ std::string describe_packet(const world *self, const fake::packet &packet)
 {
     const poll_socket *poll = world_poll(self);
     const fake::operation &operation = fake::k().operations.at(packet.overlapped);
-    char owner = 'o';
-    for (int side = 0; poll != nullptr && side < side_count; ++side)
-        if (poll->polls[side] != nullptr && &poll->polls[side]->operation.overlapped == packet.overlapped)
-            owner = side == side_read ? 'r' : 'w';
-    if (owner == 'o')
+    bool is_waited_for =
+        poll != nullptr && poll->poll != nullptr && &poll->poll->operation.overlapped == packet.overlapped;
+    if (!is_waited_for)
         return "o"; // what a packet nobody waits for says is nothing to anybody
-    return owner + std::to_string(operation.status == 0 ? static_cast<long>(operation.events) : -1L);
+    return 'p' + std::to_string(operation.status == 0 ? static_cast<long>(operation.events) : -1L);
 }
 
 } // namespace
@@ -180,13 +175,12 @@ std::string world_signature(const world *self)
         int bits = self->added[i] + 2 * self->stale[i] + 4 * justified + 8 * told;
         text += static_cast<char>('A' + bits);
     }
-    for (int side = 0; poll != nullptr && side < side_count; ++side) {
-        const afd_poll *attached = poll->polls[side];
-        text += attached == nullptr ? "n" : !attached->operation.pending ? "i" : "p" + std::to_string(attached->asked);
-    }
     if (poll != nullptr) {
+        const afd_poll *attached = poll->poll;
+        text += attached == nullptr ? "n" : !attached->operation.pending ? "i" : "p" + std::to_string(attached->asked);
         text += poll->as_source.place == source_place::nowhere   ? '-'
                 : poll->as_source.place == source_place::changed ? 'c'
+                : poll->as_source.place == source_place::hinted  ? 'h'
                                                                  : 's';
         text += poll->dead ? 'd' : poll->checked ? 'k' : '-';
         text += std::to_string(poll->misses);
