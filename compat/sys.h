@@ -7,6 +7,10 @@
 // they say otherwise. None blocks, except those that wait for as long as they are told (port_dequeue, wait_for,
 // thread_wait), wait_stop, ports_can_be_waited_for, let_others_run, and what opens a file or starts a program
 // (directory_open, pipe_open, null_device_open, process_create), which is as long as its driver takes.
+//
+// What is given stays the caller's, who also has to close what a function has made: a socket by close_socket, a child by
+// process_close, any other handle by close_handle or file_close. Two close what they are given: process_resume, and
+// thread_wait once it has returned true.
 #ifndef LIBEVENT_IOCP_COMPAT_SYS_H
 #define LIBEVENT_IOCP_COMPAT_SYS_H
 
@@ -18,6 +22,9 @@ namespace iocp {
 namespace sys {
 
 // How an overlapped call went. Only `pending` is followed by a completion packet.
+//
+// A call's `skips` says that its handle was asked to leave no packet for what is done at once (skip_packet_on_success).
+// Success in the call is `done` then. Otherwise a packet comes for it as well, and it is `pending`.
 enum class started { done, pending, failed };
 
 struct start_result {
@@ -138,6 +145,7 @@ int finish_connect(SOCKET socket);
 start_result accept(SOCKET listener, SOCKET socket, void *buffer, DWORD data_length, DWORD address_length,
                     OVERLAPPED *overlapped, bool skips);
 int finish_accept(SOCKET listener, SOCKET socket);
+// Both point into `buffer`, that of an accept which has ended. NULL: the provider has no such function, or no memory.
 void accept_addresses(SOCKET listener, void *buffer, DWORD data_length, DWORD address_length, struct sockaddr **local,
                       int *local_length, struct sockaddr **remote, int *remote_length);
 // Takes a connection that waits already: 0 or an error; WSAEWOULDBLOCK, if the listener does not block. Child processes

@@ -1,4 +1,5 @@
-// The one place that includes Windows headers: in the order they need, with the version macros they read.
+// The one place where our C++ includes Windows's headers: in the order they need, with the version macros they read.
+// (What is forced into libevent's C sources, *_slot.h, and dll/ include what they need themselves, winsock2.h first.)
 #ifndef LIBEVENT_IOCP_COMPAT_WIN_H
 #define LIBEVENT_IOCP_COMPAT_WIN_H
 

@@ -1,8 +1,8 @@
 // Named tests of what our bufferevents and listeners promise, each also run against libevent's own IOCP, where some of
-// them fail: the names begin with the guarantee (r1 ... r15), the defect (s1 ... s20) or the report in libevent's
-// tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select; others name the kind
-// of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the outcome it has on
-// select. What only our library has is for it alone (own_parts.h).
+// them fail: the names begin with the promise (r1 ... r15), the defect (s1 ... s20; both in regress/promises.md) or the
+// report in libevent's tracker (row255 ...) that they belong to; tls_ is what an OpenSSL bufferevent does as on select;
+// others name the kind of thing that a program does (output_, cancel_, close_, exit_, number_ ...), and that it has the
+// outcome it has on select. What only our library has is for it alone (own_parts.h).
 //
 // One program a library, one process a test: run_guarantees.py runs them all and prints the table.
 #ifndef LIBEVENT_IOCP_REGRESS_PARITY_GUARANTEES_H

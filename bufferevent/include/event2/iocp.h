@@ -1,6 +1,9 @@
 /* What a base on an I/O completion port can do beyond libevent's own interface. Plain C.
  *
- * A base is on a port if it was made with EVENT_BASE_FLAG_STARTUP_IOCP, or with EVENT_IOCP=1 in the environment. */
+ * A base is on a port if it was made with EVENT_BASE_FLAG_STARTUP_IOCP, or with EVENT_IOCP=1 in the environment, or if
+ * its configuration or the environment leave no other method (select is avoided, or lacks a feature that is required).
+ * With the flag or EVENT_IOCP=1 it is on select all the same where the port cannot be had, of which libevent's log
+ * warns, and where the method "iocp" is avoided. event_base_get_method() says "iocp" of a base that is on a port. */
 #ifndef EVENT2_IOCP_H_INCLUDED_
 #define EVENT2_IOCP_H_INCLUDED_
 
@@ -165,7 +168,8 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
  * further 16 KiB, or part of them, and so may one that follows it soon: a slow peer has as much time for each byte as it
  * would have had. A send grows to 256 KiB at most, so that a socket lingers for 16 times the limit at most (more only where
  * several bufferevents have used it one after the other), and all that sends have grown by is no more than half of those
- * bytes. */
+ * bytes. A send of TLS is as long as what OpenSSL has handed over, 64 KiB and the record that exceeds them, whatever the
+ * program has asked for, and may take as long for each 16 KiB of it, too. */
 #define EVENT_IOCP_DEFAULT_LINGER_MS 60000
 #define EVENT_IOCP_DEFAULT_LINGER_BYTES (32 * 1024 * 1024)
 /* The bounds of `limit` below, in milliseconds. */

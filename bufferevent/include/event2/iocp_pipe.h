@@ -1,7 +1,8 @@
 /* Named pipes on a base's I/O completion port. Plain C, and a part of event2/iocp.h. HANDLE is `void *` here, so that no
  * windows.h is needed.
  *
- * Errors: EVUTIL_SOCKET_ERROR() after a call that failed, which is a Win32 code (or WSAEOPNOTSUPP, WSAENOBUFS). */
+ * Errors: EVUTIL_SOCKET_ERROR() after a call that failed, which is Windows's own code, or a Winsock code (WSA...) where a
+ * function names one. */
 #ifndef EVENT2_IOCP_PIPE_H_INCLUDED_
 #define EVENT2_IOCP_PIPE_H_INCLUDED_
 
@@ -74,7 +75,8 @@ typedef void (*evpipelistener_errorcb)(struct evpipelistener *listener, void *ar
  *
  * It keeps the loop running as long as it is enabled. Free it before its base.
  *
- * Threads: as libevent's own calls, from any thread if locking is on; the callbacks run in the base's loop.
+ * Threads: as libevent's own calls, this and those below from any thread if locking is on, provided that nobody frees the
+ * listener meanwhile; the callbacks run in the base's loop.
  *
  * Returns NULL with the socket error set:
  *   WSAEOPNOTSUPP        the base is not on a port, or NULL
@@ -88,13 +90,14 @@ struct evpipelistener *evpipelistener_iocp_new(struct event_base *base, const ch
                                                evpipelistener_cb cb, void *arg);
 /* Clients that nobody was told of see the end of the pipe. No callback runs any more; one that runs in another thread is
  * waited for. May be called by the listener's own callbacks. The name is free again when it returns, and when no handle
- * to an instance is open any more, of either end: Windows keeps it until then. */
+ * to an instance is open any more, of either end: Windows keeps it until then. No lock may be held meanwhile that a callback
+ * needs. */
 EVENT2_EXPORT_SYMBOL
 void evpipelistener_iocp_free(struct evpipelistener *listener);
 
 /* Disabled, it tells of nobody. As many clients as there were instances waiting are connected, and are told of when it
- * is enabled again; all others find the pipe busy. To disable it waits for a callback that runs in another thread. Both
- * return 0. */
+ * is enabled again; all others find the pipe busy. To disable it waits for a callback that runs in another thread, and so
+ * no lock may be held meanwhile that this needs. Both return 0. */
 EVENT2_EXPORT_SYMBOL
 int evpipelistener_iocp_enable(struct evpipelistener *listener);
 EVENT2_EXPORT_SYMBOL
@@ -102,6 +105,7 @@ int evpipelistener_iocp_disable(struct evpipelistener *listener);
 /* NULL: errors are only warned of, in libevent's log. */
 EVENT2_EXPORT_SYMBOL
 void evpipelistener_iocp_set_error_cb(struct evpipelistener *listener, evpipelistener_errorcb cb);
+/* The one that it was made with. */
 EVENT2_EXPORT_SYMBOL
 struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener);
 

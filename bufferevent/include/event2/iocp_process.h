@@ -87,8 +87,8 @@ struct evprocess *evprocess_iocp_spawn(struct event_base *base, const struct evp
                                        evprocess_iocp_cb cb, void *arg);
 
 /* Our end of the child's standard input (0), output (1) or error (2), which is the caller's from now on: for
- * bufferevent_iocp_handle_new, or to be closed by CloseHandle. What is never taken is closed by evprocess_iocp_free. NULL:
- * that is no pipe, or has been taken. */
+ * bufferevent_iocp_handle_new, or to be closed by CloseHandle. What is never taken is closed by evprocess_iocp_free. NULL,
+ * and no socket error is set: that is no pipe, or has been taken. */
 EVENT2_EXPORT_SYMBOL
 void *evprocess_iocp_take_pipe(struct evprocess *process, int standard);
 

@@ -76,7 +76,8 @@ int evwait_iocp_del(struct evwait *wait);
 EVENT2_EXPORT_SYMBOL
 int evwait_iocp_pending(const struct evwait *wait);
 
-/* The priority of its callback, as event_priority_set has it: 0, or -1 if there is none such, or the callback is due. */
+/* The priority of its callback, as event_priority_set has it: 0; or -1, and no socket error is set, if there is none
+ * such, the callback is due, or the base was freed. */
 EVENT2_EXPORT_SYMBOL
 int evwait_iocp_priority_set(struct evwait *wait, int priority);
 
