@@ -111,6 +111,21 @@ bool acceptor_wants_more(const acceptor *self)
            self->pending_count < max_accepts_in_flight;
 }
 
+// It is polled once nothing is in flight.
+void acceptor_stop_starting(acceptor *self)
+{
+    self->plain = true;
+    first_data_stop_watching(self);
+}
+
+void acceptor_go_plain(acceptor *self)
+{
+    acceptor_stop_starting(self);
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed)
+        completion_cancel(&each->operation);
+}
+
 void acceptor_fill(acceptor *self)
 {
     acceptor_adapt_depth(self);
@@ -129,7 +144,7 @@ void acceptor_fill(acceptor *self)
             return;
         }
         if (error != WSAECONNRESET && error != WSAECONNABORTED) {
-            self->plain = true;
+            acceptor_stop_starting(self);
             return;
         }
     }
@@ -156,14 +171,6 @@ void acceptor_narrowed(source *as_source)
         if (each->room == 0)
             completion_cancel(&each->operation);
     backlog_withdraw(acceptor_from_source(as_source));
-}
-
-void acceptor_go_plain(acceptor *self)
-{
-    self->plain = true;
-    accept_operation *each;
-    TAILQ_FOREACH (each, &self->pending, listed)
-        completion_cancel(&each->operation);
 }
 
 // Others use the socket as well.
