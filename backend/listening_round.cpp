@@ -178,6 +178,25 @@ bool round_is_on(const listening_sharer *self)
     return self->socket->sharer_count > 1 && !self->socket->has_others;
 }
 
+// Nobody was called for what is left now: whoever does not sleep finds it when it looks next.
+void round_owe_others(const listening_sharer *self)
+{
+    listening_sharer *each;
+    if (!TAILQ_EMPTY(&self->socket->left))
+        TAILQ_FOREACH (each, &self->socket->sharers, in_socket)
+            each->is_owed = each->is_owed || each != self;
+}
+
+// Also where no others are left to hand round to. A program's own event there is told, too, of what its accept() cannot
+// have: once, since nobody knows whether a listener beside it is enabled and takes that.
+bool round_finds_left(listening_sharer *self)
+{
+    round_locked held(self->socket);
+    bool may_tell = self->is_owed || !self->socket->has_others;
+    self->is_owed = false;
+    return may_tell && self->listens && round_find_left(self) != nullptr;
+}
+
 void round_activate(const listening_sharer *self)
 {
     evmap_io_active_(self->owner->base, self->socket->fd, EV_READ);
@@ -235,6 +254,7 @@ void round_part(listening_sharer *self)
     TAILQ_FOREACH (each, &self->socket->left, listed)
         if (each->given_to == self)
             listening_take_back(each);
+    round_owe_others(self);
     TAILQ_REMOVE(&self->socket->sharers, self, in_socket);
     --self->socket->sharer_count;
     LIST_REMOVE(self, in_base);
@@ -272,8 +292,10 @@ void rounds_listen(backend *owner, evutil_socket_t fd, bool listens)
         return;
     round_locked held(self->socket);
     self->listens = listens;
-    if (!listens)
-        round_pass_on(self->socket, self, UINT_MAX);
+    if (listens)
+        return;
+    round_pass_on(self->socket, self, UINT_MAX);
+    round_owe_others(self);
 }
 
 listening_sharer *round_find(backend *owner, evutil_socket_t fd)
@@ -299,16 +321,10 @@ bool rounds_look(backend *owner)
     bool any = false;
     listening_sharer *each;
     LIST_FOREACH (each, &owner->rounds.sharers, in_base) {
-        if (each->socket->left_count == 0 || !round_is_on(each))
+        if (each->socket->left_count == 0 || !round_finds_left(each))
             continue;
-        bool finds;
-        {
-            round_locked held(each->socket);
-            finds = each->listens && round_find_left(each) != nullptr;
-        }
-        if (finds)
-            round_activate(each);
-        any = any || finds;
+        round_activate(each);
+        any = true;
     }
     return any;
 }

@@ -34,6 +34,7 @@ struct listening_sharer {
     unsigned got;                            // connections, those included that it has been given
     unsigned given;                          // that it has not told of
     bool listens;                            // its listeners are enabled
+    bool is_owed;                            // somebody has gone, and left what it was given: see round_owe_others
     TAILQ_ENTRY(listening_sharer) in_socket; // whose turn is longest ago comes first
     LIST_ENTRY(listening_sharer) in_base;
 };

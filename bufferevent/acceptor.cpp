@@ -5,6 +5,7 @@
 #include "bufferevent/acceptor_first_data.h"
 #include "bufferevent/acceptor_left_over.h"
 #include "bufferevent/acceptor_lists.h"
+#include "bufferevent/acceptor_shortage.h"
 
 namespace iocp {
 
@@ -18,16 +19,6 @@ acceptor *acceptor_from_source(source *as_source)
 void acceptor_accept_freed(completion *operation, int, DWORD)
 {
     accept_operation_free(reinterpret_cast<accept_operation *>(operation));
-}
-
-// Said once a pause, however many accepts end by it.
-void acceptor_note_shortage(acceptor *self, int error)
-{
-    int64_t now = backend_now_us(acceptor_owner(self));
-    if (now < self->pause_until_us)
-        return;
-    self->error = error;
-    self->pause_until_us = now + shortage_pause_us;
 }
 
 short acceptor_ready(const source *as_source)
@@ -51,7 +42,7 @@ void acceptor_accept_ended(completion *operation, int error, DWORD bytes)
         remove_pending(self, accepting);
         accept_operation_free(accepting);
         if (sys::is_shortage(error))
-            acceptor_note_shortage(self, error);
+            shortage_tell(self, error);
     }
     if (peer_came) {
         ++self->done_in_turn;
@@ -120,16 +111,28 @@ bool acceptor_wants_more(const acceptor *self)
            self->pending_count < max_accepts_in_flight;
 }
 
+// It is polled once nothing is in flight.
+void acceptor_stop_starting(acceptor *self)
+{
+    self->plain = true;
+    first_data_stop_watching(self);
+}
+
+void acceptor_go_plain(acceptor *self)
+{
+    acceptor_stop_starting(self);
+    accept_operation *each;
+    TAILQ_FOREACH (each, &self->pending, listed)
+        completion_cancel(&each->operation);
+}
+
 void acceptor_fill(acceptor *self)
 {
     acceptor_adapt_depth(self);
-    if (self->pause_until_us != 0) {
-        if (backend_now_us(acceptor_owner(self)) < self->pause_until_us) {
-            acceptor_owner(self)->loop.retry_soon = true;
-            source_queue(&self->as_source);
-            return;
-        }
-        self->pause_until_us = 0;
+    if (shortage_pauses_starts(self)) {
+        acceptor_owner(self)->loop.retry_soon = true;
+        source_queue(&self->as_source);
+        return;
     }
     // A peer that resets at once may end each attempt: bounded, like everything.
     for (unsigned attempts = 0; acceptor_wants_more(self) && attempts < max_accepts; ++attempts) {
@@ -137,12 +140,11 @@ void acceptor_fill(acceptor *self)
         if (error == 0)
             continue;
         if (sys::is_shortage(error)) {
-            acceptor_note_shortage(self, error);
-            backlog_accept_ended(self); // accept() may be spared what AcceptEx is short of
+            shortage_of_start(self, error);
             return;
         }
         if (error != WSAECONNRESET && error != WSAECONNABORTED) {
-            self->plain = true;
+            acceptor_stop_starting(self);
             return;
         }
     }
@@ -171,14 +173,6 @@ void acceptor_narrowed(source *as_source)
     backlog_withdraw(acceptor_from_source(as_source));
 }
 
-void acceptor_go_plain(acceptor *self)
-{
-    self->plain = true;
-    accept_operation *each;
-    TAILQ_FOREACH (each, &self->pending, listed)
-        completion_cancel(&each->operation);
-}
-
 // Others use the socket as well.
 void acceptor_make_way(acceptor *self)
 {
@@ -198,7 +192,7 @@ short acceptor_submit(source *as_source)
         acceptor_adapt_depth(self);
         int error = backlog_look(self, &accept_ops);
         if (sys::is_shortage(error))
-            acceptor_note_shortage(self, error);
+            shortage_tell(self, error);
         if (error == 0 || sys::is_shortage(error))
             return EV_READ;
     }
@@ -273,7 +267,7 @@ SOCKET acceptor_take_done(acceptor *self, struct sockaddr *address, ev_socklen_t
         accept_operation_free(accepting);
     }
     if (sys::is_shortage(error))
-        acceptor_note_shortage(self, error);
+        shortage_tell(self, error);
     return taken;
 }
 
@@ -287,7 +281,7 @@ SOCKET acceptor_take_waiting(acceptor *self, struct sockaddr *address, ev_sockle
     if (error == 0)
         acceptor_give_address(reinterpret_cast<struct sockaddr *>(&peer), peer_length, address, length);
     else if (sys::is_shortage(error))
-        acceptor_note_shortage(self, error);
+        shortage_tell(self, error);
     return error == 0 ? taken : INVALID_SOCKET;
 }
 
@@ -380,7 +374,7 @@ evutil_socket_t acceptor_take(acceptor *self, struct sockaddr *address, ev_sockl
         base_locked held(acceptor_owner(self)->base);
         int of_left = left_over_take(acceptor_descriptor(self), &socket, address, length, flags);
         if (sys::is_shortage(of_left))
-            acceptor_note_shortage(self, of_left);
+            shortage_tell(self, of_left);
         if (socket == INVALID_SOCKET)
             socket = acceptor_take_done(self, address, length, flags);
         if (socket == INVALID_SOCKET && self->error == 0)

@@ -5,8 +5,8 @@
 // kept in flight; the listener is readable when one has brought a connection, or an error that the program should see.
 // When more came than were in flight, the rest is taken from the backlog (see acceptor_backlog.h).
 //
-// A peer that went away before it was accepted is nobody's concern: its slot is used again. A shortage (no memory, no
-// handles) is reported at a bounded rate, and the slots are filled again when it is over.
+// A peer that went away before it was accepted is nobody's concern: its slot is used again. After a shortage (no memory,
+// no handles) the slots are filled again (see acceptor_shortage.h).
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_H
 #define LIBEVENT_IOCP_BUFFEREVENT_ACCEPTOR_H
 
@@ -20,7 +20,7 @@ namespace iocp {
 constexpr unsigned min_accepts = 2;
 constexpr unsigned max_accepts = 64;
 
-// The shortest time between two reports of a shortage, and before the kernel is asked again.
+// The shortest time between two reports of a shortage, and before the kernel is asked again for what it had none of.
 constexpr int64_t shortage_pause_us = 50 * 1000;
 
 // Fills of one submit, each of which may find that silent peers took what the last one started.
@@ -41,14 +41,15 @@ struct acceptor {
     unsigned done_in_turn;  // how many peers the present turn has brought, be they gone again
     unsigned taken_in_turn; // of these, by accept()
     int error;              // to be reported by the next take; 0: none
-    int64_t pause_until_us;
-    first_data *first; // see acceptor_first_data.h; NULL: accepts wait for none
+    int64_t pause_until_us; // for a shortage; 0: there is none
+    first_data *first;      // see acceptor_first_data.h; NULL: accepts wait for none
     sys::socket_kind kind;
-    bool inherit;          // accepted sockets are passed on to child processes, once the program is told of them
-    bool plain;            // AcceptEx does not work here, or is not for this socket: accept is called
-    bool never_blocks;     // accept() on it does not
-    bool found_in_backlog; // the last turn that looked into it found somebody there
-    bool backlog_waits;    // connections may be in the backlog that no accept in flight will take
+    bool inherit;            // accepted sockets are passed on to child processes, once the program is told of them
+    bool plain;              // AcceptEx does not work here, or is not for this socket: accept is called
+    bool never_blocks;       // accept() on it does not
+    bool pause_is_of_starts; // and not of accept()
+    bool found_in_backlog;   // the last turn that looked into it found somebody there
+    bool backlog_waits;      // connections may be in the backlog that no accept in flight will take
 };
 
 inline backend *acceptor_owner(const acceptor *self)

@@ -2,6 +2,7 @@
 #include "backend/transport.h"
 #include "bufferevent/acceptor_first_data.h"
 #include "bufferevent/acceptor_lists.h"
+#include "bufferevent/acceptor_shortage.h"
 
 namespace iocp {
 
@@ -22,13 +23,13 @@ bool backlog_is_open(const acceptor *self)
 
 bool backlog_is_due(const acceptor *self)
 {
-    return self->backlog_waits && self->pause_until_us == 0 && self->taken_in_turn < max_taken_in_turn &&
+    return self->backlog_waits && !shortage_pauses_all(self) && self->taken_in_turn < max_taken_in_turn &&
            backlog_is_open(self);
 }
 
 bool backlog_comes_first(const acceptor *self)
 {
-    return self->found_in_backlog && self->pending_count == 0 && self->pause_until_us == 0 && backlog_is_open(self);
+    return self->found_in_backlog && self->pending_count == 0 && !shortage_pauses_all(self) && backlog_is_open(self);
 }
 
 void backlog_accept_ended(acceptor *self)
@@ -71,7 +72,7 @@ int backlog_look(acceptor *self, const completion_ops *ops)
     self->backlog_waits = true;
     accept_operation *found = accept_operation_new(self, ops, 0);
     if (found == nullptr)
-        return WSAENOBUFS;
+        return 0; // backlog_take needs no memory
     found->by_accept = true;
     found->inherited = true;
     accepts_locked held(self);

@@ -40,7 +40,7 @@ void backlog_accept_ended(acceptor *self);
 // An accept found its connection waiting: so may others.
 void backlog_accept_found(acceptor *self);
 // Looks whether somebody waits, by taking the first, which is then among the accepts that are done: 0, or as
-// backlog_take. `ops`: an accept's.
+// backlog_take. 0, too, for want of memory for that: backlog_take is to look. `ops`: an accept's.
 int backlog_look(acceptor *self, const completion_ops *ops);
 // 0 with a connection, or a Winsock code; WSAEWOULDBLOCK when none waits, or enough were taken.
 int backlog_take(acceptor *self, int flags, SOCKET *taken, struct sockaddr_storage *peer, int *length);

@@ -325,6 +325,14 @@ bool first_data_filled(acceptor *self)
     return first_data_watch_is_due(self) && first_data_start_watch(self);
 }
 
+void first_data_stop_watching(acceptor *self)
+{
+    if (self->first == nullptr || self->first->watch == nullptr)
+        return;
+    completion_disown(&self->first->watch->operation);
+    self->first->watch = nullptr;
+}
+
 void first_data_unlisted(acceptor *self, const accept_operation *accepting)
 {
     if (self->first == nullptr)
@@ -357,11 +365,10 @@ void first_data_free(acceptor *self)
     if (self->first == nullptr)
         return;
     self->first->closing = true;
+    first_data_stop_watching(self);    // before the lock is let go of
     if (self->as_source.of != nullptr) // else the base has gone, and its timers
         event_del_nolock_(&self->first->timer, EVENT_DEL_BLOCK);
     event_debug_unassign(&self->first->timer);
-    if (self->first->watch != nullptr)
-        completion_disown(&self->first->watch->operation);
     mm_free(self->first);
     self->first = nullptr;
 }

@@ -35,6 +35,9 @@ unsigned first_data_engaged(const acceptor *self);
 int first_data_set(acceptor *self, unsigned bytes, int64_t patience_us);
 // As many accepts are in flight as should be: sees to it that silent peers are found. True if some were: fill again.
 bool first_data_filled(acceptor *self);
+// The socket is about to be polled for readiness. Nothing watches it beside that: of two polls of one socket in flight,
+// Windows may tell the older one alone of what both wait for.
+void first_data_stop_watching(acceptor *self);
 // The accept is in the list of pending ones no more.
 void first_data_unlisted(acceptor *self, const accept_operation *accepting);
 // Keeps what came with a connection for whoever will read from its socket. False for want of memory.

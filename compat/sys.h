@@ -260,6 +260,9 @@ struct pipe_client {
 };
 // ERROR_FILE_NOT_FOUND: there is no such pipe. ERROR_PIPE_BUSY: all its instances have their clients.
 int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened);
+// Whether bytes go in both directions over the pipe, of which this is either end, opened for whichever. False, too, where
+// the kernel does not say.
+bool pipe_is_duplex(HANDLE end);
 
 // --- directories ----------------------------------------------------------------------------------------------------
 // Opens a directory to be watched, which others may read, write, rename and delete. A relative path, or one longer than

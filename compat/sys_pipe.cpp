@@ -4,6 +4,7 @@
 
 #include "compat/sys.h"
 #include "compat/sys_error.h"
+#include "compat/sys_nt.h"
 
 // Windows Vista's, and not in every header of the kind.
 #ifndef PIPE_REJECT_REMOTE_CLIENTS
@@ -105,6 +106,22 @@ int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)
         return last_win32_code();
     *opened = handle;
     return 0;
+}
+
+// GetNamedPipeInfo asks for the same, and leaves this out of what it hands on. Who asks needs FILE_READ_ATTRIBUTES, for
+// which pipe_open sees in each case.
+bool pipe_is_duplex(HANDLE end)
+{
+    constexpr ULONG local_information = 24, full_duplex = 2;
+    struct {
+        ULONG type, configuration, most_instances, instances;
+        ULONG inbound_quota, readable, outbound_quota, writable;
+        ULONG state, which_end;
+    } answer = {};
+    io_status_block status_block = {};
+    return nt().query_information_file != nullptr &&
+           nt().query_information_file(end, &status_block, &answer, sizeof(answer), local_information) >= 0 &&
+           answer.configuration == full_duplex;
 }
 
 } // namespace sys

@@ -113,15 +113,20 @@ int connect_tries_again(pipe_connect *self)
     return event_add(&self->tries, &pause) == 0 ? 0 : WSAENOBUFS;
 }
 
-// A pipe may go in one direction alone.
+// A pipe may go in one direction alone. One that goes in both, of which its server grants this account one, is not opened:
+// by Windows' default everyone may read, and a client that is to write as well would hear of it only by its first write.
 int connect_open(pipe_connect *self, HANDLE *handle)
 {
     int error = sys::pipe_open(self->path.text, {true, true, false}, handle);
-    if (error == ERROR_ACCESS_DENIED)
-        error = sys::pipe_open(self->path.text, {true, false, false}, handle);
+    if (error != ERROR_ACCESS_DENIED)
+        return error;
+    error = sys::pipe_open(self->path.text, {true, false, false}, handle);
     if (error == ERROR_ACCESS_DENIED)
         error = sys::pipe_open(self->path.text, {false, true, false}, handle);
-    return error;
+    if (error != 0 || !sys::pipe_is_duplex(*handle))
+        return error;
+    sys::close_handle(*handle);
+    return ERROR_ACCESS_DENIED;
 }
 
 void connect_tries(evutil_socket_t, short, void *argument)

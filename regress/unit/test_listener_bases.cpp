@@ -222,6 +222,44 @@ void a_base_goes(void **)
     }
 }
 
+void on_urgent(evutil_socket_t, short, void *base)
+{
+    event_base_loopbreak(static_cast<struct event_base *>(base));
+}
+
+// One is given a client while it sleeps, and its loop ends before it has told of it. It goes, and the base that is left
+// was awake.
+void a_base_goes_with_what_it_was_given(void **)
+{
+    for (bool is_freed : {false, true}) {
+        open_world(2);
+        event_base_priority_init(w.bases[1], 2);
+        struct evconnlistener *listener = listen_on(0);
+        assert_int_equal(evconnlistener_iocp_add_base(listener, w.bases[1]), 0);
+        turns(0, 2);
+        struct event *urgent = event_new(w.bases[1], -1, 0, on_urgent, w.bases[1]);
+        event_priority_set(urgent, 0);
+        sleep_while(1, [=] {
+            clients_come(2);
+            turns(0, 1);
+            event_active(urgent, EV_TIMEOUT, 1);
+        });
+        event_free(urgent);
+        assert_int_equal(heard[0].times, 1);
+        assert_int_equal(heard[1].times, 0);
+        if (is_freed) {
+            event_base_free(w.bases[1]);
+            w.bases[1] = nullptr;
+        } else {
+            assert_int_equal(evconnlistener_iocp_remove_base(listener, w.bases[1]), 0);
+        }
+        turns(0, 1);
+        assert_int_equal(heard[0].times, 2);
+        evconnlistener_free(listener);
+        free_bases();
+    }
+}
+
 void without_memory(void **)
 {
     for (unsigned allowed = 0; allowed < 8; ++allowed) {
@@ -249,6 +287,7 @@ int main()
         cmocka_unit_test_setup(what_is_refused, set_up_sharers),
         cmocka_unit_test_setup(what_is_asked_is_asked_of_all, set_up_sharers),
         cmocka_unit_test_setup(a_base_goes, set_up_sharers),
+        cmocka_unit_test_setup(a_base_goes_with_what_it_was_given, set_up_sharers),
         cmocka_unit_test_setup(without_memory, set_up_sharers),
     };
     return cmocka_run_group_tests_name("listener_bases", tests, nullptr, nullptr);

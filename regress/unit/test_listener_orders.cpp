@@ -120,6 +120,78 @@ void who_does_not_sleep_takes_what_waits(void **)
     close_world();
 }
 
+// Two are left, of which one sleeps and has been given a client; the other is awake.
+void open_two_and_give(const std::function<void()> &then)
+{
+    open_world(2);
+    add_owner(0, 0);
+    add_listener(1, 1);
+    for (unsigned i = 0; i < 2; ++i)
+        turns(i, 2);
+    sleep_while(1, [=] {
+        clients_come(2);
+        turns(0, 1);
+        assert_int_equal(accepted(0), 1);
+        assert_int_equal(fake::clients_waiting(w.socket), 0);
+        then();
+    });
+    assert_int_equal(accepted(1), 0);
+}
+
+void goes_or_is_disabled(bool goes)
+{
+    if (goes)
+        remove_listener(1);
+    else
+        set_enabled(1, false);
+}
+
+// It goes: what it had is told of by the only one left, which is awake, before that sleeps. (No other client comes.)
+void what_one_had_who_goes_is_the_last_ones(void **)
+{
+    for (bool goes : {true, false}) {
+        open_two_and_give([=] { goes_or_is_disabled(goes); });
+        turns(0, 1);
+        assert_int_equal(accepted(0), 2);
+        turns(0, 10);
+        close_world();
+    }
+}
+
+// That one sleeps at its next opportunity, and not with a client in its hands.
+void the_last_one_does_not_sleep_over_it(void **)
+{
+    open_two_and_give([] { remove_listener(1); });
+    struct timeval limit = {1, 0};
+    event_base_loopexit(w.bases[0], &limit);
+    int64_t before = fake::now_us();
+    event_base_loop(w.bases[0], EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    assert_int_equal(accepted(0), 2);
+    assert_int_equal(fake::now_us(), before);
+    close_world();
+}
+
+// Nor is it lost where an event of the program's own has ended the round meanwhile, which is not told of it for ever.
+void it_is_not_lost_beside_an_event_of_the_program(void **)
+{
+    for (bool goes : {true, false})
+        for (bool listens : {true, false}) {
+            open_two_and_give([=] {
+                add_own(0);
+                goes_or_is_disabled(goes);
+            });
+            set_enabled(0, listens);
+            turns(0, 20);
+            assert_int_equal(accepted(0), listens ? 2 : 1);
+            assert_true(w.own_told <= 1);
+            set_enabled(0, true);
+            turns(0, 20);
+            assert_int_equal(accepted(0), 2);
+            assert_true(w.own_told <= 3);
+            close_world();
+        }
+}
+
 } // namespace
 
 int main()
@@ -129,6 +201,9 @@ int main()
         cmocka_unit_test_setup(what_is_given_of_another_socket_is_passed_on, set_up_sharers),
         cmocka_unit_test_setup(what_nobody_may_be_given_again_is_given_again, set_up_sharers),
         cmocka_unit_test_setup(who_does_not_sleep_takes_what_waits, set_up_sharers),
+        cmocka_unit_test_setup(what_one_had_who_goes_is_the_last_ones, set_up_sharers),
+        cmocka_unit_test_setup(the_last_one_does_not_sleep_over_it, set_up_sharers),
+        cmocka_unit_test_setup(it_is_not_lost_beside_an_event_of_the_program, set_up_sharers),
     };
     return cmocka_run_group_tests_name("listener_orders", tests, nullptr, nullptr);
 }

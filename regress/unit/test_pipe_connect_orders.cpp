@@ -1,4 +1,5 @@
-// Bufferevents that connect to pipes on the fake kernel, by random steps, and listeners of ours at the other end.
+// Bufferevents that connect to pipes on the fake kernel, by random steps, with listeners of ours at the other end; and to
+// pipes that let them do less.
 #include "support/check.h"
 
 #include "support/fake_file.h"
@@ -40,6 +41,63 @@ void to_a_listener_of_ours(void **)
         }
         end();
     }
+}
+
+struct outcome {
+    short what;
+    int error;
+    int times;
+};
+
+void on_event(struct bufferevent *, short what, void *argument)
+{
+    auto *told = static_cast<outcome *>(argument);
+    *told = {what, EVUTIL_SOCKET_ERROR(), told->times + 1};
+}
+
+outcome connect_by(const fake::pipe_terms &terms, bool kernel_says = true)
+{
+    outcome told = {};
+    begin();
+    fake::take_pipe_name(path, terms);
+    if (!kernel_says)
+        fake::fail_calls(fake::call::pipe_is_duplex, ERROR_INVALID_PARAMETER);
+    struct bufferevent *bev = start_connect();
+    bufferevent_setcb(bev, nullptr, nullptr, on_event, &told);
+    turns(3);
+    assert_int_equal(told.times, 1);
+    assert_int_equal(bufferevent_getfd(bev) != -1, told.what == BEV_EVENT_CONNECTED);
+    bufferevent_free(bev);
+    turns(1);
+    end(); // and no handle is left
+    return told;
+}
+
+// Connected by one direction, where the pipe has no other.
+void a_pipe_that_goes_one_way(void **)
+{
+    const fake::pipe_terms all[] = {
+        {true, false, true, true}, {false, true, true, true}, {true, false, true, false}, {false, true, false, true}};
+    for (const fake::pipe_terms &terms : all)
+        assert_int_equal(connect_by(terms).what, BEV_EVENT_CONNECTED);
+}
+
+// One that goes both ways, of which this account may use one: its write, say, would fail later.
+void a_pipe_of_which_half_is_granted(void **)
+{
+    const fake::pipe_terms all[] = {{true, true, true, false}, {true, true, false, true}, {true, true, false, false}};
+    for (const fake::pipe_terms &terms : all) {
+        outcome told = connect_by(terms);
+        assert_int_equal(told.what, BEV_EVENT_ERROR);
+        assert_int_equal(told.error, ERROR_ACCESS_DENIED);
+    }
+}
+
+// Where the kernel cannot be asked, it is open for what it is open for.
+void a_kernel_that_does_not_say(void **)
+{
+    assert_int_equal(connect_by({true, false, true, true}, false).what, BEV_EVENT_CONNECTED);
+    assert_int_equal(connect_by({true, true, true, false}, false).what, BEV_EVENT_CONNECTED);
 }
 
 struct bufferevent *clients[8];
@@ -100,6 +158,9 @@ int main()
     strict_locks_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(to_a_listener_of_ours, set_up_kernel),
+        cmocka_unit_test_setup(a_pipe_that_goes_one_way, set_up_kernel),
+        cmocka_unit_test_setup(a_pipe_of_which_half_is_granted, set_up_kernel),
+        cmocka_unit_test_setup(a_kernel_that_does_not_say, set_up_kernel),
         cmocka_unit_test_setup(random_scripts, set_up_kernel),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -119,7 +119,9 @@ struct event_base *evpipelistener_iocp_get_base(struct evpipelistener *listener)
  *                        one direction alone, does one of the two, and the other fails (ERROR_ACCESS_DENIED);
  *   BEV_EVENT_ERROR      it has none, and may connect anew. EVUTIL_SOCKET_ERROR() in the callback is what CreateFile said:
  *                        ERROR_FILE_NOT_FOUND where nobody listens, ERROR_ACCESS_DENIED, and others; or WSAETIMEDOUT; or
- *                        WSAENOBUFS.
+ *                        WSAENOBUFS. A pipe that goes in both directions, of which its server grants this account one
+ *                        (by Windows' default, others may read), is ERROR_ACCESS_DENIED: its server has had a client
+ *                        then that went again.
  * What is written before is kept in the output, and sent then. To free it before gives the connect up, as does
  * bufferevent_setfd.
  *

@@ -125,6 +125,54 @@ void no_more_rights_are_asked_for_than_are_needed(void **)
     bufferevent_free(client);
 }
 
+short heard;
+int heard_error;
+
+void on_event(struct bufferevent *, short what, void *)
+{
+    heard_error = EVUTIL_SOCKET_ERROR();
+    heard = what;
+    event_base_loopbreak(base);
+}
+
+// As Windows' default has it for other accounts: everyone may read.
+void half_of_what_a_pipe_has_is_none(void **)
+{
+    granted reading(FILE_GENERIC_READ);
+    HANDLE instance = new_instance(&reading.attributes);
+    if (!kernel_refuses(GENERIC_READ | FILE_WRITE_DATA)) {
+        CloseHandle(instance);
+        skip();
+    }
+    heard = 0;
+    struct bufferevent *client = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(client, nullptr, nullptr, on_event, nullptr);
+    assert_int_equal(bufferevent_iocp_pipe_connect(client, path_in_utf_8, nullptr), 0);
+    assert_true(run_loop());
+    assert_int_equal(heard, BEV_EVENT_ERROR);
+    assert_int_equal(heard_error, ERROR_ACCESS_DENIED);
+    CloseHandle(instance);
+    bufferevent_free(client);
+}
+
+// Whichever end is asked, and opened for whichever direction.
+void the_kernel_says_where_a_pipe_goes(void **)
+{
+    const iocp::sys::pipe_client ways[] = {{true, true, false}, {true, false, false}, {false, true, false}};
+    for (const iocp::sys::pipe_client &pipe : ways)
+        for (const iocp::sys::pipe_client &by : ways) {
+            if ((by.reads && !pipe.reads) || (by.writes && !pipe.writes))
+                continue;
+            HANDLE instance = nullptr, client = nullptr;
+            assert_int_equal(iocp::sys::pipe_create(path, {pipe.writes, pipe.reads, true, 0, nullptr}, &instance), 0);
+            assert_int_equal(iocp::sys::pipe_open(path, by, &client), 0);
+            assert_int_equal(iocp::sys::pipe_is_duplex(client), pipe.reads && pipe.writes);
+            assert_int_equal(iocp::sys::pipe_is_duplex(instance), pipe.reads && pipe.writes);
+            CloseHandle(client);
+            CloseHandle(instance);
+        }
+}
+
 } // namespace
 
 int main()
@@ -132,6 +180,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_server_cannot_act_as_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_more_rights_are_asked_for_than_are_needed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(half_of_what_a_pipe_has_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_kernel_says_where_a_pipe_goes, set_up, tear_down),
     };
     start();
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -112,6 +112,7 @@ struct pipe_object {
     std::wstring path;
     OVERLAPPED *waiting;
     bool has_client;
+    pipe_terms terms;
 };
 
 // A handle of one.
@@ -187,7 +188,8 @@ struct kernel {
     std::map<HANDLE, thread_object> threads;
     std::map<HANDLE, pipe_object> pipes;
     std::wstring system_root = L"C:\\windows";
-    std::vector<std::wstring> pipes_elsewhere; // names that another process listens on
+    std::map<std::wstring, pipe_terms> pipes_elsewhere; // names that another process listens on
+    std::map<HANDLE, bool> pipe_ends;                   // of clients: whether they are of a pipe that goes both ways
     unsigned quick_pipe_clients;
     size_t pipe_clients; // let in
     size_t security_copies;

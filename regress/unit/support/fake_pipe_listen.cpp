@@ -2,7 +2,6 @@
 #include "support/fake_file.h"
 #include "support/fake_kernel.h"
 
-#include <algorithm>
 #include <stdlib.h>
 
 namespace iocp {
@@ -12,8 +11,21 @@ namespace {
 
 bool is_elsewhere(const wchar_t *path)
 {
-    const auto &names = k().pipes_elsewhere;
-    return std::find(names.begin(), names.end(), path) != names.end();
+    return k().pipes_elsewhere.count(path) != 0;
+}
+
+pipe_terms terms_of(const wchar_t *path)
+{
+    for (const auto &entry : k().pipes)
+        if (entry.second.path == path)
+            return entry.second.terms;
+    auto found = k().pipes_elsewhere.find(path);
+    return found != k().pipes_elsewhere.end() ? found->second : open_to_all;
+}
+
+bool are_kept(const pipe_terms &terms, const sys::pipe_client &by)
+{
+    return (!by.reads || (terms.to_client && terms.may_read)) && (!by.writes || (terms.to_server && terms.may_write));
 }
 
 } // namespace
@@ -70,9 +82,9 @@ void set_quick_pipe_clients(unsigned count)
     k().quick_pipe_clients = count;
 }
 
-void take_pipe_name(const wchar_t *path)
+void take_pipe_name(const wchar_t *path, const pipe_terms &terms)
 {
-    k().pipes_elsewhere.push_back(path);
+    k().pipes_elsewhere[path] = terms;
 }
 
 size_t security_copies()
@@ -108,7 +120,7 @@ int pipe_create(const wchar_t *path, const pipe_kind &kind, HANDLE *created)
     bool is_quick = k().quick_pipe_clients != 0;
     k().quick_pipe_clients -= is_quick;
     k().pipe_clients += is_quick;
-    k().pipes[*created] = {path, nullptr, is_quick};
+    k().pipes[*created] = {path, nullptr, is_quick, {kind.writes, kind.reads, true, true}};
     return 0;
 }
 
@@ -143,14 +155,27 @@ void security_free(void *copy)
     free(copy);
 }
 
-int pipe_open(const wchar_t *path, const pipe_client &, HANDLE *opened)
+int pipe_open(const wchar_t *path, const pipe_client &client, HANDLE *opened)
 {
     int error = enter(call::pipe_open);
+    pipe_terms terms = terms_of(path);
+    if (error == 0 && !are_kept(terms, client))
+        error = ERROR_ACCESS_DENIED;
     if (error == 0)
         error = client_opens(path);
-    if (error == 0)
-        *opened = open_file(sys::transport::pipe);
-    return error;
+    if (error != 0)
+        return error;
+    *opened = open_file(sys::transport::pipe);
+    k().pipe_ends[*opened] = terms.to_client && terms.to_server;
+    return 0;
+}
+
+bool pipe_is_duplex(HANDLE end)
+{
+    int error = enter(call::pipe_is_duplex);
+    if (!file_is_open(end))
+        complain("a pipe that is not open is asked for its directions");
+    return error == 0 && k().pipe_ends[end];
 }
 
 } // namespace sys

@@ -18,8 +18,8 @@ size_t instances_of(const wchar_t *path);
 size_t instances_that_listen(const wchar_t *path);
 // So many instances from now on have their client before anybody waits for it.
 void set_quick_pipe_clients(unsigned count);
-// Another process has that name. Its instances let everybody in.
-void take_pipe_name(const wchar_t *path);
+// Another process has that name. Its instances let everybody in, for what the terms say.
+void take_pipe_name(const wchar_t *path, const pipe_terms &terms = open_to_all);
 size_t security_copies();
 // Of a handle that the program was given: on a port, and with a client.
 bool is_served(HANDLE instance);

@@ -171,7 +171,11 @@ size_t operations_in_flight()
 size_t polls_waiting(SOCKET socket)
 {
     const socket_object *found = find_socket(socket);
-    return found != nullptr ? found->waiting.size() : 0;
+    size_t count = 0;
+    if (found != nullptr)
+        for (OVERLAPPED *each : found->waiting)
+            count += k().operations.at(each).what == work::poll;
+    return count;
 }
 
 size_t packets_queued()

@@ -60,6 +60,7 @@ enum class call {
     pipe_create,
     pipe_accept,
     pipe_open,
+    pipe_is_duplex,
     directory_open,
     directory_read,
     wait_duplicate,
@@ -252,6 +253,16 @@ void client_arrives(SOCKET listener, const client &who);
 SOCKET socket_of_client(uint16_t port);
 size_t accepts_waiting(SOCKET listener);
 size_t clients_waiting(SOCKET listener);
+
+// --- named pipes ---------------------------------------------------------------------------------------------------
+// What clients may do: by the direction of the pipe, and by what is granted to them.
+struct pipe_terms {
+    bool to_client;
+    bool to_server;
+    bool may_read;
+    bool may_write;
+};
+constexpr pipe_terms open_to_all = {true, true, true, true};
 
 // --- directories ---------------------------------------------------------------------------------------------------
 struct change {
