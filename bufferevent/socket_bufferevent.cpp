@@ -172,6 +172,19 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
     return pieces * default_send_size;
 }
 
+// What libevent would write at once. By a rate limit of the bufferevent's own that is all that is in the bucket, however
+// much is written at once otherwise: without bounds, where only reading is limited. One send of it would be in flight as a
+// whole, and who waits for its end (a write timeout, a socket that is closed) for as long as a slow peer takes for it.
+size_t socket_bufferevent_asked(const struct bufferevent *bev, ev_ssize_t at_most)
+{
+    const struct bufferevent_private *self = BEV_UPCAST(bev);
+    size_t asked = at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size;
+    size_t single = static_cast<size_t>(self->max_single_write);
+    if (single < default_send_size)
+        single = default_send_size; // a program that wants less does not get it, on select
+    return self->rate_limiting != nullptr && single < asked ? single : asked;
+}
+
 // Starts a send, if events on its descriptor go by its stream.
 bool socket_bufferevent_start_send(const struct bufferevent *bev, struct evbuffer *output, ev_ssize_t at_most,
                                    sys::start_result *started)
@@ -182,8 +195,8 @@ bool socket_bufferevent_start_send(const struct bufferevent *bev, struct evbuffe
         return false;
     size_t may_send = socket_bufferevent_may_send(bev, output);
     bool grows = may_send > default_send_size;
-    size_t asked = at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size;
-    *started = stream_write_start(own, output, grows ? may_send : asked, grows);
+    size_t length = grows ? may_send : socket_bufferevent_asked(bev, at_most);
+    *started = stream_write_start(own, output, length, grows);
     return true;
 }
 
