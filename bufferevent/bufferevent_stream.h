@@ -33,6 +33,9 @@ constexpr int option_has_made_socket = 1 << 29;
 constexpr int option_waited_to_read = 1 << 22;
 constexpr int option_waited_to_write = 1 << 23;
 
+// Its descriptor was last changed amid the call that writes, by a callback of its program's.
+constexpr int option_left_amid_write = 1 << 21;
+
 inline void change_options(struct bufferevent *bev, int away, int added)
 {
     int options = (BEV_UPCAST(bev)->options & ~away) | added;

@@ -20,25 +20,6 @@ void send_add_buffer(WSABUF *buffers, int *count, const char *bytes, size_t leng
     ++*count;
 }
 
-// Makes one buffer of several chains. False: the first one goes alone, since it is long or there is no memory.
-bool send_coalesce(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
-{
-    size_t first = evbuffer_get_contiguous_space(output);
-    size_t all = evbuffer_get_length(output);
-    size_t length = all < at_most ? all : at_most;
-    if (first >= length || first >= max_coalesced)
-        return false;
-    length = length < max_coalesced ? length : max_coalesced;
-    self->copied = static_cast<char *>(mm_malloc(length));
-    if (self->copied == nullptr)
-        return false;
-    self->length = static_cast<size_t>(evbuffer_copyout(output, self->copied, length));
-    EVUTIL_ASSERT(self->length == length);
-    int count = 0;
-    send_add_buffer(buffers, &count, self->copied, length);
-    return true;
-}
-
 // True if nobody else may touch the chain's memory until it is unpinned.
 bool send_may_pin(const struct evbuffer_chain *chain)
 {
@@ -56,9 +37,31 @@ bool send_may_pin(const struct evbuffer_chain *chain)
     return reference->cleanupfn != nullptr;
 }
 
-// Of a chain that is not to be pinned; and what follows it, so that several small ones are one send, too. 0 for want of
-// memory.
-size_t send_copy(send_operation *self, const struct evbuffer_chain *first, size_t at_most)
+// A view of a file: its pages come from where the file is when they are read, and may not come (a share that is gone, a bad
+// sector). A plain copy would end the process then.
+bool send_is_of_view(const struct evbuffer_chain *chain)
+{
+    if ((chain->flags & EVBUFFER_FILESEGMENT) == 0)
+        return false;
+    auto *file = EVBUFFER_CHAIN_EXTRA(struct evbuffer_chain_file_segment, chain);
+    return file->segment->is_mapping != 0;
+}
+
+// 0, or what a send of that memory itself would fail with.
+int send_copy_chain(const send_operation *self, const struct evbuffer_chain *chain, char *into, size_t length)
+{
+    const unsigned char *bytes = chain->buffer + chain->misalign;
+    if (!send_is_of_view(chain)) {
+        memcpy(into, bytes, length);
+        return 0;
+    }
+    int error = sys::view_read(bytes, into, length);
+    return error == ERROR_NOACCESS && self->transport == sys::transport::socket ? WSAEFAULT : error;
+}
+
+// Of a chain that is not to be pinned; and what follows it, so that several small ones are one send, too. 0, or an error,
+// and then nothing was copied.
+int send_copy(send_operation *self, const struct evbuffer_chain *first, size_t at_most, size_t *copied)
 {
     size_t least = first->off < at_most ? first->off : at_most;
     size_t most = at_most < max_coalesced ? at_most : max_coalesced;
@@ -66,45 +69,65 @@ size_t send_copy(send_operation *self, const struct evbuffer_chain *first, size_
     for (const struct evbuffer_chain *next = first->next; next != nullptr && all < most; next = next->next)
         all += next->off < most - all ? next->off : most - all;
     self->copied = static_cast<char *>(mm_malloc(all));
-    if (self->copied == nullptr)
-        return 0;
-    size_t copied = 0;
-    for (const struct evbuffer_chain *chain = first; copied < all; chain = chain->next) {
-        size_t length = chain->off < all - copied ? chain->off : all - copied;
+    int error = self->copied == nullptr ? WSAENOBUFS : 0;
+    *copied = 0;
+    for (const struct evbuffer_chain *chain = first; error == 0 && *copied < all; chain = chain->next) {
+        size_t length = chain->off < all - *copied ? chain->off : all - *copied;
         if (length != 0)
-            memcpy(self->copied + copied, chain->buffer + chain->misalign, length);
-        copied += length;
+            error = send_copy_chain(self, chain, self->copied + *copied, length);
+        *copied += length;
     }
-    return all;
+    if (error != 0) {
+        free_if_any(self->copied);
+        self->copied = nullptr;
+        *copied = 0;
+    }
+    return error;
 }
 
-// Pins or copies the evbuffer's first bytes. Returns how many buffers that made; 0 for want of memory.
-int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
+// Makes one buffer of several chains. False: the first one goes alone, since it is long, or it cannot be.
+bool send_coalesce(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers)
 {
+    size_t first = evbuffer_get_contiguous_space(output);
+    size_t all = evbuffer_get_length(output);
+    size_t length = all < at_most ? all : at_most;
+    if (first >= length || first >= max_coalesced || send_copy(self, output->first, at_most, &self->length) != 0)
+        return false;
     int count = 0;
+    send_add_buffer(buffers, &count, self->copied, self->length);
+    return true;
+}
+
+// Pins or copies the evbuffer's first bytes. 0, or why nothing can be sent of it.
+int send_gather(send_operation *self, struct evbuffer *output, size_t at_most, WSABUF *buffers, int *count)
+{
     int most = transport_max_buffers(self->transport, max_gathered);
+    *count = 0;
     self->length = self->sent = 0;
     self->empty_ends = 0;
-    if (most == 1 && send_coalesce(self, output, at_most, buffers))
-        return 1;
-    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && count < most;
+    if (most == 1 && send_coalesce(self, output, at_most, buffers)) {
+        *count = 1;
+        return 0;
+    }
+    for (struct evbuffer_chain *chain = output->first; chain != nullptr && at_most > 0 && *count < most;
          chain = chain->next) {
         if (chain->off == 0)
             continue;
         bool goes_whole = chain->off <= at_most && send_may_pin(chain);
-        size_t length = goes_whole ? chain->off : send_copy(self, chain, at_most);
-        if (length == 0)
-            break; // the whole ones will do
+        size_t length = chain->off;
+        int error = goes_whole ? 0 : send_copy(self, chain, at_most, &length);
+        if (error != 0)
+            return *count > 0 ? 0 : error; // the whole ones will do
         if (goes_whole) {
             evbuffer_chain_pin_(chain, EVBUFFER_MEM_PINNED_W);
             self->chains[self->chain_count++] = chain;
         }
         const auto *bytes = reinterpret_cast<const char *>(chain->buffer + chain->misalign);
-        send_add_buffer(buffers, &count, goes_whole ? bytes : self->copied, length);
+        send_add_buffer(buffers, count, goes_whole ? bytes : self->copied, length);
         at_most = goes_whole ? at_most - length : 0;
         self->length += length;
     }
-    return count;
+    return *count > 0 ? 0 : WSAENOBUFS;
 }
 
 void send_add_unsent(WSABUF *buffers, int *count, const char *bytes, size_t length, size_t *sent)
@@ -237,9 +260,9 @@ sys::start_result send_operation_start(send_operation *self, port *on, evutil_so
                                        size_t at_most)
 {
     WSABUF buffers[max_gathered];
-    int count = send_gather(self, output, at_most, buffers);
-    if (count == 0)
-        return {sys::started::failed, WSAENOBUFS, 0};
+    int count = 0, error = send_gather(self, output, at_most, buffers, &count);
+    if (error != 0)
+        return {sys::started::failed, error, 0};
     sys::start_result result = send_hand_over(self, on, fd, buffers, count);
     if (result.how == sys::started::pending)
         result.bytes = static_cast<DWORD>(self->length);

@@ -67,13 +67,18 @@ void socket_bufferevent_unlink(struct bufferevent *bev)
     socket_bufferevent_let_go(bev);
 }
 
+// What the loop calls back, if this is its thread. With the base's lock held.
+const struct event_callback *socket_bufferevent_runs(const struct bufferevent *bev)
+{
+    return EVBASE_IN_THREAD(bev->ev_base) ? bev->ev_base->current_event : nullptr;
+}
+
 // References that libevent has itself: amid a callback, and for one that is deferred.
 int socket_bufferevent_own_references(struct bufferevent *bev)
 {
-    struct event_base *base = bev->ev_base;
-    base_locked held(base);
+    base_locked held(bev->ev_base);
     const struct event_callback *deferred = &BEV_UPCAST(bev)->deferred;
-    const struct event_callback *runs = EVBASE_IN_THREAD(base) ? base->current_event : nullptr;
+    const struct event_callback *runs = socket_bufferevent_runs(bev);
     bool is_amid = runs != nullptr &&
                    (runs == &bev->ev_read.ev_evcallback || runs == &bev->ev_write.ev_evcallback || runs == deferred);
     return is_amid + ((deferred->evcb_flags & (EVLIST_ACTIVE | EVLIST_ACTIVE_LATER)) != 0);
@@ -101,6 +106,12 @@ int socket_bufferevent_flush(struct bufferevent *bev, short events, enum buffere
     return bufferevent_ops_socket.flush(bev, events, mode);
 }
 
+bool socket_bufferevent_is_amid_write(const struct bufferevent *bev)
+{
+    base_locked held(bev->ev_base);
+    return socket_bufferevent_runs(bev) == &bev->ev_write.ev_evcallback;
+}
+
 // False: it has another one, or none; what it had, it has no more.
 bool socket_bufferevent_keeps_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
@@ -116,6 +127,7 @@ bool socket_bufferevent_keeps_descriptor(struct bufferevent *bev, evutil_socket_
 void socket_bufferevent_set_descriptor(struct bufferevent *bev, evutil_socket_t fd)
 {
     bool to_connect = take_option(bev, option_connects_next);
+    change_options(bev, option_left_amid_write, socket_bufferevent_is_amid_write(bev) ? option_left_amid_write : 0);
     if (!socket_bufferevent_keeps_descriptor(bev, fd))
         socket_bufferevent_attach(bev, fd, to_connect);
 }
@@ -140,6 +152,13 @@ int socket_bufferevent_control(struct bufferevent *bev, enum bufferevent_ctrl_op
 bool socket_bufferevent_has_left(const struct bufferevent *bev, evutil_socket_t fd)
 {
     return descriptor_of(bev) != fd && backend_for(bev) != nullptr;
+}
+
+// Or its program has, when it was told that this one is connected: libevent goes on to write to it then, as on select. (It
+// calls nothing else back for a descriptor from before such a change, since one thread does both.)
+bool socket_bufferevent_left_amid_write(const struct bufferevent *bev)
+{
+    return (BEV_UPCAST(bev)->options & option_left_amid_write) != 0;
 }
 
 // For the loop's thread alone, which may go on with it.
@@ -172,6 +191,19 @@ size_t socket_bufferevent_may_send(const struct bufferevent *bev, const struct e
     return pieces * default_send_size;
 }
 
+// What libevent would write at once. By a rate limit of the bufferevent's own that is all that is in the bucket, however
+// much is written at once otherwise: without bounds, where only reading is limited. One send of it would be in flight as a
+// whole, and who waits for its end (a write timeout, a socket that is closed) for as long as a slow peer takes for it.
+size_t socket_bufferevent_asked(const struct bufferevent *bev, ev_ssize_t at_most)
+{
+    const struct bufferevent_private *self = BEV_UPCAST(bev);
+    size_t asked = at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size;
+    size_t single = static_cast<size_t>(self->max_single_write);
+    if (single < default_send_size)
+        single = default_send_size; // a program that wants less does not get it, on select
+    return self->rate_limiting != nullptr && single < asked ? single : asked;
+}
+
 // Starts a send, if events on its descriptor go by its stream.
 bool socket_bufferevent_start_send(const struct bufferevent *bev, struct evbuffer *output, ev_ssize_t at_most,
                                    sys::start_result *started)
@@ -182,8 +214,8 @@ bool socket_bufferevent_start_send(const struct bufferevent *bev, struct evbuffe
         return false;
     size_t may_send = socket_bufferevent_may_send(bev, output);
     bool grows = may_send > default_send_size;
-    size_t asked = at_most >= 0 ? static_cast<size_t>(at_most) : max_send_size;
-    *started = stream_write_start(own, output, grows ? may_send : asked, grows);
+    size_t length = grows ? may_send : socket_bufferevent_asked(bev, at_most);
+    *started = stream_write_start(own, output, length, grows);
     return true;
 }
 
@@ -248,11 +280,12 @@ int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
 {
-    if (socket_bufferevent_has_left(output->parent, fd))
+    bool has_left = socket_bufferevent_has_left(output->parent, fd);
+    if (has_left && !socket_bufferevent_left_amid_write(output->parent))
         return socket_bufferevent_would_block();
     sys::start_result started;
     EVBUFFER_LOCK(output); // it may have one that is not the bufferevent's
-    int written = socket_bufferevent_start_send(output->parent, output, at_most, &started)
+    int written = !has_left && socket_bufferevent_start_send(output->parent, output, at_most, &started)
                       ? stream_write_settle(output, started)
                       : evbuffer_write_atmost(output, fd, at_most);
     EVBUFFER_UNLOCK(output);

@@ -236,6 +236,9 @@ void file_wait_for_first_bytes(HANDLE device);
 start_result file_receive(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped, bool skips);
 start_result file_send(HANDLE file, const WSABUF *buffer, OVERLAPPED *overlapped, bool skips);
 int file_close(HANDLE file);
+// Copies from a view of a file, whose pages may turn out not to be readable: 0, ERROR_NOACCESS, or WSAENOBUFS. (To read them
+// oneself raises EXCEPTION_IN_PAGE_ERROR then.)
+int view_read(const void *view, void *into, size_t length);
 
 // --- named pipes ----------------------------------------------------------------------------------------------------
 // Errors are Win32 codes. Byte pipes, closed to other machines; the server's end is overlapped.

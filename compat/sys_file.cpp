@@ -116,5 +116,14 @@ int file_close(HANDLE file)
     return CloseHandle(file) ? 0 : last_win32_code();
 }
 
+// The kernel reads for us, and says that it could not. (Wine 8 reads what nobody may, too.)
+int view_read(const void *view, void *into, size_t length)
+{
+    SIZE_T copied = 0;
+    if (ReadProcessMemory(GetCurrentProcess(), view, into, length, &copied) && copied == length)
+        return 0;
+    return is_want_of_memory(last_win32_code()) ? WSAENOBUFS : ERROR_NOACCESS;
+}
+
 } // namespace sys
 } // namespace iocp

@@ -42,7 +42,7 @@ KERNEL_CALLS = re.compile(
     r"|PostQueuedCompletionStatus|GetQueuedCompletionStatus(?:Ex)?|GetOverlappedResult|CloseHandle"
     r"|DeviceIoControl|CreateFile[AW]?|DuplicateHandle|getsockopt|setsockopt|ioctlsocket|AcceptEx"
     r"|ConnectEx|DisconnectEx|TransmitFile|SetFileCompletionNotificationModes"
-    r"|ReadFile|WriteFile|GetFileType|PeekNamedPipe|[GS]etNamedPipe\w+|GetNamedPipeInfo|GetConsoleMode|[GS]etCommTimeouts"
+    r"|ReadProcessMemory|ReadFile|WriteFile|GetFileType|PeekNamedPipe|[GS]etNamedPipe\w+|GetNamedPipeInfo|GetConsoleMode|[GS]etCommTimeouts"
     r"|CreateNamedPipe[AW]?|ConnectNamedPipe|DisconnectNamedPipe|WaitNamedPipe[AW]?|(?:Get|Set)NamedPipe\w+"
     r"|ReadDirectoryChanges(?:Ex)?W|GetFullPathName[AW]|GetFileInformationByHandle(?:Ex)?"
     r"|CreateWaitableTimer\w*|SetWaitableTimer\w*|WaitFor\w+Objects?(?:Ex)?"

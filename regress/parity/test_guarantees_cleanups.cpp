@@ -1,4 +1,4 @@
-// The program's own memory in an output: its cleanup is called where it may do what a callback may.
+// What an output is lent: the program's own memory, whose cleanup is called where it may do what a callback may, and files.
 #include "guarantees.h"
 
 #include <fcntl.h>
@@ -87,15 +87,20 @@ bool add_buffer_reference(struct evbuffer *to, helper *self)
     return added;
 }
 
-bool add_file_segment(struct evbuffer *to, helper *self)
+struct evbuffer_file_segment *new_segment()
 {
+    static int made; // libevent leaves a handle of each mapping open
     char folder[MAX_PATH], path[MAX_PATH + 40];
     GetTempPathA(sizeof(folder), folder);
-    snprintf(path, sizeof(path), "%sguarantee-%lu.tmp", folder, GetCurrentProcessId());
+    snprintf(path, sizeof(path), "%sguarantee-%lu-%d.tmp", folder, GetCurrentProcessId(), made++);
     int file = _open(path, _O_CREAT | _O_TRUNC | _O_RDWR | _O_BINARY | _O_TEMPORARY, 0600);
     _write(file, owned_bytes().data(), static_cast<unsigned>(owned_size));
-    struct evbuffer_file_segment *segment =
-        evbuffer_file_segment_new(file, 0, static_cast<ev_off_t>(owned_size), EVBUF_FS_CLOSE_ON_FREE);
+    return evbuffer_file_segment_new(file, 0, static_cast<ev_off_t>(owned_size), EVBUF_FS_CLOSE_ON_FREE);
+}
+
+bool add_file_segment(struct evbuffer *to, helper *self)
+{
+    struct evbuffer_file_segment *segment = new_segment();
     if (segment == nullptr)
         return false;
     evbuffer_file_segment_add_cleanup_cb(segment, clean_segment, self);
@@ -147,10 +152,61 @@ bool a_cleanup_runs_with_no_lock_of_the_base(struct event_base *base)
     return true;
 }
 
+// A view of a file, as it is where the file's medium fails (a share that is gone, a bad sector): whoever reads it by himself
+// is ended for that.
+bool make_unreadable(struct evbuffer *output)
+{
+    struct evbuffer_iovec first;
+    MEMORY_BASIC_INFORMATION about;
+    REQUIRE(evbuffer_peek(output, 1, nullptr, &first, 1) == 1);
+    REQUIRE(VirtualQuery(first.iov_base, &about, sizeof(about)) == sizeof(about) && about.Type == MEM_MAPPED);
+    DWORD before;
+    REQUIRE(VirtualProtect(about.BaseAddress, about.RegionSize, PAGE_NOACCESS, &before));
+    return true;
+}
+
+// `length`: of the file; what is more than one send has to be copied. (The kernel reads for us then, and Wine's reads it.)
+bool one_unreadable_file(struct event_base *base, size_t before, size_t length)
+{
+    record one, other;
+    std::string got, head(before, 'h');
+    REQUIRE(open_pair(base, &one, BEV_OPT_CLOSE_ON_FREE) && open_pair(base, &other, BEV_OPT_CLOSE_ON_FREE));
+    struct evbuffer *output = bufferevent_get_output(one.bev);
+    struct evbuffer_file_segment *segment = new_segment();
+    REQUIRE(segment != nullptr);
+    REQUIRE(head.empty() || evbuffer_add(output, head.data(), head.size()) == 0);
+    struct evbuffer *file = evbuffer_new();
+    REQUIRE(evbuffer_add_file_segment(file, segment, 0, static_cast<ev_off_t>(length)) == 0);
+    REQUIRE(make_unreadable(file) && evbuffer_add_buffer(output, file) == 0);
+    evbuffer_free(file);
+    evbuffer_file_segment_free(segment);
+    REQUIRE(run_until(base, [&] {
+        peer_receive(&one.on, &got);
+        return one.errors > 0 || got.size() == before + length;
+    }));
+    some_turns(base);
+    REQUIRE(one.ended == 0 && (one.errors == 0 || (one.errors == 1 && one.error == WSAEFAULT)));
+    got.clear();
+    bufferevent_write(other.bev, "on", 2);
+    REQUIRE(peer_reads(base, &other.on, &got, 2) && got == "on");
+    close_pair(&one);
+    close_pair(&other);
+    return true;
+}
+
+bool an_unreadable_file_is_an_error_of_its_connection(struct event_base *base)
+{
+    for (size_t before : {0, 100})
+        for (size_t length : {1000, 64 * 1024})
+            REQUIRE(one_unreadable_file(base, before, length));
+    return true;
+}
+
 } // namespace
 
 const guarantee cleanup_guarantees[] = {
     {"a_cleanup_runs_with_no_lock_of_the_base", a_cleanup_runs_with_no_lock_of_the_base},
+    {"an_unreadable_file_is_an_error_of_its_connection", an_unreadable_file_is_an_error_of_its_connection},
     {nullptr, nullptr},
 };
 

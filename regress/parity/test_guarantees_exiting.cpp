@@ -152,6 +152,64 @@ bool exit_after_write_when_connected(struct event_base *)
     return true;
 }
 
+enum class taking { keeps_it, hands_it_on, closes_it };
+
+struct taker {
+    taking how;
+    evutil_socket_t fd;
+    struct bufferevent *next;
+};
+
+void take_and_leave(struct bufferevent *bev, short what, void *argument)
+{
+    auto *self = static_cast<taker *>(argument);
+    if ((what & BEV_EVENT_CONNECTED) == 0)
+        return;
+    self->fd = bufferevent_getfd(bev);
+    bufferevent_setfd(bev, -1);
+    if (self->how == taking::hands_it_on) {
+        self->next = bufferevent_socket_new(bufferevent_get_base(bev), self->fd, BEV_OPT_CLOSE_ON_FREE);
+        bufferevent_write(self->next, " there", 6);
+        bufferevent_enable(self->next, EV_WRITE);
+    }
+    if (self->how == taking::closes_it)
+        evutil_closesocket(self->fd);
+    bufferevent_free(bev);
+}
+
+// Its program only wanted to be connected, and has the descriptor from then on. libevent goes on to write to it what stood
+// in the output.
+bool one_taken_when_connected(struct event_base *base, int options, taking how)
+{
+    record one;
+    taker of = {how, -1, nullptr};
+    std::string got;
+    struct sockaddr_in to = open_address();
+    REQUIRE(open_unconnected(base, &one, options));
+    bufferevent_setcb(one.bev, nullptr, nullptr, take_and_leave, &of);
+    bufferevent_write(one.bev, "hello", 5);
+    bufferevent_enable(one.bev, EV_READ | EV_WRITE);
+    REQUIRE(bufferevent_socket_connect(one.bev, reinterpret_cast<struct sockaddr *>(&to), sizeof(to)) == 0);
+    one.on.near_end = static_cast<SOCKET>(bufferevent_getfd(one.bev));
+    REQUIRE(connection_accept(&one.on));
+    REQUIRE(run_until(base, [&] { return of.fd >= 0; }));
+    one.bev = of.next;
+    one.on.near_closed = how != taking::keeps_it;
+    std::string all = how == taking::keeps_it ? "hello" : how == taking::hands_it_on ? "hello there" : "";
+    REQUIRE(peer_reads(base, &one.on, &got, all.size() + (how == taking::closes_it)));
+    REQUIRE(got == all && one.on.far_ended == (how == taking::closes_it));
+    close_pair(&one);
+    return true;
+}
+
+bool exit_with_the_descriptor_when_connected(struct event_base *base)
+{
+    for (int options : {0, static_cast<int>(BEV_OPT_CLOSE_ON_FREE)})
+        for (taking how : {taking::keeps_it, taking::hands_it_on, taking::closes_it})
+            REQUIRE(one_taken_when_connected(base, options, how));
+    return true;
+}
+
 // Nothing goes out after event_base_loopbreak: what a callback has just written can be taken back.
 bool exit_by_break_leaves_it_in_the_output(struct event_base *base)
 {
@@ -204,6 +262,7 @@ const guarantee exiting_guarantees[] = {
     {"exit_after_write_to_another", exit_after_write_to_another},
     {"exit_after_writes_in_turn", exit_after_writes_in_turn},
     {"exit_after_write_when_connected", exit_after_write_when_connected},
+    {"exit_with_the_descriptor_when_connected", exit_with_the_descriptor_when_connected},
     {"exit_by_break_leaves_it_in_the_output", exit_by_break_leaves_it_in_the_output},
     {"exit_by_free_ends_the_connection", exit_by_free_ends_the_connection},
     {nullptr, nullptr},

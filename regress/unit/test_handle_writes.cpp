@@ -1,5 +1,6 @@
 // What is written to files on the fake kernel: how many writes it becomes, and what is told of one that fails.
 #include "support/handle_users.h"
+#include "support/mapped_file.h"
 #include "support/strict_locks.h"
 
 #include "bufferevent/send_operation.h"
@@ -58,6 +59,27 @@ void a_large_piece_is_not_copied(void **)
     free_user(&one);
 }
 
+// What cannot be read among them keeps none back that stands before it.
+void a_file_that_cannot_be_read_is_not_put_together(void **)
+{
+    user one;
+    open_user(&one, sys::transport::pipe);
+    std::string file(1000, 'f');
+    fake::fail_calls(fake::call::view_read, ERROR_NOACCESS, 1);
+    say(&one, "head");
+    add_mapped_file(bufferevent_get_output(one.bev), file);
+    say(&one, "tail");
+    fake::set_file_room(one.file, 0);
+    turns(3);
+    assert_int_equal(evbuffer_get_length(bufferevent_get_output(one.bev)), file.size() + 4);
+    fake::set_file_room(one.file, SIZE_MAX);
+    turns(6); // it can be read again, the next time
+    assert_true(fake::file_peer_reads(one.file) == "head" + file + "tail");
+    assert_int_equal(fake::calls(fake::call::file_send), 2);
+    assert_int_equal(one.what, 0);
+    free_user(&one);
+}
+
 void a_write_to_nobody_is_an_error(void **)
 {
     user one;
@@ -100,6 +122,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_pieces_leave_as_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_piece_is_not_copied, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_is_not_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_write_to_nobody_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_write_that_was_cancelled_is_not_repeated, set_up, tear_down),
     };

@@ -127,6 +127,26 @@ void not_with_a_rate_limit(void **)
     ev_token_bucket_cfg_free(limit);
 }
 
+// One that limits reading alone, or allows for more than a piece: libevent's bucket takes the place of what it writes at
+// once by default, and would let all go that is in it.
+void nor_longer_by_a_rate_limit(void **)
+{
+    struct ev_token_bucket_cfg *reading = ev_token_bucket_cfg_new(1, 1, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, nullptr);
+    struct ev_token_bucket_cfg *wide =
+        ev_token_bucket_cfg_new(EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, nullptr);
+    for (struct ev_token_bucket_cfg *limit : {reading, wide}) {
+        connection *one = connect_one();
+        bufferevent_set_rate_limit(one->bev, limit);
+        assert_stays_small(one);
+        bufferevent_set_max_single_write(one->bev, 2 * piece); // its program's own
+        assert_int_equal(next_send(one), 2 * piece);
+        bufferevent_set_max_single_write(one->bev, piece / 2); // which libevent does not heed then
+        assert_int_equal(next_send(one), piece);
+        free_one(one);
+        ev_token_bucket_cfg_free(limit);
+    }
+}
+
 void not_where_a_callback_sees_it(void **)
 {
     connection *one = connect_one();
@@ -135,19 +155,34 @@ void not_where_a_callback_sees_it(void **)
     assert_stays_small(one);
 }
 
-// Write callbacks come where they come on select: at each piece below the watermark.
-void keeps_to_a_low_watermark(void **)
+// Returns how many sends that were. Write callbacks come where they come on select: at each piece below the watermark.
+size_t sends_to_a_low_watermark(connection *one)
 {
     constexpr size_t low = 5 * piece + 100;
-    connection *one = connect_one();
     bufferevent_setwatermark(one->bev, EV_WRITE, low, 0);
     write_long(one, 40 * piece);
     size_t sends = 0;
     for (; left_of(one) > 0; ++sends)
         assert_true(next_send(one) > 0);
-    assert_true(sends < 20);
     std::vector<size_t> expected = {5 * piece, 4 * piece, 3 * piece, 2 * piece, piece, 0};
     assert_true(one->told_at == expected);
+    return sends;
+}
+
+void keeps_to_a_low_watermark(void **)
+{
+    assert_true(sends_to_a_low_watermark(connect_one()) < 20);
+}
+
+void so_does_one_with_a_rate_limit(void **)
+{
+    struct ev_token_bucket_cfg *limit =
+        ev_token_bucket_cfg_new(EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, nullptr);
+    connection *one = connect_one();
+    bufferevent_set_rate_limit(one->bev, limit);
+    assert_int_equal(sends_to_a_low_watermark(one), 40);
+    free_one(one);
+    ev_token_bucket_cfg_free(limit);
 }
 
 // 16 s of a write timeout for each piece.
@@ -289,8 +324,10 @@ int main()
         cmocka_unit_test_setup_teardown(a_short_send_changes_nothing, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(not_with_a_limit_of_the_programs, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(not_with_a_rate_limit, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(nor_longer_by_a_rate_limit, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(not_where_a_callback_sees_it, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(keeps_to_a_low_watermark, set_up_long_outputs, tear_down_long_outputs),
+        cmocka_unit_test_setup_teardown(so_does_one_with_a_rate_limit, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(keeps_to_a_write_timeout, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(a_turn_has_a_bound, set_up_long_outputs, tear_down_long_outputs),
         cmocka_unit_test_setup_teardown(others_have_their_turn_after_it, set_up_long_outputs, tear_down_long_outputs),

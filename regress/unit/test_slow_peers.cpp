@@ -209,6 +209,47 @@ void a_size_of_the_programs_lingers_no_longer(void **)
     assert_true(fake::last_closed().was_reset);
 }
 
+// A limit on what is read, say, which leaves libevent's default for what is written at once out of account.
+struct ev_token_bucket_cfg *limit_reading(const connection *one)
+{
+    struct ev_token_bucket_cfg *limit = ev_token_bucket_cfg_new(1, 1, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, nullptr);
+    assert_int_equal(bufferevent_set_rate_limit(one->bev, limit), 0);
+    return limit;
+}
+
+// As many bytes a second as without one suffice.
+void who_has_a_rate_limit_is_not_timed_out(void **)
+{
+    for (int64_t timeout_s : {3, 30, 100}) {
+        connection *one = connect_one();
+        set_write_timeout(one, timeout_s);
+        struct ev_token_bucket_cfg *limit = limit_reading(one);
+        fake::set_send_room(one->socket, 0);
+        write_long(one);
+        next_send(one);
+        assert_int_equal(go_on_for(one, 5 * timeout_s, least_rate(timeout_s)), 5 * timeout_s);
+        assert_int_equal(one->told, 0);
+        free_one(one);
+        ev_token_bucket_cfg_free(limit);
+    }
+}
+
+void who_has_a_rate_limit_and_is_closed_gets_all(void **)
+{
+    connection *one = connect_one();
+    struct ev_token_bucket_cfg *limit = limit_reading(one);
+    fake::set_send_room(one->socket, 0);
+    write_long(one);
+    next_send(one);
+    one->written -= left_of(one); // that is lost, as on select
+    free_one(one);
+    ev_token_bucket_cfg_free(limit);
+    go_on_for(one, 10 * limit_s, piece / limit_s + 1);
+    assert_false(fake::is_open(one->socket));
+    assert_false(fake::last_closed().was_reset);
+    assert_int_equal(fake::last_closed().delivered.size(), one->written);
+}
+
 // A descriptor taken back and used again: what has ended is no excuse for what comes next.
 void is_forgotten_when_nothing_lingers(void **)
 {
@@ -248,6 +289,8 @@ int main()
         SLOW_PEER_TEST(a_shorter_limit_holds_for_each_piece),
         SLOW_PEER_TEST(a_short_send_behind_long_ones_lingers_longer),
         SLOW_PEER_TEST(a_size_of_the_programs_lingers_no_longer),
+        SLOW_PEER_TEST(who_has_a_rate_limit_is_not_timed_out),
+        SLOW_PEER_TEST(who_has_a_rate_limit_and_is_closed_gets_all),
         SLOW_PEER_TEST(is_forgotten_when_nothing_lingers),
     };
     return cmocka_run_group_tests_name("slow_peers", tests, nullptr, nullptr);

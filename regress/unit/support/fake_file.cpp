@@ -360,5 +360,13 @@ int file_close(HANDLE file)
     return 0;
 }
 
+int view_read(const void *view, void *into, size_t length)
+{
+    int error = enter(call::view_read);
+    if (error == 0)
+        memcpy(into, view, length);
+    return error;
+}
+
 } // namespace sys
 } // namespace iocp

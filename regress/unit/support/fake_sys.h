@@ -51,6 +51,7 @@ enum class call {
     file_transport,
     file_receive,
     file_send,
+    view_read,
     plain_accept, // here and below: libevent's own calls, where a socket is not on the port
     plain_connect,
     plain_receive,
