@@ -193,6 +193,14 @@ int socket_bufferevent_would_block()
     return -1;
 }
 
+// While the loop's thread was about to call it back, another thread may have freed it. What was received went with its
+// stream, so that the kernel has nothing, and a read would wait for more where the socket blocks.
+bool socket_bufferevent_is_to_read(const struct bufferevent *bev)
+{
+    base_locked held(bev->ev_base);
+    return (bev->ev_read.ev_flags & EVLIST_INSERTED) != 0;
+}
+
 // With the input's lock held, as evbuffer_read has it: the kernel may write into the input's own memory.
 int socket_bufferevent_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
@@ -205,7 +213,7 @@ int socket_bufferevent_read(struct evbuffer *input, evutil_socket_t fd, int at_m
         return stream_read(own, input, at_most);
     // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the
     // program, once.
-    if (BEV_UPCAST(bev)->connecting && backend_for(bev) != nullptr)
+    if (backend_for(bev) != nullptr && (BEV_UPCAST(bev)->connecting || !socket_bufferevent_is_to_read(bev)))
         return socket_bufferevent_would_block();
     int moved = moving_read(bev, input, at_most);
     return moved != 0 ? moved : evbuffer_read(input, fd, at_most);
