@@ -258,12 +258,12 @@ listener_use::~listener_use()
 void listener_await_uses(const listener_record *freed)
 {
     bool is_used = true;
-    while (is_used) {
+    for (unsigned looks = 0; is_used; ++looks) {
         AcquireSRWLockShared(&listeners.lock);
         is_used = freed->users > 1;
         ReleaseSRWLockShared(&listeners.lock);
         if (is_used)
-            sys::let_others_run();
+            sys::let_others_run(looks);
     }
 }
 
