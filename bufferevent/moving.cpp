@@ -15,6 +15,9 @@ namespace {
 // By which libevent reads for its socket bufferevents: no other event is told of what is kept.
 std::atomic<event_callback_fn> reader;
 
+// Some event has been told of bytes that may not be its own.
+std::atomic<bool> any_doubt;
+
 enum class moving_to { own_reader, other_reader, other_base };
 
 // Something is in flight on the socket for who had it before, or is to be told when it is closed: it stays with its
@@ -100,6 +103,23 @@ bool moving_take_part(const struct bufferevent *bev, int at_most, struct evbuffe
     return true;
 }
 
+bool moving_is_on_another_base(struct event_base *base, evutil_socket_t fd)
+{
+    registry_use keeper(fd);
+    return keeper.owner != nullptr && (base == nullptr || keeper.owner != backend_of(base));
+}
+
+// Where an event was told of bytes that were not its own, the kernel need not have any, and in a read of a socket that
+// blocks the loop would wait for them.
+bool moving_would_wait(const struct bufferevent *bev, bool had_orphans)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    if (!any_doubt || (!had_orphans && !moving_is_on_another_base(bev->ev_base, fd)))
+        return false;
+    sys::look looked = {static_cast<SOCKET>(fd), true, false};
+    return sys::look_now(&looked, 1) == 0 && !looked.reads;
+}
+
 } // namespace
 
 received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
@@ -159,16 +179,22 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
     if (record != nullptr && (record->own != nullptr || record->keeps_early))
         return record->own == nullptr && record->transport == sys::transport::socket;
     // Another base may have it. This may be a false alarm: that base's lock cannot be taken under this one's.
-    registry_use keeper(waiting->ev_fd);
-    return (keeper.owner != nullptr && keeper.owner != owner) || orphans_have(waiting->ev_fd);
+    if (!moving_is_on_another_base(base, waiting->ev_fd) && !orphans_have(waiting->ev_fd))
+        return false;
+    any_doubt = true;
+    return true;
 }
 
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
     struct evbuffer *part = nullptr;
-    bool is_rest = false;
-    if (!sockets_keep_any() || !moving_take_part(bev, at_most, &part, &is_rest))
-        return 0;
+    bool is_rest = false, had_orphans = orphans_have(event_get_fd(&bev->ev_read));
+    if (!sockets_keep_any() || !moving_take_part(bev, at_most, &part, &is_rest)) {
+        if (!moving_would_wait(bev, had_orphans))
+            return 0;
+        WSASetLastError(WSAEWOULDBLOCK);
+        return -1;
+    }
     // No backend knows of the rest. Before the input's callbacks, which may read no more, or no longer from here.
     if (is_rest && event_pending(&bev->ev_read, EV_READ, nullptr) != 0)
         event_active(&bev->ev_read, EV_READ, 1);

@@ -247,6 +247,32 @@ void nothing_more_comes(void **)
     }
 }
 
+// Bytes are kept for somebody, and a socket that blocks, and could not leave the first's port, waits at the second: it is
+// not known without a look that they are another one's.
+void what_is_kept_is_for_another(void **)
+{
+    SOCKET kept_for = taken_from_the_first();
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    fake::set_never_blocks(socket, false);
+    struct bufferevent *before = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
+    turns(first, 2);
+    bufferevent_setfd(before, -1);
+    bufferevent_free(before);
+    turns(first, 2);
+    struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+    turns(second, 5);
+    assert_null(fake::complaint());
+    assert_string_equal(heard.c_str(), "");
+    fake::peer_sends(socket, "new");
+    turns(second, 5);
+    assert_string_equal(heard.c_str(), "new");
+    bufferevent_free(bev);
+    turns(second, 2);
+    evutil_closesocket(static_cast<evutil_socket_t>(kept_for));
+}
+
 // The second base remembers a pipe of that number, which its program had back and closed by itself.
 void where_a_file_had_its_number(void **)
 {
@@ -344,6 +370,7 @@ int main()
         MOVING_TEST(closed_over_a_send_of_the_first),
         MOVING_TEST(past_an_event_of_the_programs),
         MOVING_TEST(nothing_more_comes),
+        MOVING_TEST(what_is_kept_is_for_another),
         MOVING_TEST(where_a_file_had_its_number),
         MOVING_TEST(not_on_another_connection),
         MOVING_TEST(a_base_of_another_thread_is_left_alone),
