@@ -259,14 +259,14 @@ bool port_collect_beside_loop(port *on, const completion *awaited, int64_t limit
     bool any_taken = false, is_last = false;
     time_limit limit;
     port_limit_start(&limit, limit_us);
-    while (awaited->pending && !is_last) {
+    for (unsigned looks = 0; awaited->pending && !is_last; ++looks) {
         is_last = port_limit_left_us(&limit) <= 0; // as above
         int taken = port_collect_batch(on, 0, nullptr);
         any_taken = any_taken || taken > 0;
         if (taken < 0 || !awaited->pending)
             break;
         base_unlocked others(base);
-        sys::let_others_run();
+        sys::let_others_run(looks);
     }
     if (any_taken)
         base_wake(base);

@@ -35,8 +35,8 @@ void signals_post_wake(backend *receiver)
 // Nobody looks any more at a base that has not been the receiver since before this call.
 void signals_await_posters()
 {
-    while (state.posters != 0)
-        sys::let_others_run();
+    for (unsigned looks = 0; state.posters != 0; ++looks)
+        sys::let_others_run(looks);
 }
 
 void __cdecl signals_on_signal(int number)

@@ -1,5 +1,6 @@
 #include "backend/socket_record.h"
 #include "backend/backend.h"
+#include "backend/orphans.h"
 #include "backend/socket_lingering.h"
 #include "backend/socket_registry.h"
 
@@ -78,6 +79,24 @@ bool socket_has_another_ones(const socket_record *self)
     const received_bytes *early = socket_early(self);
     return early != nullptr && early->connection != 0 &&
            early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
+}
+
+// The base ends. What it has kept of a connection that goes on is for its next bufferevent, on whatever base, which may
+// have it on its port.
+void socket_orphan_early(socket_record *self)
+{
+    bool is_anothers = socket_has_another_ones(self);
+    received_bytes *left = socket_remove_early(self);
+    if (left == nullptr)
+        return;
+    if (is_anothers || left->connection == 0) {
+        received_free(left);
+    } else if (orphans_keep(self->fd, left)) {
+        socket_leave_port(self);
+    } else {
+        received_free(left);
+        sys::end_connection(static_cast<SOCKET>(self->fd)); // its next owner would miss them
+    }
 }
 
 int socket_join_port(socket_record *record, sys::transport by)
@@ -161,10 +180,7 @@ void sockets_free(backend *owner)
         socket_unregister(record);
         if (record->own != nullptr)
             record->own->ops->base_ends(record->own);
-        const received_bytes *early = socket_early(record);
-        if (early != nullptr && early->connection != 0 && !socket_has_another_ones(record))
-            sys::end_connection(static_cast<SOCKET>(record->fd)); // its next owner would miss them
-        received_free(socket_remove_early(record));
+        socket_orphan_early(record);
         free_if_any(record->poll);
     }
     socket_free_records(&owner->sockets);
@@ -291,7 +307,7 @@ bool socket_keep_moved(backend *owner, evutil_socket_t fd, received_bytes *early
 
 bool sockets_keep_any()
 {
-    return all_kept.load(std::memory_order_relaxed) != 0;
+    return all_kept.load(std::memory_order_relaxed) != 0 || orphans_are_there();
 }
 
 bool socket_came_early(backend *owner, evutil_socket_t fd)

@@ -121,7 +121,7 @@ bool socket_was_just_accepted(backend *owner, evutil_socket_t fd);
 bool socket_keep_early(backend *owner, evutil_socket_t fd, received_bytes *early, bool back);
 // The same, of bytes that another base had kept: the socket need not be on a port of this one.
 bool socket_keep_moved(backend *owner, evutil_socket_t fd, received_bytes *early);
-// Anything is kept, of any base of the process.
+// Anything is kept, of any base of the process, or of one that was freed.
 bool sockets_keep_any();
 bool socket_came_early(backend *owner, evutil_socket_t fd);
 bool socket_has_early(backend *owner, evutil_socket_t fd);

@@ -139,8 +139,8 @@ registry_use::~registry_use()
 
 void registry_await_uses(backend *owner)
 {
-    while (*backend_uses(owner) != 0)
-        sys::let_others_run();
+    for (unsigned looks = 0; *backend_uses(owner) != 0; ++looks)
+        sys::let_others_run(looks);
 }
 
 unsigned registry_closes(evutil_socket_t fd)

@@ -1,4 +1,5 @@
 // evutil_closesocket: where a descriptor's life ends.
+#include "backend/orphans.h"
 #include "backend/socket_lingering.h"
 #include "backend/socket_registry.h"
 #include "backend/transport.h"
@@ -74,6 +75,7 @@ extern "C" {
 int evutil_closesocket(evutil_socket_t fd)
 {
     registry_note_close(fd);
+    orphans_forget(fd);
     closing outcome = closing_ask_all(fd);
     if (outcome.waits)
         return 0;

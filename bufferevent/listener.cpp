@@ -37,6 +37,7 @@ listener_record *listener_record_of(const struct evconnlistener *listener)
 
 void listener_remember(listener_record *added)
 {
+    added->users = 1;
     AcquireSRWLockExclusive(&listeners.lock);
     LIST_INSERT_HEAD(&listeners.all, added, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
@@ -50,6 +51,25 @@ listener_record *listener_forget(const struct evconnlistener *listener)
         LIST_REMOVE(removed, listed);
     ReleaseSRWLockExclusive(&listeners.lock);
     return removed;
+}
+
+listener_record *listener_take(const struct evconnlistener *listener)
+{
+    AcquireSRWLockExclusive(&listeners.lock);
+    listener_record *found = listener_record_of(listener);
+    if (found != nullptr)
+        ++found->users;
+    ReleaseSRWLockExclusive(&listeners.lock);
+    return found;
+}
+
+void listener_let_go(listener_record *used)
+{
+    AcquireSRWLockExclusive(&listeners.lock);
+    bool was_last = --used->users == 0;
+    ReleaseSRWLockExclusive(&listeners.lock);
+    if (was_last)
+        mm_free(used);
 }
 
 // An accept in flight may have taken a connection, which nobody but its listener can have from then on. On select it
@@ -225,6 +245,28 @@ listener_record *listener_find(const struct evconnlistener *listener)
     return found;
 }
 
+listener_use::listener_use(const struct evconnlistener *listener) : of(listener_take(listener))
+{
+}
+
+listener_use::~listener_use()
+{
+    if (of != nullptr)
+        listener_let_go(of);
+}
+
+void listener_await_uses(const listener_record *freed)
+{
+    bool is_used = true;
+    for (unsigned looks = 0; is_used; ++looks) {
+        AcquireSRWLockShared(&listeners.lock);
+        is_used = freed->users > 1;
+        ReleaseSRWLockShared(&listeners.lock);
+        if (is_used)
+            sys::let_others_run(looks);
+    }
+}
+
 acceptor *listener_acceptor(const struct evconnlistener *listener)
 {
     const listener_record *found = listener_find(listener);
@@ -282,7 +324,7 @@ void evconnlistener_free(struct evconnlistener *listener)
         listener_leave(record);
         if (!has_left)
             listening_end(record->listening);
-        mm_free(record);
+        listener_let_go(record);
     }
     iocp_stock_evconnlistener_free(listener);
 }

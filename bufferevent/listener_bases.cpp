@@ -110,22 +110,17 @@ listener_record *bases_of(struct evconnlistener *listener)
 }
 
 // For the listener and each of its parts: -1 if it failed for one.
-int bases_for_all(struct evconnlistener *listener, int (*stock)(struct evconnlistener *))
+int bases_for_all(struct evconnlistener *listener, bool is_disabled, int (*stock)(struct evconnlistener *))
 {
+    listener_use whole(listener);
+    if (whole.of != nullptr)
+        whole.of->is_disabled = is_disabled;
     int result = stock(listener);
-    const listener_record *whole = listener_find(listener);
     listener_part *each;
-    if (whole != nullptr)
-        LIST_FOREACH (each, &whole->parts, listed)
+    if (whole.of != nullptr)
+        LIST_FOREACH (each, &whole.of->parts, listed)
             result = stock(each->own) != 0 ? -1 : result;
     return result;
-}
-
-void bases_note_disabled(const struct evconnlistener *listener, bool is_disabled)
-{
-    listener_record *whole = listener_find(listener);
-    if (whole != nullptr)
-        whole->is_disabled = is_disabled;
 }
 
 } // namespace
@@ -134,6 +129,8 @@ namespace iocp {
 
 void listener_bases_free(listener_record *whole)
 {
+    if (!LIST_EMPTY(&whole->parts)) // a callback of one of them may go through these
+        listener_await_uses(whole);
     while (!LIST_EMPTY(&whole->parts))
         bases_remove(LIST_FIRST(&whole->parts));
 }
@@ -182,38 +179,36 @@ int evconnlistener_iocp_set_order(struct evconnlistener *listener, enum evconnli
 
 int evconnlistener_enable(struct evconnlistener *listener)
 {
-    bases_note_disabled(listener, false);
-    return bases_for_all(listener, iocp_stock_evconnlistener_enable);
+    return bases_for_all(listener, false, iocp_stock_evconnlistener_enable);
 }
 
 int evconnlistener_disable(struct evconnlistener *listener)
 {
-    bases_note_disabled(listener, true);
-    return bases_for_all(listener, iocp_stock_evconnlistener_disable);
+    return bases_for_all(listener, true, iocp_stock_evconnlistener_disable);
 }
 
 void evconnlistener_set_cb(struct evconnlistener *listener, evconnlistener_cb callback, void *argument)
 {
-    listener_record *whole = listener_find(listener);
+    listener_use whole(listener);
     iocp_stock_evconnlistener_set_cb(listener, callback, argument);
-    if (whole == nullptr)
+    if (whole.of == nullptr)
         return;
-    whole->callback = callback;
-    whole->argument = argument;
+    whole.of->callback = callback;
+    whole.of->argument = argument;
     listener_part *each;
-    LIST_FOREACH (each, &whole->parts, listed)
+    LIST_FOREACH (each, &whole.of->parts, listed)
         evconnlistener_set_cb(each->own, callback, argument);
 }
 
 void evconnlistener_set_error_cb(struct evconnlistener *listener, evconnlistener_errorcb callback)
 {
-    listener_record *whole = listener_find(listener);
+    listener_use whole(listener);
     iocp_stock_evconnlistener_set_error_cb(listener, callback);
-    if (whole == nullptr)
+    if (whole.of == nullptr)
         return;
-    whole->error_callback = callback;
+    whole.of->error_callback = callback;
     listener_part *each;
-    LIST_FOREACH (each, &whole->parts, listed)
+    LIST_FOREACH (each, &whole.of->parts, listed)
         evconnlistener_set_error_cb(each->own, callback);
 }
 }

@@ -1,4 +1,5 @@
 #include "bufferevent/moving.h"
+#include "backend/orphans.h"
 #include "backend/socket_interest.h"
 #include "backend/socket_record.h"
 #include "backend/socket_registry.h"
@@ -13,6 +14,9 @@ namespace {
 
 // By which libevent reads for its socket bufferevents: no other event is told of what is kept.
 std::atomic<event_callback_fn> reader;
+
+// Some event has been told of bytes that may not be its own.
+std::atomic<bool> any_doubt;
 
 enum class moving_to { own_reader, other_reader, other_base };
 
@@ -48,6 +52,16 @@ received_bytes *moving_take_from(backend *keeper, evutil_socket_t fd, moving_to 
     return moved;
 }
 
+void moving_give_back(backend *keeper, evutil_socket_t fd, received_bytes *rest)
+{
+    if (keeper != nullptr) {
+        base_locked locked(keeper->base);
+        moving_give(keeper, fd, nullptr, rest);
+    } else if (!orphans_keep(fd, rest)) {
+        moving_lose(fd, rest); // for want of memory
+    }
+}
+
 // What comes next; NULL: there is no memory for it.
 struct evbuffer *moving_copy(received_bytes *kept, int at_most)
 {
@@ -64,27 +78,46 @@ struct evbuffer *moving_copy(received_bytes *kept, int at_most)
 }
 
 // The base that keeps the bytes cannot be freed meanwhile, so nothing of the program's is called: the rest has been
-// given back when it is. False: there are none.
+// given back when it is. Or it has been freed already. False: there are none.
 bool moving_take_part(const struct bufferevent *bev, int at_most, struct evbuffer **part, bool *is_rest)
 {
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     registry_use held(fd);
     backend *keeper = held.owner;
-    if (keeper == nullptr)
-        return false;
-    bool is_own = bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
-    received_bytes *kept = moving_take_from(keeper, fd, is_own ? moving_to::own_reader : moving_to::other_reader);
+    bool is_own = keeper != nullptr && bev->ev_base != nullptr && keeper == backend_of(bev->ev_base);
+    received_bytes *kept = nullptr;
+    if (keeper != nullptr)
+        kept = moving_take_from(keeper, fd, is_own ? moving_to::own_reader : moving_to::other_reader);
+    if (kept == nullptr) {
+        keeper = nullptr;
+        kept = orphans_take(fd);
+    }
     if (kept == nullptr)
         return false;
     *part = moving_copy(kept, at_most);
     *is_rest = received_length(kept) > 0;
-    if (!*is_rest) {
+    if (*is_rest)
+        moving_give_back(keeper, fd, kept);
+    else
         received_free(kept);
-        return true;
-    }
-    base_locked locked(keeper->base);
-    moving_give(keeper, fd, nullptr, kept);
     return true;
+}
+
+bool moving_is_on_another_base(struct event_base *base, evutil_socket_t fd)
+{
+    registry_use keeper(fd);
+    return keeper.owner != nullptr && (base == nullptr || keeper.owner != backend_of(base));
+}
+
+// Where an event was told of bytes that were not its own, the kernel need not have any, and in a read of a socket that
+// blocks the loop would wait for them.
+bool moving_would_wait(const struct bufferevent *bev, bool had_orphans)
+{
+    evutil_socket_t fd = event_get_fd(&bev->ev_read);
+    if (!any_doubt || (!had_orphans && !moving_is_on_another_base(bev->ev_base, fd)))
+        return false;
+    sys::look looked = {static_cast<SOCKET>(fd), true, false};
+    return sys::look_now(&looked, 1) == 0 && !looked.reads;
 }
 
 } // namespace
@@ -94,9 +127,10 @@ received_bytes *moving_take(const backend *owner, evutil_socket_t fd)
     if (!sockets_keep_any())
         return nullptr;
     registry_use keeper(fd);
-    if (keeper.owner == nullptr || keeper.owner == owner)
-        return nullptr;
-    return moving_take_from(keeper.owner, fd, moving_to::other_base);
+    received_bytes *moved = nullptr;
+    if (keeper.owner != nullptr && keeper.owner != owner)
+        moved = moving_take_from(keeper.owner, fd, moving_to::other_base);
+    return moved != nullptr ? moved : orphans_take(fd);
 }
 
 void moving_give(backend *owner, evutil_socket_t fd, stream *own, received_bytes *moved)
@@ -127,6 +161,7 @@ void moving_lose_kept(const backend *owner, evutil_socket_t fd)
     registry_use keeper(fd);
     if (keeper.owner != nullptr && keeper.owner != owner)
         moving_lose(fd, moving_take_from(keeper.owner, fd, moving_to::other_reader));
+    moving_lose(fd, orphans_take(fd));
 }
 
 void moving_note_reader(const struct bufferevent *bev)
@@ -144,16 +179,22 @@ bool moving_is_ready(struct event_base *base, const struct event *waiting)
     if (record != nullptr && (record->own != nullptr || record->keeps_early))
         return record->own == nullptr && record->transport == sys::transport::socket;
     // Another base may have it. This may be a false alarm: that base's lock cannot be taken under this one's.
-    registry_use keeper(waiting->ev_fd);
-    return keeper.owner != nullptr && keeper.owner != owner;
+    if (!moving_is_on_another_base(base, waiting->ev_fd) && !orphans_have(waiting->ev_fd))
+        return false;
+    any_doubt = true;
+    return true;
 }
 
 int moving_read(struct bufferevent *bev, struct evbuffer *input, int at_most)
 {
     struct evbuffer *part = nullptr;
-    bool is_rest = false;
-    if (!sockets_keep_any() || !moving_take_part(bev, at_most, &part, &is_rest))
-        return 0;
+    bool is_rest = false, had_orphans = orphans_have(event_get_fd(&bev->ev_read));
+    if (!sockets_keep_any() || !moving_take_part(bev, at_most, &part, &is_rest)) {
+        if (!moving_would_wait(bev, had_orphans))
+            return 0;
+        WSASetLastError(WSAEWOULDBLOCK);
+        return -1;
+    }
     // No backend knows of the rest. Before the input's callbacks, which may read no more, or no longer from here.
     if (is_rest && event_pending(&bev->ev_read, EV_READ, nullptr) != 0)
         event_active(&bev->ev_read, EV_READ, 1);

@@ -7,11 +7,13 @@
 //
 // The first bufferevent gives it up before the next one is made. (Within one base, that may come after: stream_displace.)
 //
-// Threads: with locking on, or while the first base's loop does not run; and it is not freed meanwhile.
+// Threads: with locking on, or while the first base's loop does not run; and it is not freed at the same time. (Before that,
+// or after it, it may be.)
 //
 // Its bytes: what the first base has received of it, and its program has not read, goes with it. The next base's stream
-// holds it; without one it is kept with the descriptor's record, and comes before what the socket has. (Of a file,
-// as a pipe is, it stays with the first base: a handle has no mark by which another would know it again.)
+// holds it; without one it is kept with the descriptor's record, and comes before what the socket has. If the first base
+// is freed meanwhile, the process keeps it (orphans.h). (Of a file, as a pipe is, it stays with the first base: a
+// handle has no mark by which another would know it again.)
 #ifndef LIBEVENT_IOCP_BUFFEREVENT_MOVING_H
 #define LIBEVENT_IOCP_BUFFEREVENT_MOVING_H
 

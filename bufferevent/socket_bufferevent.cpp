@@ -225,6 +225,32 @@ int socket_bufferevent_would_block()
     return -1;
 }
 
+// While the loop's thread was about to call it back, another thread may have freed it. What was received went with its
+// stream, so that the kernel has nothing, and a read would wait for more where the socket blocks.
+bool socket_bufferevent_is_to_read(const struct bufferevent *bev)
+{
+    base_locked held(bev->ev_base);
+    return (bev->ev_read.ev_flags & EVLIST_INSERTED) != 0;
+}
+
+// With the input's lock held, as evbuffer_read has it: the kernel may write into the input's own memory.
+int socket_bufferevent_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
+{
+    struct bufferevent *bev = input->parent;
+    size_t most = IOCP_MOST_OF_A_READ(input);
+    if (at_most < 0 || static_cast<size_t>(at_most) > most)
+        at_most = most < INT_MAX ? static_cast<int>(most) : INT_MAX;
+    stream *own = socket_bufferevent_stream_in_loop(bev);
+    if (own != nullptr)
+        return stream_read(own, input, at_most);
+    // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the
+    // program, once.
+    if (backend_for(bev) != nullptr && (BEV_UPCAST(bev)->connecting || !socket_bufferevent_is_to_read(bev)))
+        return socket_bufferevent_would_block();
+    int moved = moving_read(bev, input, at_most);
+    return moved != 0 ? moved : evbuffer_read(input, fd, at_most);
+}
+
 } // namespace
 
 extern "C" {
@@ -261,21 +287,12 @@ struct bufferevent *bufferevent_socket_new(struct event_base *base, evutil_socke
 
 int iocp_evbuffer_read(struct evbuffer *input, evutil_socket_t fd, int at_most)
 {
-    struct bufferevent *bev = input->parent;
-    if (socket_bufferevent_has_left(bev, fd))
+    if (socket_bufferevent_has_left(input->parent, fd))
         return socket_bufferevent_would_block();
-    size_t most = IOCP_MOST_OF_A_READ(input);
-    if (at_most < 0 || static_cast<size_t>(at_most) > most)
-        at_most = most < INT_MAX ? static_cast<int>(most) : INT_MAX;
-    stream *own = socket_bufferevent_stream_in_loop(bev);
-    if (own != nullptr)
-        return stream_read(own, input, at_most);
-    // A refusal is told to readers too, where a socket is watched for readiness: but the write callback tells the
-    // program, once.
-    if (BEV_UPCAST(bev)->connecting && backend_for(bev) != nullptr)
-        return socket_bufferevent_would_block();
-    int moved = moving_read(bev, input, at_most);
-    return moved != 0 ? moved : evbuffer_read(input, fd, at_most);
+    EVBUFFER_LOCK(input); // it may have one that is not the bufferevent's
+    int got = socket_bufferevent_read(input, fd, at_most);
+    EVBUFFER_UNLOCK(input);
+    return got;
 }
 
 int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_ssize_t at_most)
@@ -284,7 +301,7 @@ int iocp_evbuffer_write_atmost(struct evbuffer *output, evutil_socket_t fd, ev_s
     if (has_left && !socket_bufferevent_left_amid_write(output->parent))
         return socket_bufferevent_would_block();
     sys::start_result started;
-    EVBUFFER_LOCK(output); // it may have one that is not the bufferevent's
+    EVBUFFER_LOCK(output); // as above
     int written = !has_left && socket_bufferevent_start_send(output->parent, output, at_most, &started)
                       ? stream_write_settle(output, started)
                       : evbuffer_write_atmost(output, fd, at_most);

@@ -114,7 +114,7 @@ void stream_freed(source *as_source)
 void stream_base_ends(source *as_source)
 {
     stream *self = stream_of(as_source);
-    stream_unseen(self);
+    stream_unseen(self, false);
     if (source_owner(as_source)->port->in_flight.count != 0)
         return; // what the kernel has not given back points to it
     stream_receive_let_go(self, true);
@@ -263,7 +263,7 @@ void stream_release(stream *self, bool closing)
         interest_fall_back(&self->as_source);
     socket_clear_source(&self->as_source);
     rounds_count(&owner->rounds, -1);
-    stream_unseen(self);
+    stream_unseen(self, closing);
     stream_receive_let_go(self, closing);
     stream_queue_let_go(self);
     stream_connect_let_go(self);

@@ -94,12 +94,15 @@ bool queue_add(struct evbuffer *queued, const char *bytes, size_t length)
 
 } // namespace
 
-bool stream_set_seen_by(stream *self, std::atomic<stream *> *by)
+bool stream_set_seen_by(stream *self, stream_sight *by)
 {
     stream_queue *queue = queue_of(self);
-    if (queue != nullptr)
-        queue->seen_by = by;
-    return queue != nullptr;
+    if (queue == nullptr)
+        return false;
+    queue->seen_by = by;
+    by->is_closed = by->leaves_rest = false;
+    by->used = self;
+    return true;
 }
 
 bool stream_is_seen(const stream *self)
@@ -107,11 +110,14 @@ bool stream_is_seen(const stream *self)
     return self->queue != nullptr && self->queue->seen_by != nullptr;
 }
 
-void stream_unseen(stream *self)
+void stream_unseen(stream *self, bool closing)
 {
     if (!stream_is_seen(self))
         return;
-    *self->queue->seen_by = nullptr;
+    stream_sight *by = self->queue->seen_by;
+    by->is_closed = closing;
+    by->leaves_rest = closing && (queue_length(self) > 0 || stream_sending(self) != nullptr);
+    by->used = nullptr;
     self->queue->seen_by = nullptr;
 }
 
@@ -169,7 +175,7 @@ void stream_queue_submit(stream *self)
 void stream_queue_let_go(stream *self)
 {
     queue_flush(self);
-    stream_unseen(self);
+    stream_unseen(self, false);
     struct evbuffer *rest = self->queue != nullptr ? self->queue->bytes : nullptr;
     free_if_any(self->queue);
     self->queue = nullptr;

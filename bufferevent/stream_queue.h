@@ -17,17 +17,24 @@ namespace iocp {
 constexpr size_t max_queued = 64 * 1024;
 constexpr size_t max_queued_at_last = 2 * max_queued;
 
+// Who else keeps a pointer to a stream (see tls_bio.h). What it says of the end is written before the pointer is set to
+// NULL, and holds until the next stream is seen.
+struct stream_sight {
+    std::atomic<stream *> used; // NULL: there is none, or it has gone
+    bool is_closed;             // with its socket: what it had received is missing from what the kernel has
+    bool leaves_rest;           // what it had to send is on its way, and may be overtaken
+};
+
 struct stream_queue {
     struct evbuffer *bytes; // NULL: nothing ever was
-    // Who else keeps a pointer to the stream (see tls_bio.h), which is set to NULL when it goes. NULL: nobody.
-    std::atomic<stream *> *seen_by;
+    stream_sight *seen_by;  // NULL: nobody keeps a pointer
 };
 
 // Who keeps a pointer from now on. False for want of memory.
-bool stream_set_seen_by(stream *self, std::atomic<stream *> *by);
+bool stream_set_seen_by(stream *self, stream_sight *by);
 bool stream_is_seen(const stream *self);
-// Nobody does any more: sets the pointer to NULL.
-void stream_unseen(stream *self);
+// Nobody does any more: sets the pointer to NULL. `closing`: the stream goes, and its socket is closed next.
+void stream_unseen(stream *self, bool closing);
 
 // Reads as from a non-blocking socket: the count of bytes, 0 at the end of the stream, -1 with the socket error.
 int stream_take(stream *self, char *into, int at_most);

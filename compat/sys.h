@@ -337,8 +337,10 @@ void process_close(child *self);
 int thread_start(void (*run)(void *), void *argument, HANDLE *thread);
 // Waits for its end up to wait_ms (-1: for ever), and closes the handle then. False: it still runs.
 bool thread_wait(HANDLE thread, long wait_ms);
-// Gives up the rest of this thread's time slice, or a millisecond.
-void let_others_run();
+// For who waits for another thread by looking again and again, and has looked so often. First it gives up the rest of its
+// time slice, since what takes a moment is over then; later a millisecond, which on Windows may be sixteen.
+void let_others_run(unsigned looks);
+constexpr unsigned looks_before_sleep = 64;
 
 // --- waiting for handles --------------------------------------------------------------------------------------------
 // `stays_set`: until it is reset; else one wait that sees it set resets it.

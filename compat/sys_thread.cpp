@@ -47,9 +47,12 @@ bool thread_wait(HANDLE thread, long wait_ms)
     return true;
 }
 
-void let_others_run()
+void let_others_run(unsigned looks)
 {
-    Sleep(1); // a shorter one would not let threads of lower priority run
+    if (looks < looks_before_sleep)
+        SwitchToThread();
+    else
+        Sleep(1); // a shorter one would not let threads of lower priority run
 }
 
 } // namespace sys

@@ -16,8 +16,8 @@ constexpr char method_name[] = "libevent-iocp stream";
 
 struct tls_bio {
     evutil_socket_t fd;
-    struct event_base *base;    // of `used`
-    std::atomic<stream *> used; // set to NULL when it goes, with the base's lock held
+    struct event_base *base; // of the stream that is seen, which goes with the base's lock held
+    stream_sight seen;
     bool at_end;
 };
 
@@ -29,13 +29,13 @@ tls_bio *tls_bio_state(BIO *bio)
 // Its stream, with the base's lock held for the scope: others may let go of it.
 class tls_bio_use {
 public:
-    explicit tls_bio_use(const tls_bio *self) : tls_bio_use(self, self->used != nullptr ? self->base : nullptr) {}
+    explicit tls_bio_use(const tls_bio *self) : tls_bio_use(self, self->seen.used != nullptr ? self->base : nullptr) {}
     tls_bio_use(const tls_bio_use &) = delete;
     tls_bio_use &operator=(const tls_bio_use &) = delete;
 
 private:
     tls_bio_use(const tls_bio *self, struct event_base *base)
-        : held(base), any(base != nullptr ? self->used.load() : nullptr),
+        : held(base), any(base != nullptr ? self->seen.used.load() : nullptr),
           own(any != nullptr && any->as_source.in_use ? any : nullptr)
     {
     }
@@ -63,6 +63,8 @@ int tls_bio_receive(tls_bio *self, char *into, int at_most)
         if (held.own != nullptr)
             return stream_take(held.own, into, at_most);
     }
+    if (self->seen.is_closed) // the loop waited for the bufferevent's lock, and another thread has freed that
+        return tls_bio_settle(WSAEWOULDBLOCK, 0);
     WSABUF buffer = {static_cast<ULONG>(at_most), into};
     DWORD bytes = 0;
     int error = sys::receive_now(static_cast<SOCKET>(self->fd), &buffer, 1, &bytes);
@@ -95,6 +97,8 @@ int tls_bio_send(BIO *bio, const char *bytes, int length)
         if (held.own != nullptr)
             return tls_bio_put(bio, held.own, bytes, length);
     }
+    if (self->seen.leaves_rest)
+        return tls_bio_settle(WSAEWOULDBLOCK, 0);
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};
     DWORD sent = 0;
     int error = sys::send_now(static_cast<SOCKET>(self->fd), &buffer, 1, &sent);
@@ -159,6 +163,7 @@ long tls_bio_ctrl(BIO *bio, int command, long number, void *pointer)
         return tls_bio_get_descriptor(self, pointer);
     case BIO_C_SET_FD:
         self->fd = *static_cast<int *>(pointer);
+        self->seen.is_closed = self->seen.leaves_rest = false;
         return 1;
     case BIO_CTRL_GET_CLOSE:
         return BIO_get_shutdown(bio);
@@ -186,7 +191,7 @@ int tls_bio_destroy(BIO *bio)
     {
         tls_bio_use held(self);
         if (held.any != nullptr) {
-            stream_unseen(held.any);
+            stream_unseen(held.any, false);
             stream_step_aside(held.any);
         }
     }
@@ -272,13 +277,10 @@ bool is_tls_bio(BIO *bio)
 bool tls_bio_set_stream(BIO *bio, stream *used)
 {
     tls_bio *self = tls_bio_state(bio);
-    if (self->used != nullptr)
-        stream_unseen(self->used);
-    if (!stream_set_seen_by(used, &self->used))
-        return false;
+    if (self->seen.used != nullptr)
+        stream_unseen(self->seen.used, false);
     self->base = stream_owner(used)->base;
-    self->used = used;
-    return true;
+    return stream_set_seen_by(used, &self->seen);
 }
 
 } // namespace iocp

@@ -2,6 +2,8 @@
 // kernel, and what is to leave it does, as on select.
 #include "tls.h"
 
+#include <openssl/err.h>
+
 namespace parity {
 
 namespace {
@@ -129,6 +131,36 @@ bool tls_free_leaves_who_is_referenced(struct event_base *base)
     return true;
 }
 
+// Its program keeps the SSL, and asks that before the socket is closed: there are no bytes but those that come next.
+bool tls_freed_leaves_no_gap(struct event_base *base)
+{
+    tls_pair two;
+    REQUIRE(tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+    SSL *ssl = bufferevent_openssl_get_ssl(two.one.bev);
+    SSL_up_ref(ssl);
+    bufferevent_setcb(two.one.bev, nullptr, nullptr, nullptr, nullptr);
+    bufferevent_setwatermark(two.one.bev, EV_READ, 0, 100);
+    std::string all = pattern(7, 0, 40 * 700), got;
+    for (size_t at = 0, sent = 0; at < all.size(); at += 700, sent = 0)
+        REQUIRE(tls_peer_writes(&two.peer, all.substr(at, 700), &sent));
+    some_turns(base);
+    struct evbuffer *input = bufferevent_get_input(two.one.bev);
+    got.resize(evbuffer_get_length(input));
+    evbuffer_copyout(input, &got[0], got.size());
+    bufferevent_free(two.one.bev);
+    two.one.bev = nullptr;
+    ERR_clear_error();
+    char bytes[1000];
+    int length = 0;
+    while ((length = SSL_read(ssl, bytes, sizeof(bytes))) > 0)
+        got.append(bytes, static_cast<size_t>(length));
+    REQUIRE(SSL_get_error(ssl, length) == SSL_ERROR_WANT_READ);
+    REQUIRE(got == all.substr(0, got.size()));
+    SSL_free(ssl);
+    tls_close(&two);
+    return true;
+}
+
 // The write fails in its call, and who reads nothing hears of it by nothing else.
 bool tls_write_after_a_reset_is_told(struct event_base *base)
 {
@@ -158,6 +190,7 @@ const guarantee tls_slow_guarantees[] = {
     {"tls_drained_survives_a_shutdown", tls_drained_survives_a_shutdown},
     {"tls_goodbye_reaches_a_slow_peer", tls_goodbye_reaches_a_slow_peer},
     {"tls_free_leaves_who_is_referenced", tls_free_leaves_who_is_referenced},
+    {"tls_freed_leaves_no_gap", tls_freed_leaves_no_gap},
     {"tls_write_after_a_reset_is_told", tls_write_after_a_reset_is_told},
     {nullptr, nullptr},
 };

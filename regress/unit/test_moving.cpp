@@ -49,6 +49,102 @@ void bytes_move(void **)
         }
 }
 
+void first_base_ends()
+{
+    event_base_free(first);
+    first = nullptr;
+}
+
+void begin_anew(SOCKET left)
+{
+    if (fake::is_open(left))
+        fake::close_by_program(left);
+    fake::fail_calls(fake::call::leave_port, 0, 0);
+    first = make_base(on_iocp);
+    heard.clear();
+    ended = 0;
+}
+
+// The first base is freed between the two bufferevents: all the same.
+void over_the_first_ones_end(void **)
+{
+    for (bool leaves : {true, false})
+        for (int options : {int(BEV_OPT_CLOSE_ON_FREE), 0}) {
+            SOCKET socket = taken_from_the_first();
+            if (!leaves)
+                fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+            first_base_ends();
+            uint64_t receives = fake::calls(fake::call::receive);
+            struct bufferevent *bev = on(second, socket, options);
+            bufferevent_set_max_single_read(bev, 3);
+            check_converses(bev, socket);
+            bool is_native = leaves && options != 0;
+            assert_int_equal(fake::calls(fake::call::receive) > receives, is_native);
+            begin_anew(socket);
+        }
+}
+
+// With a send of its in flight, so that the second's bufferevent was there first, and did not read yet.
+void over_the_first_ones_end_with_a_send_in_flight(void **)
+{
+    SOCKET socket = taken_from_the_first("slowly");
+    struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_disable(bev, EV_READ);
+    turns(second, 2);
+    fake::at(fake::now_us() + 1000, [=] { fake::set_send_room(socket, SIZE_MAX); });
+    first_base_ends();
+    bufferevent_enable(bev, EV_READ);
+    fake::peer_sends(socket, "new");
+    turns(second, 20);
+    assert_string_equal(heard.c_str(), "keptnew");
+    assert_string_equal(fake::sent(socket).c_str(), "slowly");
+    bufferevent_free(bev);
+    turns(second, 2);
+    assert_false(fake::is_open(socket));
+}
+
+// They end with their socket: closed by libevent, or past it, and its number comes back.
+void over_the_first_ones_end_to_nobody(void **)
+{
+    for (bool past_libevent : {true, false}) {
+        SOCKET socket = taken_from_the_first();
+        first_base_ends();
+        if (past_libevent)
+            fake::close_by_program(socket);
+        else
+            evutil_closesocket(static_cast<evutil_socket_t>(socket));
+        assert_false(fake::is_open(socket));
+        SOCKET again = fake::open_socket(fake::kind::stream);
+        assert_int_equal(again, socket);
+        fake::connect_now(again);
+        struct bufferevent *bev = on(second, again, BEV_OPT_CLOSE_ON_FREE);
+        fake::peer_sends(again, "other");
+        turns(second, 10);
+        assert_string_equal(heard.c_str(), "other");
+        bufferevent_free(bev);
+        turns(second, 2);
+        begin_anew(again);
+    }
+}
+
+// Nothing is passed over in silence.
+void over_the_first_ones_end_without_memory(void **)
+{
+    for (unsigned allowed = 0; allowed < 3; ++allowed) {
+        SOCKET socket = taken_from_the_first();
+        guard::fail_allocations(allowed, 1);
+        first_base_ends();
+        guard::fail_allocations(0, 0);
+        struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+        turns(second, 5);
+        assert_true(heard == "kept" || fake::sending_has_ended(socket));
+        assert_int_equal(heard.empty(), allowed == 0);
+        bufferevent_free(bev);
+        turns(second, 2);
+        begin_anew(socket);
+    }
+}
+
 // By readiness, and read in small parts; the descriptor is given to it later.
 void in_parts(void **)
 {
@@ -151,6 +247,32 @@ void nothing_more_comes(void **)
     }
 }
 
+// Bytes are kept for somebody, and a socket that blocks, and could not leave the first's port, waits at the second: it is
+// not known without a look that they are another one's.
+void what_is_kept_is_for_another(void **)
+{
+    SOCKET kept_for = taken_from_the_first();
+    fake::fail_calls(fake::call::leave_port, ERROR_CALL_NOT_IMPLEMENTED, 100);
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    fake::set_never_blocks(socket, false);
+    struct bufferevent *before = on(first, socket, BEV_OPT_CLOSE_ON_FREE);
+    turns(first, 2);
+    bufferevent_setfd(before, -1);
+    bufferevent_free(before);
+    turns(first, 2);
+    struct bufferevent *bev = on(second, socket, BEV_OPT_CLOSE_ON_FREE);
+    turns(second, 5);
+    assert_null(fake::complaint());
+    assert_string_equal(heard.c_str(), "");
+    fake::peer_sends(socket, "new");
+    turns(second, 5);
+    assert_string_equal(heard.c_str(), "new");
+    bufferevent_free(bev);
+    turns(second, 2);
+    evutil_closesocket(static_cast<evutil_socket_t>(kept_for));
+}
+
 // The second base remembers a pipe of that number, which its program had back and closed by itself.
 void where_a_file_had_its_number(void **)
 {
@@ -239,11 +361,16 @@ int main()
 #define MOVING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_two_bases, tear_down_two_bases)
     const struct CMUnitTest tests[] = {
         MOVING_TEST(bytes_move),
+        MOVING_TEST(over_the_first_ones_end),
+        MOVING_TEST(over_the_first_ones_end_with_a_send_in_flight),
+        MOVING_TEST(over_the_first_ones_end_to_nobody),
+        MOVING_TEST(over_the_first_ones_end_without_memory),
         MOVING_TEST(in_parts),
         MOVING_TEST(in_parts_that_are_asked_for),
         MOVING_TEST(closed_over_a_send_of_the_first),
         MOVING_TEST(past_an_event_of_the_programs),
         MOVING_TEST(nothing_more_comes),
+        MOVING_TEST(what_is_kept_is_for_another),
         MOVING_TEST(where_a_file_had_its_number),
         MOVING_TEST(not_on_another_connection),
         MOVING_TEST(a_base_of_another_thread_is_left_alone),

@@ -4,6 +4,7 @@
 
 #include "support/bases.h"
 #include "support/guard.h"
+#include "support/meanwhile.h"
 
 #include "backend/backend.h"
 
@@ -95,6 +96,39 @@ void threads_that_compute_keep_no_packets_back(void **)
     free_counted(reader);
 }
 
+void loop_has_the_packet()
+{
+    meanwhile_take_packets(base);
+}
+
+// The loop sleeps, and gets the packet of what another thread lets go of: at once, or only after a time.
+void who_waits_for_a_loop_sleeps_only_if_that_takes_long(void **)
+{
+    use_fake_threads();
+    for (bool at_once : {true, false}) {
+        SOCKET socket = fake::open_socket(fake::kind::stream);
+        fake::connect_now(socket);
+        struct bufferevent *bev =
+            bufferevent_socket_new(base, static_cast<evutil_socket_t>(socket), BEV_OPT_CLOSE_ON_FREE);
+        bufferevent_enable(bev, EV_READ);
+        turn_to_port(base);
+        fake::hold_packets(true);
+        fake::within(at_once ? fake::call::thread_yield : fake::call::thread_sleep, loop_has_the_packet);
+        uint64_t sleeps = fake::calls(fake::call::thread_sleep), yields = fake::calls(fake::call::thread_yield);
+        base->running_loop = 1;
+        become_thread(other_thread);
+        bufferevent_setfd(bev, -1);
+        become_thread(loop_thread);
+        base->running_loop = 0;
+        fake::hold_packets(false);
+        assert_int_equal(fake::calls(fake::call::thread_sleep) - sleeps, at_once ? 0 : 1);
+        assert_int_equal(fake::calls(fake::call::thread_yield) - yields, at_once ? 1 : sys::looks_before_sleep);
+        bufferevent_free(bev);
+        turn_to_port(base);
+        fake::close_by_program(socket);
+    }
+}
+
 // The table grows, and if it cannot, everyone is found all the same.
 void find_everybody(bool without_memory)
 {
@@ -133,6 +167,7 @@ int main()
         cmocka_unit_test_setup_teardown(packets_of_others_are_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(routines_of_the_thread_run_in_the_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_that_compute_keep_no_packets_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_waits_for_a_loop_sleeps_only_if_that_takes_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_flight_is_found, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("port", tests, nullptr, nullptr);

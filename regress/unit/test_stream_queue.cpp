@@ -251,6 +251,31 @@ void a_stream_that_goes_leaves_its_send_alone(void **)
     assert_true(fake::is_open(socket_fd));
 }
 
+// Who keeps a pointer to it knows whether what it had to say may be overtaken, and what it had heard is missing.
+void who_sees_it_knows_how_it_went(void **)
+{
+    for (size_t room : {size_t{0}, SIZE_MAX}) {
+        stream_sight sight = {};
+        assert_true(stream_set_seen_by(self, &sight));
+        assert_ptr_equal(sight.used.load(), self);
+        fake::set_send_room(socket_fd, room);
+        put("the last words");
+        stream_flush(self);
+        close_socket();
+        assert_null(sight.used.load());
+        assert_true(sight.is_closed);
+        assert_int_equal(sight.leaves_rest, room == 0);
+        close_world();
+        open_world(1, fake::no_chances);
+    }
+    stream_sight sight = {};
+    assert_true(stream_set_seen_by(self, &sight));
+    stream_release(self, false);
+    self = nullptr;
+    assert_null(sight.used.load());
+    assert_false(sight.is_closed);
+}
+
 // --- taking ---------------------------------------------------------------------------------------------------------
 
 void takes_in_pieces_what_one_receive_brought(void **)
@@ -338,6 +363,7 @@ int main()
         QUEUE_TEST(without_memory_for_the_last_send_it_is_reset),
         QUEUE_TEST(a_socket_closed_after_its_stream_lingers_too),
         QUEUE_TEST(a_stream_that_goes_leaves_its_send_alone),
+        QUEUE_TEST(who_sees_it_knows_how_it_went),
         QUEUE_TEST(takes_in_pieces_what_one_receive_brought),
         QUEUE_TEST(steps_aside_after_its_connect),
         QUEUE_TEST(steps_aside_after_a_failed_connect),

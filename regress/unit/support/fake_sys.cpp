@@ -228,9 +228,12 @@ void cleanup()
         --fake::k().startups;
 }
 
-void let_others_run()
+void let_others_run(unsigned looks)
 {
-    fake::advance_us(1000);
+    bool sleeps = looks >= looks_before_sleep;
+    fake::enter(sleeps ? fake::call::thread_sleep : fake::call::thread_yield);
+    if (sleeps)
+        fake::advance_us(1000);
     fake::run_due_actions();
 }
 

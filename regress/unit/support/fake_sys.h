@@ -58,6 +58,8 @@ enum class call {
     plain_send,
     plain_option,
     thread_start,
+    thread_sleep, // these two do not fail
+    thread_yield,
     pipe_create,
     pipe_accept,
     pipe_open,
