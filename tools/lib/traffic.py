@@ -91,10 +91,17 @@ def wait_for_ports():
     return False
 
 
+@contextlib.contextmanager
+def reserved_port():
+    """A port that nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with reserved_port() as port:
+        return port
 
 
 def wait_until(condition, seconds, what):
