@@ -87,7 +87,8 @@ def parse_arguments():
                         help="run each test N times and take its worst outcome")
     parser.add_argument("--retries", type=int, default=5, metavar="N",
                         help="run a test that fails a check up to N times more, alone: many measure "
-                        "time (default 5; a crash or a hang gets no second chance)")
+                        "time (default 5; a crash or a hang gets no second chance; where stock passed at "
+                        "once, ours has to pass most of these)")
     parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="S",
                         help=f"seconds after which a test hangs (default {TIMEOUT})")
     parser.add_argument("--jobs", type=int, default=2, help="tests at a time (default 2)")
@@ -181,21 +182,26 @@ def run_test(arguments, expected, column, name):
     return worst
 
 
-def run_again_alone(arguments, expected, column, name, failed):
+def run_again_alone(arguments, expected, column, name, failed, stock):
     """What becomes of a test that failed a check, with nothing beside it: http/bad_request wants two answers in 10 ms
-    each, and fails on a busy machine in every column."""
-    result = failed
+    each, and fails on a busy machine in every column. Where stock passed at once, most of the tries have to pass: what
+    only ours loses now and then would pass one of them, too."""
+    passed_at_once = stock is not None and stock.outcome in ("pass", "skip") and not stock.retried
+    wanted, passed = arguments.retries // 2 + 1 if passed_at_once else 1, 0
     for _ in range(arguments.retries):
         result = run_test(arguments, expected, column, name)
-        if result.outcome != "fail":
-            break
-    if result.outcome in ("pass", "skip"):
-        result.output = failed.output
-        result.retried = True
-    return result
+        passed += result.outcome in ("pass", "skip")
+        if passed == wanted:
+            result.output = failed.output
+            result.retried = True
+            return result
+        if result.outcome in ("crash", "hang"):
+            return result
+    return failed
 
 
-def run_column(arguments, expected, column, names):
+def run_column(arguments, expected, column, names, stock):
+    """`stock`: its results, where it has run and this column is judged by them."""
     progress = Progress(len(names))
     results = {}
 
@@ -208,7 +214,7 @@ def run_column(arguments, expected, column, names):
         results.update(pool.map(run_one, names))
     for name, result in results.items():
         if result.outcome == "fail":
-            results[name] = run_again_alone(arguments, expected, column, name, result)
+            results[name] = run_again_alone(arguments, expected, column, name, result, stock.get(name))
     return results
 
 
@@ -313,7 +319,8 @@ def main():
     table, seconds = {}, {}
     for column in arguments.columns:
         started = time.monotonic()
-        table[column] = run_column(arguments, expected, column, names)
+        stock = table.get("stock", {}) if column in COLUMNS else {}
+        table[column] = run_column(arguments, expected, column, names, stock)
         seconds[column] = time.monotonic() - started
     regressions = find_regressions(table, expected)
     print_details(table, expected, regressions)

@@ -334,10 +334,20 @@ std::string pattern(int id, size_t from, size_t length)
 
 bool peer_reads(struct event_base *base, connection *on, std::string *got, size_t length)
 {
-    return run_until(base, [&] {
+    run_until(base, [&] {
         while (got->size() < length && !on->far_ended && peer_receive(on, got))
             continue;
         return got->size() >= length || on->far_ended;
+    });
+    return got->size() >= length;
+}
+
+bool peer_reads_to_the_end(struct event_base *base, connection *on, std::string *got)
+{
+    return run_until(base, [&] {
+        while (!on->far_ended && peer_receive(on, got))
+            continue;
+        return on->far_ended;
     });
 }
 

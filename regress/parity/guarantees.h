@@ -137,8 +137,10 @@ bool ask_for_first_data(struct evconnlistener *listener);
 bool limit_lingering(struct event_base *base);
 
 std::string pattern(int id, size_t from, size_t length);
-// Reads from the peer until it has `length` bytes, the end or an error.
+// Reads from the peer until it has `length` bytes. False: there were fewer before the end, an error or the last turn.
 bool peer_reads(struct event_base *base, connection *on, std::string *got, size_t length);
+// The same, until the end or an error, whatever comes before: `far_ended` and `far_reset` say which.
+bool peer_reads_to_the_end(struct event_base *base, connection *on, std::string *got);
 
 // One that listens, and does not wait; its address is filled in. INVALID_SOCKET: there is none.
 SOCKET listening_socket(int backlog, struct sockaddr_in *address);

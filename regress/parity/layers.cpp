@@ -11,8 +11,7 @@ namespace parity {
 
 namespace {
 
-constexpr ULONGLONG hang_ms = 2000;
-constexpr int max_turns = 3000;
+constexpr ULONGLONG hang_ms = 20000;
 constexpr int quick_turns = 6;
 constexpr int program_id = 70;
 
@@ -155,7 +154,7 @@ void sync(layered *w)
     std::string why;
     ULONGLONG give_up = 0;
     int quiet_turns = 0;
-    for (int i = 0; i < max_turns && quiet_turns < 2 && !w->out.hung; ++i) {
+    for (int i = 0; quiet_turns < 2 && !w->out.hung; ++i) {
         turn(w, i > quick_turns && quiet_turns == 0);
         quiet_turns = is_quiet(w, &why) ? quiet_turns + 1 : 0;
         ULONGLONG now = GetTickCount64();

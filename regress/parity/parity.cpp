@@ -96,12 +96,16 @@ bool agrees(const script &of, trace *on_select, trace *on_iocp)
     return true;
 }
 
+// A script that hangs takes its time at each step: after so long it is as short as it gets.
+constexpr ULONGLONG longest_shrink_ms = 180000;
+
 script shrunk(script failing)
 {
     trace on_select, on_iocp;
+    ULONGLONG end = GetTickCount64() + longest_shrink_ms;
     // From the end, so that what merely follows the failure goes first; twice, since one removal may permit another.
     for (int round = 0; round < 2; ++round) {
-        for (size_t i = failing.operations.size(); i-- > 0;) {
+        for (size_t i = failing.operations.size(); i-- > 0 && GetTickCount64() < end;) {
             script less = failing;
             less.operations.erase(less.operations.begin() + static_cast<ptrdiff_t>(i));
             if (!agrees(less, &on_select, &on_iocp))
@@ -155,6 +159,7 @@ bool run_one(script next, const settings &how)
         return true;
     printf("FAILED: seed %llu (< select, > iocp)\n", static_cast<unsigned long long>(seed));
     report(next, on_select, on_iocp);
+    fflush(stdout); // nor may a shorter one
     if (how.shrink) {
         next = shrunk(next);
         if (agrees(next, &on_select, &on_iocp)) {

@@ -24,11 +24,21 @@ void close_under(connection *on, closes how)
     on->near_end = INVALID_SOCKET;
 }
 
-bool sees_the_end(struct event_base *base, connection *on)
+// What of the output its peer gets at the least: all that has left it, but where a send in flight is ended, by the close
+// itself (under Wine by a shutdown too) or by the end of its base.
+size_t least_received(const record &one, closes how, then what, flying which)
+{
+    if (which == flying::a_receive)
+        return 0;
+    bool goes_on = how == closes::by_libevent && what != then::frees_the_base_first;
+    return goes_on ? filling - evbuffer_get_length(bufferevent_get_output(one.bev)) : 1;
+}
+
+bool sees_the_end(struct event_base *base, connection *on, size_t at_least)
 {
     std::string got;
-    REQUIRE(peer_reads(base, on, &got, filling + 1));
-    REQUIRE(on->far_ended && got == pattern(9, 0, got.size()));
+    REQUIRE(peer_reads_to_the_end(base, on, &got));
+    REQUIRE(got.size() >= at_least && got == pattern(9, 0, got.size()));
     return true;
 }
 
@@ -75,6 +85,7 @@ bool close_and_go_on(closes how, then what, flying which, int options)
     if (which != flying::a_receive)
         REQUIRE(fill_connection(base, &one, pattern(9, 0, filling)));
     some_turns(base);
+    size_t least = least_received(one, how, what, which);
     close_under(&one.on, how);
     if (what == then::frees_the_base_first) {
         struct event_base *other = new_base();
@@ -83,11 +94,11 @@ bool close_and_go_on(closes how, then what, flying which, int options)
         ULONGLONG begun = GetTickCount64();
         event_base_free(base);
         REQUIRE(GetTickCount64() - begun < too_long_ms);
-        REQUIRE(sees_the_end(other, &one.on));
+        REQUIRE(sees_the_end(other, &one.on, least));
         event_base_free(other);
     } else {
         REQUIRE(go_on(base, &one, how, what, options));
-        REQUIRE(sees_the_end(base, &one.on));
+        REQUIRE(sees_the_end(base, &one.on, least));
         ULONGLONG begun = GetTickCount64();
         event_base_free(base);
         REQUIRE(GetTickCount64() - begun < too_long_ms);
@@ -150,7 +161,7 @@ bool close_by_free_delivers_what_left_the_output(struct event_base *base)
         if (turns_between)
             some_turns(base);
         std::string got;
-        REQUIRE(peer_reads(base, &one.on, &got, filling));
+        REQUIRE(peer_reads_to_the_end(base, &one.on, &got));
         REQUIRE(got == pattern(9, 0, sent) && !one.on.far_reset);
         close_pair(&one);
     }

@@ -35,6 +35,7 @@ bool blocking_socket_never_stops_the_loop(struct event_base *base)
                 bufferevent_write(one.bev, "answer", 6);
                 REQUIRE(peer_reads(base, &one.on, &got, round * 6));
             }
+            REQUIRE(got == "answeransweranswer");
             peer_finish(&one.on);
             REQUIRE(run_until(base, [&] { return one.ended == 1; }));
             close_pair(&one);
@@ -175,6 +176,7 @@ bool foreign_overlapped_amid_a_life(struct event_base *base)
         REQUIRE(peer_reads(base, &one.on, &got, round * 5));
         REQUIRE(receives_by_itself(base, &one.on, one.on.near_end));
     }
+    REQUIRE(got == "askedaskedasked");
     close_pair(&one);
     return true;
 }
@@ -250,8 +252,8 @@ bool foreign_overlapped_beside_a_bufferevent(struct event_base *base)
     bufferevent_enable(one.bev, EV_READ);
     bufferevent_enable(other.bev, EV_READ);
     some_turns(base);
-    std::string got;
     for (size_t round = 1; round <= 5; ++round) {
+        std::string got;
         WSAOVERLAPPED own = {};
         own.hEvent = CreateEventW(nullptr, TRUE, FALSE, nullptr);
         char text[] = "sent by hand";
@@ -262,7 +264,7 @@ bool foreign_overlapped_beside_a_bufferevent(struct event_base *base)
         REQUIRE(run_until(base, [&] { return WaitForSingleObject(own.hEvent, 0) == WAIT_OBJECT_0; }));
         some_turns(base);
         REQUIRE(WSAGetOverlappedResult(one.on.near_end, &own, &bytes, FALSE, &flags) && bytes == 12);
-        REQUIRE(peer_reads(base, &one.on, &got, round * 12));
+        REQUIRE(peer_reads(base, &one.on, &got, 12) && got == text);
         for (record *each : {&one, &other}) {
             peer_send(&each->on, 100, 1);
             REQUIRE(run_until(base, [&] { return each->data.size() == round * 100; }));

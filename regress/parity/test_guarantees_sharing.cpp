@@ -108,6 +108,7 @@ bool sharing_a_busy_base_keeps_nobody(struct event_base *)
         REQUIRE(comes_true([&] { return accepted_by(workers) == connected + 1; }));
         closesocket(peer);
     }
+    REQUIRE(comes_true([&] { return workers[0].stalled.load(); }));
     for (SOCKET &peer : peers) {
         peer = client_of(address);
         REQUIRE(peer != INVALID_SOCKET);

@@ -109,19 +109,19 @@ int spread_accepted(const spread_worker *workers)
     return sum;
 }
 
-// Of all that came since this was asked last: each of them has been told of.
-bool spread_evenly(spread_worker *workers, unsigned first)
+// Of all that came since this was asked last: each of them has been told of, whether in equal parts or not.
+bool spread_has_all(spread_worker *workers, unsigned first, bool *is_even)
 {
     int part = connections / static_cast<int>(bases - first), sum = 0;
-    bool is_even = true;
+    *is_even = true;
     for (unsigned i = first; i < bases; ++i) {
         int accepted = workers[i].accepted.exchange(0);
         printf("%d ", accepted);
-        is_even = is_even && accepted >= part - most_off && accepted <= part + most_off;
+        *is_even = *is_even && accepted >= part - most_off && accepted <= part + most_off;
         sum += accepted;
     }
     printf("\n");
-    return is_even && sum == connections;
+    return sum == connections;
 }
 
 bool spread_answers(SOCKET peer)
@@ -151,12 +151,12 @@ bool spread_round(const struct sockaddr_in &address, coming how)
 
 bool spread_is_even(spread_worker *workers, unsigned first, const struct sockaddr_in &address, coming how)
 {
-    for (int round = 0; round < most_rounds; ++round) {
+    bool is_even = false;
+    for (int round = 0; round < most_rounds && !is_even; ++round) {
         REQUIRE(spread_round(address, how));
-        if (spread_evenly(workers, first))
-            return true;
+        REQUIRE(spread_has_all(workers, first, &is_even));
     }
-    return false;
+    return is_even;
 }
 
 bool spread_one_after_the_other(struct event_base *)

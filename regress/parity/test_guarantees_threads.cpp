@@ -106,9 +106,9 @@ bool a_base_goes_on_while_its_first_thread_computes(struct event_base *base)
     REQUIRE(run_until(to_be_freed, [&] { return unused.data.size() == 100; }));
     moved_base moved = {base, &one, &unused, to_be_freed, 0, false};
     HANDLE thread = CreateThread(nullptr, 0, go_on, &moved, 0, nullptr);
-    while (!moved.done) { // computes
+    for (ULONGLONG end = GetTickCount64() + 6 * deadline_ms; !moved.done && GetTickCount64() < end;) { // computes
     }
-    WaitForSingleObject(thread, INFINITE);
+    REQUIRE(WaitForSingleObject(thread, deadline_ms) == WAIT_OBJECT_0);
     CloseHandle(thread);
     REQUIRE(moved.holds);
     REQUIRE(one.data == pattern(one.on.id, 0, (moved_messages + 1) * 100));

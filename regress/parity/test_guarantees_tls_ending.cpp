@@ -29,7 +29,7 @@ bool tls_drained_means_delivered(struct event_base *base)
         REQUIRE(tls_peer_reads(base, &two.peer, &got, large.size()));
         REQUIRE(got == large);
         std::string rest;
-        REQUIRE(peer_reads(base, &two.one.on, &rest, 1) && rest.empty() && !two.one.on.far_reset);
+        REQUIRE(peer_reads_to_the_end(base, &two.one.on, &rest) && rest.empty() && !two.one.on.far_reset);
         tls_close(&two);
     }
     return true;

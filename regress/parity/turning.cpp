@@ -8,12 +8,12 @@ namespace parity {
 namespace {
 
 constexpr int idle_limit_ms = 2;
-constexpr ULONGLONG hang_ms = 2000;
+constexpr ULONGLONG hang_ms = 20000;
 // Turns of the loop without waiting before a turn that waits; some things come a moment later under Wine.
 constexpr int turns_at_once = 6;
 // A pipe's messages are read one in a turn, and what comes behind them later.
 constexpr int turns_for_messages = 40;
-constexpr int max_turns = 5000;
+constexpr int max_turns = 20000; // of a millisecond and more
 
 // The peers take what has been sent to them. Only those are asked that may have something: each question costs a call.
 bool peers_have_all(world *w)
@@ -92,7 +92,7 @@ void run_until_quiet(world *w)
     const char *why = "";
     ULONGLONG give_up = 0;
     int quiet_turns = 0;
-    for (int i = 0; i < max_turns && quiet_turns < 2; ++i) {
+    for (int i = 0; quiet_turns < 2; ++i) { // or until the time is up
         turn(w, i > turns_at_once && quiet_turns == 0);
         quiet_turns = is_quiet(w, &why) ? quiet_turns + 1 : 0;
         if (i <= turns_at_once || quiet_turns != 0)

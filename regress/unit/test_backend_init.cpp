@@ -41,6 +41,7 @@ void check_base(const base_options &options, expected what)
         assert_null(event_base_get_iocp_(base));
     }
     event_base_free(base);
+    assert_int_equal(fake::calls(fake::call::thread_start), 0);
 }
 
 void flag_asks_for_the_port(void **)

@@ -64,6 +64,7 @@ void the_next_one_goes_by_the_port(void **)
         assert_int_equal(fake::calls(fake::call::afd_poll), polls);
         bufferevent_free(next);
         event_base_free(base);
+        assert_null(fake::complaint_after_free());
     }
 }
 

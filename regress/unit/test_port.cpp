@@ -83,6 +83,38 @@ void routines_of_the_thread_run_in_the_wait(void **)
     free_counted(reader);
 }
 
+// Taking the descriptor away waits for a receive whose cancel the kernel takes its time with, under libevent's locks: a
+// routine that called libevent there would find them taken.
+void no_routine_runs_under_locks(void **)
+{
+    routines_run = 0;
+    received.clear();
+    SOCKET socket = fake::open_socket(fake::kind::stream);
+    fake::connect_now(socket);
+    auto fd = static_cast<evutil_socket_t>(socket);
+    struct bufferevent *bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(bev, on_read, nullptr, nullptr, nullptr);
+    bufferevent_enable(bev, EV_READ);
+    turn_to_port(base);
+    fake::peer_sends(socket, "x"); // its next receive has a buffer
+    for (int turns = 0; turns < 3; ++turns)
+        turn_to_port(base);
+    assert_string_equal(received.c_str(), "x");
+    fake::hold_packets(true);
+    fake::queue_routine([] { ++routines_run; });
+    int64_t asked_us = fake::now_us();
+    bufferevent_setfd(bev, -1);
+    assert_true(fake::now_us() > asked_us); // it has waited
+    assert_int_equal(routines_run, 0);
+    fake::hold_packets(false);
+    fake::release_all();
+    bufferevent_setfd(bev, fd);
+    for (int turns = 0; turns < 3; ++turns)
+        turn_to_port(base);
+    assert_int_equal(routines_run, 1);
+    bufferevent_free(bev);
+}
+
 // A thread that ran the base before and computes now is one of the port's threads to Windows.
 void threads_that_compute_keep_no_packets_back(void **)
 {
@@ -166,6 +198,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(packets_of_others_are_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(routines_of_the_thread_run_in_the_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_routine_runs_under_locks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_that_compute_keep_no_packets_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_for_a_loop_sleeps_only_if_that_takes_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_flight_is_found, set_up, tear_down),

@@ -17,6 +17,7 @@ namespace {
 
 constexpr unsigned turns_to_be_cold = 100;
 struct event_base *base;
+int ended;
 
 struct conversation {
     SOCKET socket;
@@ -32,8 +33,6 @@ void on_read(struct bufferevent *bev, void *argument)
          got = bufferevent_read(bev, bytes, sizeof(bytes)))
         static_cast<conversation *>(argument)->heard.append(bytes, got);
 }
-
-int ended;
 
 void on_end(struct bufferevent *, short, void *)
 {
@@ -342,6 +341,7 @@ void bytes_that_come_before_the_close(void **)
     port_collect_while(on, any, on, await_limit_us);
     assert_false(fake::is_open(one.socket) && fake::sending_has_ended(one.socket));
     turns(2);
+    assert_false(fake::is_open(one.socket));
     finish();
 }
 

@@ -18,7 +18,7 @@ import bench_steps
 import bench_table
 import calls
 import traffic
-from bench_rows import PEERS, ROWS, check_wepoll, default_peers, is_native
+from bench_rows import OURS, PEERS, ROWS, check_wepoll, default_peers, is_native
 
 
 FAILURES = (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError)
@@ -132,6 +132,17 @@ def write(folder, rows, peers, results, known, bases):
     progress(f"written: {folder}/bench.json, {folder}/bench.html")
 
 
+def smoke_failures(results):
+    """What a run that is as short as can be shows all the same: ours is on the port, and asks no more of the kernel there."""
+    wrong = [f"{name}: ours runs on {peers[OURS].method}" for name, peers in results.items()
+             if OURS in peers and not peers[OURS].failure and peers[OURS].method != "iocp"]
+    first = results.get("pingpong-1", {})
+    ours, select = (first[peer].calls if peer in first else None for peer in (OURS, "select"))
+    if ours is not None and select is not None and ours > select:
+        wrong.append(f"pingpong-1: {ours:.2f} NT calls a round trip, and {select:.2f} on select")
+    return wrong
+
+
 def is_default(row, pace):
     """Is it measured where no rows are named?"""
     return row.quick or pace is bench_run.FULL or (pace.smoke and is_native(row))
@@ -174,6 +185,7 @@ def bench():
         write(arguments.output, rows, peers, results, known, bases)
     failures = [result.failure for row in rows for result in results[row.name].values() if result.failure]
     failures += bench_bases.failures(*bases)
+    failures += smoke_failures(results) if pace.smoke else []
     traffic.require(not failures, "\n".join(failures))
     progress(f"every result was right, in {time.monotonic() - started:.0f} s")
 

@@ -96,7 +96,7 @@ def count_row(counter, row, peer, result, body=None):
                 last, after = wait_for_answers(server, COUNTED)
             finally:
                 wrk.send_signal(signal.SIGINT)
-            done = traffic.WrkResult(wrk.communicate()[0])
+            done = traffic.WrkResult(wrk.communicate()[0], body)
         counts = calls.count_between_marks(server.trace(), counter.text(since, counter.mark()))
     traffic.require(done.errors() == 0, f"{row.name} on {peer}: {done.describe_errors()}")
     total = calls.no_counts()

@@ -2,7 +2,7 @@
 -- number, so many requests are sent at a time.
 local expected = assert(io.open(os.getenv("EXPECTED_BODY"), "rb")):read("*a")
 local threads = {}
-wrong = 0
+compared, wrong = 0, 0
 
 function setup(thread)
     threads[#threads + 1] = thread
@@ -21,15 +21,17 @@ if os.getenv("PIPELINE") then
 end
 
 function response(status, headers, body)
+    compared = compared + 1
     if body ~= expected then
         wrong = wrong + 1
     end
 end
 
 function done()
-    local total = 0
+    local all, bad = 0, 0
     for _, thread in ipairs(threads) do
-        total = total + thread:get("wrong")
+        all = all + thread:get("compared")
+        bad = bad + thread:get("wrong")
     end
-    print("Wrong bodies: " .. total)
+    print("Bodies: " .. all .. " compared, " .. bad .. " wrong")
 end

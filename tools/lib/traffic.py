@@ -91,10 +91,17 @@ def wait_for_ports():
     return False
 
 
+@contextlib.contextmanager
+def reserved_port():
+    """A port that nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with reserved_port() as port:
+        return port
 
 
 def wait_until(condition, seconds, what):
@@ -305,7 +312,9 @@ def curl_sha256(arguments, limit):
 
 
 class WrkResult:
-    def __init__(self, text):
+    """What wrk has printed. `body` as in wrk_command: it goes on without a script that does not load."""
+
+    def __init__(self, text, body=None):
         self.text = text
         total = re.search(r"^\s*(\d+) requests in ([\d.]+)(m?s|m),", text, re.MULTILINE)
         require(total, f"wrk says: {text.strip()[-300:]}")
@@ -316,8 +325,10 @@ class WrkResult:
             r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
         self.connect, self.read, self.write, self.timeout = (
             map(int, errors.groups()) if errors else (0, 0, 0, 0))
-        wrong = re.search(r"^Wrong bodies: (\d+)", text, re.MULTILINE)
-        self.wrong = int(wrong.group(1)) if wrong else 0
+        compared = re.search(r"^Bodies: (\d+) compared, (\d+) wrong$", text, re.MULTILINE)
+        self.compared, self.wrong = map(int, compared.groups()) if compared else (0, 0)
+        require(not body or (compared and self.compared >= self.requests),
+                f"wrk has compared {self.compared} bodies of {self.requests}: {text.strip()[-300:]}")
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
         self.bad_status = int(bad.group(1)) if bad else 0
 
@@ -344,11 +355,11 @@ def wrk_command(url, connections, seconds, timeout=30, body=None, pipeline=1, he
     return ["env", *variables, *command, "--script", ROOT / "tools/lib/check_body.lua", url]
 
 
-def wrk(url, connections, seconds, timeout=30, **options):
-    done = run_client(wrk_command(url, connections, seconds, timeout, **options),
+def wrk(url, connections, seconds, timeout=30, body=None, **options):
+    done = run_client(wrk_command(url, connections, seconds, timeout, body, **options),
                       seconds + timeout + 60)
     require(done.returncode == 0, f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
-    return WrkResult(done.stdout)
+    return WrkResult(done.stdout, body)
 
 
 def wrk_until(server, url, connections, seconds, wanted, limit=180, **options):

@@ -24,6 +24,13 @@ void out_of_time(evutil_socket_t, short, void *);
 bool run_loop();
 // One more turn, without waiting.
 int look();
+// Such turns until that holds. False: the deadline came first.
+template <class Condition> bool look_until(Condition condition)
+{
+    for (ULONGLONG end = GetTickCount64() + deadline_seconds * 1000; !condition() && GetTickCount64() < end;)
+        look();
+    return condition();
+}
 
 void count_and_break(evutil_socket_t, short what, void *);
 void count_only(evutil_socket_t, short what, void *counter);

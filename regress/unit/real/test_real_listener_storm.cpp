@@ -254,7 +254,7 @@ void storm_close()
     all.over = true;
     for (const storm_worker &each : all.workers)
         event_active(each.told, EV_READ, 0);
-    int accepted = 0;
+    int accepted = 0, stalls = 0;
     for (storm_worker &each : all.workers) {
         assert_int_equal(WaitForSingleObject(each.thread, limit_ms), WAIT_OBJECT_0);
         CloseHandle(each.thread);
@@ -264,11 +264,13 @@ void storm_close()
         event_free(each.told);
         event_base_free(each.own_base);
         accepted += each.accepted;
+        stalls += each.stalls;
         printf("a base: %d accepted, %d operations, %d stalls\n", each.accepted, each.operations, each.stalls);
         assert_true(each.operations > 0);
     }
     evutil_closesocket(all.listening);
     assert_int_equal(accepted, all.greeted);
+    assert_true(stalls > 0);
 }
 
 unsigned asked_seconds = 5, asked_seed = 1;

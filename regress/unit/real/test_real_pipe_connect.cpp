@@ -176,8 +176,8 @@ void the_listener_goes_with_its_clients(void **)
     listen(2);
     evpipelistener_iocp_disable(listener);
     struct bufferevent *bev = connect_one();
-    while (happened != BEV_EVENT_CONNECTED || evbuffer_get_length(bufferevent_get_output(bev)) != 0)
-        look();
+    assert_true(look_until(
+        [&] { return happened == BEV_EVENT_CONNECTED && evbuffer_get_length(bufferevent_get_output(bev)) == 0; }));
     stop_listening();
     assert_true(run_loop());
     assert_int_equal(happened & BEV_EVENT_EOF, BEV_EVENT_EOF);
@@ -194,8 +194,7 @@ void in_one_direction(bool we_read, const wchar_t *path, const char *in_utf_8)
         evbuffer_drain(bufferevent_get_output(client), 5);
     else
         bufferevent_disable(client, EV_READ);
-    while (happened == 0)
-        look();
+    assert_true(look_until([] { return happened != 0; }));
     assert_int_equal(happened, BEV_EVENT_CONNECTED);
     struct bufferevent *server = bufferevent_iocp_handle_new(base, instance, BEV_OPT_CLOSE_ON_FREE);
     assert_non_null(server);
@@ -294,6 +293,7 @@ void freed_by_another_thread(void **)
 void bulk_event(struct bufferevent *, short what, void *)
 {
     assert_int_equal(what, BEV_EVENT_CONNECTED);
+    happened = what;
 }
 
 void bulk_read(struct bufferevent *bev, void *total)
@@ -323,6 +323,7 @@ void much(void **)
         bufferevent_write(bev, &byte, 1);
     }
     assert_true(run_loop());
+    assert_int_equal(happened, BEV_EVENT_CONNECTED);
     bufferevent_free(bev);
     stop_listening();
 }

@@ -60,8 +60,7 @@ void the_server_cannot_act_as_its_client(void **)
     struct bufferevent *client = bufferevent_iocp_handle_new(base, INVALID_HANDLE_VALUE, BEV_OPT_CLOSE_ON_FREE);
     assert_int_equal(bufferevent_iocp_pipe_connect(client, path_in_utf_8, nullptr), 0);
     bufferevent_write(client, "x", 1);
-    while (evbuffer_get_length(bufferevent_get_output(client)) != 0)
-        look();
+    assert_true(look_until([&] { return evbuffer_get_length(bufferevent_get_output(client)) == 0; }));
     assert_int_equal(level_at(instance), SecurityIdentification);
     bufferevent_free(client);
 }

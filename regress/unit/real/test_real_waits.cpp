@@ -164,9 +164,15 @@ void timeouts_come(void **)
 
 constexpr int many = 200; // a thread of Windows's takes 63
 
-void count_all(void *, short, void *argument)
+struct one_of_many {
+    int *left; // how many have not been told
+    int told;
+};
+
+void count_each(void *, short, void *argument)
 {
-    if (++*static_cast<int *>(argument) == many)
+    auto *self = static_cast<one_of_many *>(argument);
+    if (++self->told == 1 && --*self->left == 0)
         event_base_loopbreak(base);
 }
 
@@ -174,17 +180,22 @@ void many_at_once(void **)
 {
     HANDLE events[many];
     struct evwait *waits[many];
-    int count = 0;
+    one_of_many all[many];
+    int left = 0;
     for (int i = 0; i < many; ++i) {
         events[i] = make_event(false, false);
-        waits[i] = evwait_iocp_new(base, events[i], EV_PERSIST, count_all, &count);
+        waits[i] = evwait_iocp_new(base, events[i], EV_PERSIST, count_each, &all[i]);
         assert_int_equal(evwait_iocp_add(waits[i], nullptr), 0);
     }
     for (int round = 0; round < 3; ++round) {
-        count = 0;
+        left = many;
+        for (one_of_many &each : all)
+            each = {&left, 0};
         for (HANDLE each : events)
             SetEvent(each);
         assert_true(run_loop());
+        for (const one_of_many &each : all)
+            assert_int_equal(each.told, 1);
     }
     for (int i = 0; i < many; ++i) {
         evwait_iocp_free(waits[i]);
