@@ -91,11 +91,15 @@ void turn(struct event_base *base);
 // Runs some turns in which a thing that must not happen could.
 void some_turns(struct event_base *base);
 
+constexpr DWORD deadline_ms = 10000;
 constexpr int max_waiting_turns = 4000;
 
+// Gives up when both are over: turns that find something to do are many in a moment, and a machine that is busy makes few
+// of those that wait.
 template <class Condition> bool run_until(struct event_base *base, Condition condition)
 {
-    for (int i = 0; i < max_waiting_turns; ++i) {
+    ULONGLONG end = GetTickCount64() + deadline_ms;
+    for (int i = 0; i < max_waiting_turns || GetTickCount64() < end; ++i) {
         if (condition())
             return true;
         turn(base);
@@ -146,8 +150,6 @@ bool peer_reads_to_the_end(struct event_base *base, connection *on, std::string 
 SOCKET listening_socket(int backlog, struct sockaddr_in *address);
 // One that connects, and stays until it is closed.
 SOCKET client_of(struct sockaddr_in address);
-
-constexpr DWORD deadline_ms = 10000;
 
 // Waits for another thread: only that such a wait ends is asserted, not when.
 template <class Condition> bool comes_true(Condition condition)

@@ -54,7 +54,7 @@ bool tls_shutdown_and_free_reach_the_peer(struct event_base *base)
             REQUIRE(SSL_shutdown(ssl) == 1);
             bufferevent_free(two.one.bev);
             two.one.bev = nullptr;
-            REQUIRE(tls_peer_reads(base, &two.peer, &got, last.size() + 1));
+            REQUIRE(tls_peer_reads_to_the_end(base, &two.peer, &got));
             REQUIRE(got == last && two.peer.ended && !two.peer.broken);
             tls_close(&two);
         }
@@ -91,7 +91,7 @@ bool tls_program_half_closes(struct event_base *base)
     two.one.data.clear();
     REQUIRE(SSL_shutdown(bufferevent_openssl_get_ssl(two.one.bev)) == 0);
     std::string got;
-    REQUIRE(tls_peer_reads(base, &two.peer, &got, 1));
+    REQUIRE(tls_peer_reads_to_the_end(base, &two.peer, &got));
     REQUIRE(got.empty() && two.peer.ended && !two.peer.broken);
     std::string large = pattern(7, 0, 100000);
     REQUIRE(tls_peer_sends(base, &two.peer, large));

@@ -211,10 +211,20 @@ bool tls_peer_sends(struct event_base *base, tls_end *peer, const std::string &d
 
 bool tls_peer_reads(struct event_base *base, tls_end *peer, std::string *got, size_t length)
 {
-    return run_until(base, [&] {
+    run_until(base, [&] {
         while (got->size() < length && tls_peer_receives(peer, got))
             continue;
         return got->size() >= length || peer->ended || peer->broken;
+    });
+    return got->size() >= length;
+}
+
+bool tls_peer_reads_to_the_end(struct event_base *base, tls_end *peer, std::string *got)
+{
+    return run_until(base, [&] {
+        while (tls_peer_receives(peer, got))
+            continue;
+        return peer->ended || peer->broken;
     });
 }
 

@@ -55,8 +55,9 @@ bool tls_peer_writes(tls_end *peer, const std::string &data, size_t *sent);
 bool tls_peer_receives(tls_end *peer, std::string *got);
 
 bool tls_peer_sends(struct event_base *base, tls_end *peer, const std::string &data);
-// Reads until the peer has `length` bytes, or the end.
+// As peer_reads and peer_reads_to_the_end.
 bool tls_peer_reads(struct event_base *base, tls_end *peer, std::string *got, size_t length);
+bool tls_peer_reads_to_the_end(struct event_base *base, tls_end *peer, std::string *got);
 // A few bytes each way.
 bool tls_talk(struct event_base *base, tls_pair *of);
 
