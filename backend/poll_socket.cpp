@@ -131,7 +131,7 @@ bool poll_may_be_old(const afd_poll *poll)
 
 void poll_ended(completion *operation, int error, DWORD)
 {
-    constexpr ULONG passing = sys::afd_receive | sys::afd_accept | sys::afd_send; // an end or a failure stays
+    constexpr ULONG passing = sys::afd_receive | sys::afd_accept | sys::afd_send; // an end stays
     afd_poll *poll = poll_from_completion(operation);
     poll_socket *self = poll->owner;
     short ready;
@@ -143,10 +143,13 @@ void poll_ended(completion *operation, int error, DWORD)
         ready = poll_give_up(self);
     if (ready != 0)
         self->misses = 0;
-    bool is_believed = self->dead || self->polled_again || !poll_may_be_old(poll);
+    bool was_just_asked = self->polled_again && source_owner(&self->as_source)->loop.turn - poll->turn <= 1;
+    bool is_believed = self->dead || was_just_asked || !poll_may_be_old(poll);
     self->polled_again = false;
     if (ready != 0 && !is_believed) {
-        ready = poll_ready_from(poll->info.events & ~passing, self->as_source.wanted);
+        // A connect that has failed may be followed by another one. (No look tells one who only reads of it.)
+        ULONG staying = ~passing & ~((self->as_source.wanted & EV_WRITE) != 0 ? ULONG{sys::afd_connect_failed} : 0);
+        ready = poll_ready_from(poll->info.events & staying, self->as_source.wanted);
         if (ready == 0) {
             self->polled_again = !poll_socket_may_be_looked_at(self); // which may take a packet once more
             source_hint(&self->as_source);
@@ -250,19 +253,31 @@ short poll_look_beside(const poll_socket *self)
     if (only_a_poll_tells || self->misses != 0 || !poll_socket_may_be_looked_at(self))
         return 0;
     sys::look seen = {static_cast<SOCKET>(source_descriptor(&self->as_source)), (looked_for & EV_READ) != 0,
-                      (looked_for & EV_WRITE) != 0};
-    if (sys::look_now(&seen, 1) != 0)
-        return 0; // the poll tells why
+                      (looked_for & EV_WRITE) != 0, false};
+    if (sys::look_now(&seen, 1) != 0 || seen.fails)
+        return 0; // a poll tells why
     return static_cast<short>((seen.reads ? EV_READ : 0) | (seen.writes ? EV_WRITE : 0));
+}
+
+// One that is in flight for less than is wanted goes, once there is memory for the next.
+int poll_prepare(poll_socket *self)
+{
+    if (self->poll != nullptr && !poll_in_flight(self))
+        return 0;
+    afd_poll *next = nullptr;
+    int error = poll_new(self, &next);
+    if (error != 0)
+        return error;
+    poll_drop(self);
+    self->poll = next;
+    return 0;
 }
 
 short poll_submit_all(poll_socket *self)
 {
-    if (self->poll == nullptr) {
-        int error = poll_new(self, &self->poll);
-        if (error != 0)
-            return poll_submit_failed(self, error);
-    }
+    int error = poll_prepare(self);
+    if (error != 0)
+        return poll_submit_failed(self, error);
     ULONG mask = poll_mask_for(self->as_source.wanted);
     sys::start_result result = poll_start(self, self->poll, mask);
     if (result.how == sys::started::failed && !sys::is_shortage(result.error) && poll_find_base_socket(self))
@@ -278,6 +293,7 @@ int poll_widened(source *as_source, bool first)
     if (self->dead)
         self->checked = false;
     self->dead = false;
+    self->misses = 0; // nobody has looked for what is new
     int error = first ? poll_check(self) : 0;
     if (error == 0)
         poll_begin_use(self);
@@ -309,11 +325,8 @@ short poll_submit(source *as_source)
     if (self->dead || poll_covers(self, self->as_source.wanted))
         return 0;
     short ready = poll_in_flight(self) ? poll_look_beside(self) : static_cast<short>(0);
-    if (ready == 0) {
-        if (poll_in_flight(self))
-            poll_drop(self); // interest has grown beyond what this poll asks for
+    if (ready == 0)
         ready = static_cast<short>(poll_submit_all(self) & self->as_source.wanted);
-    }
     if (ready != 0) {
         self->misses = 0;
         self->polled_again = false;
@@ -348,10 +361,7 @@ bool poll_socket_revive(poll_socket *self)
 {
     if (!self->dead || self->as_source.wanted == 0)
         return false;
-    short ready = poll_ready_after_close(self);
-    if (ready != 0)
-        source_tell(&self->as_source, ready);
-    return true;
+    return poll_ready_after_close(self) == 0;
 }
 
 poll_socket *poll_socket_new(owned_descriptor *of)

@@ -45,15 +45,15 @@ struct poll_socket {
     bool listens;                // it was listening then
     listening_socket *listening; // counted among its users, while an event waits for it
     bool dead;
-    bool polled_again;    // since its packet was old, and it may not be looked at: the next packet is believed
+    bool polled_again;    // since no look could tell whether its packet was old: one that comes at once is believed
     unsigned char misses; // see poll_together.h
 };
 
 // Of EV_READ and EV_WRITE, what is wanted and no poll in flight waits for.
 short poll_socket_unasked(const poll_socket *self);
 
-// If it is dead while events wait for it: looks whether its number is another socket's by now. If it is nobody's, all are
-// told once more. True if the loop has something to do.
+// If it is dead while events wait for it: looks whether its number is another socket's by now. True if it is, and the loop
+// has something to do.
 bool poll_socket_revive(poll_socket *self);
 
 // Whether select() may be asked about it, with others: all must be of one provider, says Microsoft, and layered ones are

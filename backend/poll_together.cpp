@@ -50,9 +50,15 @@ void together_gather(group *made, source **next)
             continue;
         made->members[made->count] = *next;
         made->looks[made->count] = {static_cast<SOCKET>(source_descriptor(*next)), (looked_for & EV_READ) != 0,
-                                    (looked_for & EV_WRITE) != 0};
+                                    (looked_for & EV_WRITE) != 0, false};
         ++made->count;
     }
+}
+
+bool together_poll(source *member)
+{
+    source_unqueue(member);
+    return source_start(member);
 }
 
 unsigned together_hand_on(const group *looked_at)
@@ -61,7 +67,10 @@ unsigned together_hand_on(const group *looked_at)
     for (unsigned i = 0; i < looked_at->count; ++i) {
         source *member = looked_at->members[i];
         const sys::look &seen = looked_at->looks[i];
-        if (seen.reads || seen.writes) {
+        if (seen.fails) {
+            together_from_source(member)->polled_again = true;
+            found += together_poll(member) ? 1 : 0;
+        } else if (seen.reads || seen.writes) {
             together_from_source(member)->misses = 0;
             source_ready(member, static_cast<short>((seen.reads ? EV_READ : 0) | (seen.writes ? EV_WRITE : 0)));
             ++found;
@@ -80,8 +89,7 @@ void together_poll_others(backend *self)
         following = TAILQ_NEXT(next, queued);
         if (together_may_join(next))
             continue;
-        source_unqueue(next);
-        source_start(next);
+        together_poll(next);
     }
 }
 
@@ -89,10 +97,8 @@ void together_poll_others(backend *self)
 unsigned together_poll_each(const group *looked_at)
 {
     unsigned found = 0;
-    for (unsigned i = 0; i < looked_at->count; ++i) {
-        source_unqueue(looked_at->members[i]);
-        found += source_start(looked_at->members[i]) ? 1 : 0;
-    }
+    for (unsigned i = 0; i < looked_at->count; ++i)
+        found += together_poll(looked_at->members[i]) ? 1 : 0;
     return found;
 }
 

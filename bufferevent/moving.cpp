@@ -116,7 +116,7 @@ bool moving_would_wait(const struct bufferevent *bev, bool had_orphans)
     evutil_socket_t fd = event_get_fd(&bev->ev_read);
     if (!any_doubt || (!had_orphans && !moving_is_on_another_base(bev->ev_base, fd)))
         return false;
-    sys::look looked = {static_cast<SOCKET>(fd), true, false};
+    sys::look looked = {static_cast<SOCKET>(fd), true, false, false};
     return sys::look_now(&looked, 1) == 0 && !looked.reads;
 }
 

@@ -107,12 +107,13 @@ int socket_type(SOCKET socket, int *type);
 // False while a connect is under way, too.
 bool is_connected(SOCKET socket);
 // One socket of a look at many: what is asked about it, and then which of that is so. It reads if a receive or an
-// accept would not have to wait (data, an end, a connection). A connect that has failed is seen where `writes` is
-// asked.
+// accept would not have to wait (data, an end, a connection). Where `writes` is asked, `fails` tells that a connect may have
+// failed: select says the same of urgent data, and a poll knows which it is.
 struct look {
     SOCKET socket;
     bool reads;
     bool writes;
+    bool fails; // not asked for
 };
 constexpr unsigned max_looked_at = 256; // what is given lies on the stack
 // 0, or an error that one of them causes, or that they are not all of one provider.

@@ -61,7 +61,8 @@ int look_now(look *looks, unsigned count)
     mark_found(&fails, looks, count, failed);
     for (unsigned i = 0; i < count; ++i) {
         looks[i].reads = looks[i].reads && read[i];
-        looks[i].writes = written[i] || failed[i];
+        looks[i].writes = written[i];
+        looks[i].fails = failed[i] && !written[i];
     }
     return 0;
 }

@@ -8,7 +8,6 @@ namespace parity {
 namespace {
 
 constexpr ULONGLONG hang_ms = 20000;
-constexpr int max_turns = 5000;
 constexpr int quick_turns = 6; // before a turn that waits
 // So often is told again whoever is told for as long as it is ready.
 constexpr int surely_again = 2;
@@ -162,7 +161,7 @@ void sync(plain_world *w)
     ULONGLONG give_up = 0;
     int quiet_turns = 0;
     ++w->changes;
-    for (int i = 0; i < max_turns && quiet_turns < 2 && !w->out.hung; ++i) {
+    for (int i = 0; quiet_turns < 2 && !w->out.hung; ++i) {
         turn(w, i > quick_turns && quiet_turns == 0);
         quiet_turns = is_quiet(w, &why) ? quiet_turns + 1 : 0;
         if (i <= quick_turns || quiet_turns != 0)

@@ -249,27 +249,31 @@ bool urgent_has_come(const connection *on)
 // libevent's select asks for exceptions, for connects that fail, and takes urgent data for one.
 bool s18_urgent_data_does_not_make_it_writable(struct event_base *base)
 {
-    for (int sockets : {1, 2}) { // polled, and looked at together
+    for (int how : {1, 2, -1, -2}) { // polled, and looked at together; beside a poll for data, when it has come
+        int sockets = abs(how);
         connection on[2] = {};
-        struct event *writing[2];
-        int told = 0;
+        struct event *writing[2], *reading[2];
+        int told = 0, reads = 0;
         for (int i = 0; i < sockets; ++i) {
             REQUIRE(connection_make(&on[i], 32 + i));
-            writing[i] =
-                event_new(base, static_cast<evutil_socket_t>(on[i].near_end), EV_WRITE | EV_PERSIST, count_call, &told);
-            event_add(writing[i], nullptr);
+            auto fd = static_cast<evutil_socket_t>(on[i].near_end);
+            writing[i] = event_new(base, fd, EV_WRITE | EV_PERSIST, count_call, &told);
+            reading[i] = event_new(base, fd, EV_READ | EV_PERSIST, count_call, &reads);
+            event_add(how > 0 ? writing[i] : reading[i], nullptr);
             REQUIRE(fill_kernel(on[i].near_end));
         }
-        turn(base);
+        some_turns(base);
         told = 0;
         for (int i = 0; i < sockets; ++i) {
             REQUIRE(send(on[i].far_end, "u", 1, MSG_OOB) == 1);
             REQUIRE(run_until(base, [&] { return urgent_has_come(&on[i]); }));
+            event_add(writing[i], nullptr);
         }
         some_turns(base);
         REQUIRE(told == 0);
         for (int i = 0; i < sockets; ++i) {
             event_free(writing[i]);
+            event_free(reading[i]);
             closesocket(on[i].near_end);
             closesocket(on[i].far_end);
         }

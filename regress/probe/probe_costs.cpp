@@ -98,7 +98,7 @@ std::string look_at(unsigned count)
     iocp::sys::look looks[64];
     std::string seen = cost_of([&] {
         for (unsigned i = 0; i < count; ++i)
-            looks[i] = {both.here, true, false};
+            looks[i] = {both.here, true, false, false};
         iocp::sys::look_now(looks, count);
     });
     close(both);

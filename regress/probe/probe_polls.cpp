@@ -86,7 +86,7 @@ std::string look_beside_poll()
     open(&self);
     pair both = connected();
     start(&self, 0, both.here, iocp::sys::afd_receive);
-    iocp::sys::look seen_now = {both.here, false, true};
+    iocp::sys::look seen_now = {both.here, false, true, false};
     iocp::sys::look_now(&seen_now, 1);
     std::string seen = seen_now.writes ? "can be written; " : "cannot be written; ";
     seen += end_of(&self, at_once_us) + "; ";

@@ -220,7 +220,7 @@ void look_at_once(SOCKET of_one_family, SOCKET of_another)
     constexpr unsigned count = 3;
     iocp::sys::look looks[count];
     for (unsigned i = 0; i < count; ++i)
-        looks[i] = {sockets[i], true, i != 1};
+        looks[i] = {sockets[i], true, i != 1, false};
     assert_int_equal(iocp::sys::look_now(looks, count), 0);
     for (unsigned i = 0; i < count; ++i) {
         assert_false(looks[i].reads);
@@ -235,7 +235,7 @@ void look_at_once(SOCKET of_one_family, SOCKET of_another)
         event_free(arrived);
     }
     for (unsigned i = 0; i < count; ++i)
-        looks[i] = {sockets[i], i != 1, i == 1};
+        looks[i] = {sockets[i], i != 1, i == 1, false};
     assert_int_equal(iocp::sys::look_now(looks, count), 0);
     for (unsigned i = 0; i < count; ++i) {
         assert_int_equal(looks[i].reads, i != 1);

@@ -276,7 +276,8 @@ int look_now(look *looks, unsigned count)
             complain("look_now: nothing is asked");
         bool fails = looks[i].writes && (level & afd_connect_failed) != 0;
         looks[i].reads = looks[i].reads && (level & (afd_receive | afd_disconnect | afd_abort | afd_accept)) != 0;
-        looks[i].writes = looks[i].writes && ((level & (afd_send | afd_abort)) != 0 || fails);
+        looks[i].writes = looks[i].writes && (level & (afd_send | afd_abort)) != 0;
+        looks[i].fails = fails && !looks[i].writes;
     }
     return 0;
 }

@@ -20,6 +20,12 @@ void excuse_all(world *self)
         excused = true;
 }
 
+// Where no look can tell whether a packet is old, and no poll ends in its call, packets have to be believed at last.
+bool packets_are_all(const world *self)
+{
+    return self->options.layered && self->options.pends_although_ready;
+}
+
 void on_event(evutil_socket_t, short what, void *argument)
 {
     auto *self = static_cast<world *>(argument);
@@ -30,7 +36,7 @@ void on_event(evutil_socket_t, short what, void *argument)
         self->told_since_add[i] = true;
         if (!self->added[i])
             world_breaks(self, "an event that was deleted is activated", i);
-        else if ((self->seen[i] & slot_levels[i]) == 0 && !self->excused[i])
+        else if ((self->seen[i] & slot_levels[i]) == 0 && !self->excused[i] && !packets_are_all(self))
             world_breaks(self, "an event is activated that was never ready", i);
     }
 }

@@ -184,6 +184,7 @@ std::string world_signature(const world *self)
                                                                  : 's';
         text += poll->dead ? 'd' : poll->checked ? 'k' : '-';
         text += std::to_string(poll->misses);
+        text += poll->polled_again ? 'a' : '-';
         text += poll->base_socket == static_cast<SOCKET>(source_descriptor(&poll->as_source)) ? 's' : 'b';
     }
     for (const fake::packet &packet : fake::k().packets)
