@@ -81,6 +81,16 @@ bool socket_has_another_ones(const socket_record *self)
            early->connection != sys::connection_mark(static_cast<SOCKET>(self->fd));
 }
 
+// Connections to a path (AF_UNIX) have all the same mark: where no base is left that knows which it is, none can be told
+// from the next one of its number.
+bool socket_has_mark_alone(evutil_socket_t fd)
+{
+    struct sockaddr_storage peer = {};
+    int length = sizeof(peer);
+    return sys::peer_address(static_cast<SOCKET>(fd), reinterpret_cast<struct sockaddr *>(&peer), &length) == 0 &&
+           (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
+}
+
 // The base ends. What it has kept of a connection that goes on is for its next bufferevent, on whatever base, which may
 // have it on its port.
 void socket_orphan_early(socket_record *self)
@@ -91,7 +101,7 @@ void socket_orphan_early(socket_record *self)
         return;
     if (is_anothers || left->connection == 0) {
         received_free(left);
-    } else if (orphans_keep(self->fd, left)) {
+    } else if (socket_has_mark_alone(self->fd) && orphans_keep(self->fd, left)) {
         socket_leave_port(self);
     } else {
         received_free(left);

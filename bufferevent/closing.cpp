@@ -4,6 +4,7 @@
 #include "backend/socket_registry.h"
 #include "backend/transport.h"
 #include "bufferevent/stream.h"
+#include "bufferevent/stream_queue.h"
 
 #include "compat/http_slot.h"
 
@@ -24,8 +25,10 @@ bool closing_ask(backend *owner, evutil_socket_t fd, closing *self)
 {
     base_locked held(owner->base);
     stream *own = self->is_settled ? nullptr : stream_find(owner, fd);
-    if (own != nullptr)
+    if (own != nullptr) {
+        stream_will_close_under(own);
         stream_release(own, true);
+    }
     socket_record *record = socket_find(owner, fd);
     if (record == nullptr)
         return true;

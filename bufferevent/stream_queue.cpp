@@ -100,7 +100,7 @@ bool stream_set_seen_by(stream *self, stream_sight *by)
     if (queue == nullptr)
         return false;
     queue->seen_by = by;
-    by->is_closed = by->leaves_rest = false;
+    by->is_closed = by->is_closed_under = by->leaves_rest = false;
     by->used = self;
     return true;
 }
@@ -108,6 +108,12 @@ bool stream_set_seen_by(stream *self, stream_sight *by)
 bool stream_is_seen(const stream *self)
 {
     return self->queue != nullptr && self->queue->seen_by != nullptr;
+}
+
+void stream_will_close_under(const stream *self)
+{
+    if (stream_is_seen(self))
+        self->queue->seen_by->is_closed_under = true;
 }
 
 void stream_unseen(stream *self, bool closing)

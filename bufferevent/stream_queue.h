@@ -22,6 +22,7 @@ constexpr size_t max_queued_at_last = 2 * max_queued;
 struct stream_sight {
     std::atomic<stream *> used; // NULL: there is none, or it has gone
     bool is_closed;             // with its socket: what it had received is missing from what the kernel has
+    bool is_closed_under;       // and who sees it has not asked for that, and is to be told
     bool leaves_rest;           // what it had to send is on its way, and may be overtaken
 };
 
@@ -33,6 +34,8 @@ struct stream_queue {
 // Who keeps a pointer from now on. False for want of memory.
 bool stream_set_seen_by(stream *self, stream_sight *by);
 bool stream_is_seen(const stream *self);
+// Its program closes the socket by itself, next.
+void stream_will_close_under(const stream *self);
 // Nobody does any more: sets the pointer to NULL. `closing`: the stream goes, and its socket is closed next.
 void stream_unseen(stream *self, bool closing);
 

@@ -63,6 +63,8 @@ int tls_bio_receive(tls_bio *self, char *into, int at_most)
         if (held.own != nullptr)
             return stream_take(held.own, into, at_most);
     }
+    if (self->seen.is_closed_under)
+        return tls_bio_settle(WSAENOTSOCK, 0);
     if (self->seen.is_closed) // the loop waited for the bufferevent's lock, and another thread has freed that
         return tls_bio_settle(WSAEWOULDBLOCK, 0);
     WSABUF buffer = {static_cast<ULONG>(at_most), into};
@@ -97,6 +99,8 @@ int tls_bio_send(BIO *bio, const char *bytes, int length)
         if (held.own != nullptr)
             return tls_bio_put(bio, held.own, bytes, length);
     }
+    if (self->seen.is_closed_under)
+        return tls_bio_settle(WSAENOTSOCK, 0);
     if (self->seen.leaves_rest)
         return tls_bio_settle(WSAEWOULDBLOCK, 0);
     WSABUF buffer = {static_cast<ULONG>(length), const_cast<char *>(bytes)};

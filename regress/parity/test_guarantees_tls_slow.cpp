@@ -184,6 +184,30 @@ bool tls_write_after_a_reset_is_told(struct event_base *base)
     return true;
 }
 
+// By its program, without a word to the bufferevent: its own calls have to fail, and not to wait for ever. (On select the
+// loop itself fails.)
+bool tls_closed_under_is_told(struct event_base *base)
+{
+    for (bool sends : {false, true}) {
+        tls_pair two;
+        REQUIRE(tls_connect(base, &two, tls_mode::socket, BEV_OPT_CLOSE_ON_FREE));
+        bufferevent_enable(two.one.bev, EV_READ | EV_WRITE);
+        some_turns(base);
+        std::string data = pattern(3, 0, sends ? 8 * 1024 * 1024 : 0);
+        bufferevent_write(two.one.bev, data.data(), data.size());
+        some_turns(base);
+        evutil_closesocket(bufferevent_getfd(two.one.bev));
+        two.one.on.near_end = INVALID_SOCKET;
+        REQUIRE(run_until(base, [&] { return two.one.errors > 0; }));
+        some_turns(base);
+        REQUIRE(two.one.errors == 1 && two.one.ended == 0);
+        tls_close(&two);
+        some_turns(base); // it closes the number once more, which must not be the next one's
+        ERR_clear_error();
+    }
+    return true;
+}
+
 } // namespace
 
 const guarantee tls_slow_guarantees[] = {
@@ -191,6 +215,7 @@ const guarantee tls_slow_guarantees[] = {
     {"tls_goodbye_reaches_a_slow_peer", tls_goodbye_reaches_a_slow_peer},
     {"tls_free_leaves_who_is_referenced", tls_free_leaves_who_is_referenced},
     {"tls_freed_leaves_no_gap", tls_freed_leaves_no_gap},
+    {"tls_closed_under_is_told", tls_closed_under_is_told},
     {"tls_write_after_a_reset_is_told", tls_write_after_a_reset_is_told},
     {nullptr, nullptr},
 };
