@@ -134,8 +134,10 @@ def write(folder, rows, peers, results, known, bases):
 
 def smoke_failures(results):
     """What a run that is as short as can be shows all the same: ours is on the port, and asks no more of the kernel there."""
+    # Of a row that measures how bases are made the program has none when it says what it runs on.
+    allowed = {"startup": ("none",)}
     wrong = [f"{name}: ours runs on {peers[OURS].method}" for name, peers in results.items()
-             if OURS in peers and not peers[OURS].failure and peers[OURS].method != "iocp"]
+             if OURS in peers and not peers[OURS].failure and peers[OURS].method not in allowed.get(name, ("iocp",))]
     first = results.get("pingpong-1", {})
     ours, select = (first[peer].calls if peer in first else None for peer in (OURS, "select"))
     if ours is not None and select is not None and ours > select:
