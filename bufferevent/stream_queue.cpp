@@ -100,7 +100,7 @@ bool stream_set_seen_by(stream *self, stream_sight *by)
     if (queue == nullptr)
         return false;
     queue->seen_by = by;
-    by->is_closed = by->is_closed_under = by->leaves_rest = false;
+    stream_sight_forget_end(by);
     by->used = self;
     return true;
 }

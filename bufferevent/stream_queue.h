@@ -26,6 +26,12 @@ struct stream_sight {
     bool leaves_rest;           // what it had to send is on its way, and may be overtaken
 };
 
+// What was said of the last one holds no more: there is another socket, or another stream.
+inline void stream_sight_forget_end(stream_sight *self)
+{
+    self->is_closed = self->is_closed_under = self->leaves_rest = false;
+}
+
 struct stream_queue {
     struct evbuffer *bytes; // NULL: nothing ever was
     stream_sight *seen_by;  // NULL: nobody keeps a pointer

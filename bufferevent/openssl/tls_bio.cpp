@@ -167,7 +167,7 @@ long tls_bio_ctrl(BIO *bio, int command, long number, void *pointer)
         return tls_bio_get_descriptor(self, pointer);
     case BIO_C_SET_FD:
         self->fd = *static_cast<int *>(pointer);
-        self->seen.is_closed = self->seen.leaves_rest = false;
+        stream_sight_forget_end(&self->seen);
         return 1;
     case BIO_CTRL_GET_CLOSE:
         return BIO_get_shutdown(bio);
